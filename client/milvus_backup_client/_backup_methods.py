@@ -1,0 +1,184 @@
+"""The methods of BackupService."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncGenerator, Mapping, Sequence
+
+from milvus_backup.v1.backup_pb2 import (
+    BACKUP_VIEW_UNSPECIFIED,
+    Backup,
+    BackupCollection,
+    BackupView,
+)
+from milvus_backup.v1.backup_service_pb2 import (
+    CreateBackupRequest,
+    DeleteBackupRequest,
+    GetBackupRequest,
+    ListBackupCollectionsRequest,
+    ListBackupsRequest,
+    RestoreBackupRequest,
+)
+from milvus_backup.v1.operation_pb2 import Operation
+from milvus_backup_client._connection import Connection
+
+
+class BackupMethods:
+    """Part of BackupClient: backups made, looked at, restored and removed."""
+
+    _connection: Connection
+
+    async def create_backup(
+        self,
+        backup_name: str = "",
+        *,
+        collections: Sequence[str] = (),
+        labels: Mapping[str, str] | None = None,
+        request_id: str | None = None,
+        validate_only: bool = False,
+        timeout_seconds: float | None = None,
+    ) -> Operation:
+        """Begin a backup.
+
+        Args:
+            backup_name: Empty: the service makes one from the time.
+            collections: ``collection``, ``database.collection`` or ``database.*``; none: all.
+            labels: To keep with the backup.
+            request_id: The same id gives the same operation, so that the call can be repeated.
+                Default: a new one. Empty: none, and the call is never repeated.
+            validate_only: Check everything, touch nothing, and return a finished operation with
+                the plan.
+            timeout_seconds: See the class.
+
+        Returns:
+            The operation, just begun.
+        """
+        request = CreateBackupRequest(
+            backup_name=backup_name,
+            collections=_names(collections),
+            labels=labels,
+            request_id=_request_id(request_id),
+            validate_only=validate_only,
+        )
+        return await self._connection.call(
+            self._connection.backups.CreateBackup,
+            request,
+            timeout_seconds,
+            repeat=bool(request.request_id),
+        )
+
+    async def restore_backup(
+        self,
+        backup_name: str,
+        *,
+        collections: Sequence[str] = (),
+        target_collections: Sequence[str] = (),
+        suffix: str = "",
+        renames: Mapping[str, str] | None = None,
+        restore_indexes: bool = False,
+        skip_content_check: bool = False,
+        labels: Mapping[str, str] | None = None,
+        request_id: str | None = None,
+        validate_only: bool = False,
+        timeout_seconds: float | None = None,
+    ) -> Operation:
+        """Begin to restore a backup.
+
+        Args:
+            backup_name: A complete or legacy backup.
+            collections: By their names in the backup: ``collection``, ``database.collection`` or
+                ``database.*``; none: all.
+            target_collections: By their names after renaming; narrows ``collections``.
+            suffix: Appended to every collection's name. Not together with ``renames``.
+            renames: ``old`` to ``new``, ``db.old`` to ``db2.new`` or ``db.*`` to ``db2.*``.
+            restore_indexes: Make the backed-up indexes again.
+            skip_content_check: Compare only presence and size of the objects before Milvus reads
+                them. A damaged object can crash Milvus.
+            labels: To keep with the operation.
+            request_id: As in ``create_backup``.
+            validate_only: As in ``create_backup``.
+            timeout_seconds: See the class.
+
+        Returns:
+            The operation, just begun.
+        """
+        request = RestoreBackupRequest(
+            backup_name=backup_name,
+            collections=_names(collections),
+            target_collections=_names(target_collections),
+            suffix=suffix,
+            renames=renames,
+            restore_indexes=restore_indexes,
+            skip_content_check=skip_content_check,
+            labels=labels,
+            request_id=_request_id(request_id),
+            validate_only=validate_only,
+        )
+        return await self._connection.call(
+            self._connection.backups.RestoreBackup,
+            request,
+            timeout_seconds,
+            repeat=bool(request.request_id),
+        )
+
+    async def delete_backup(
+        self, backup_name: str, *, timeout_seconds: float | None = None
+    ) -> Operation:
+        """Begin to remove a backup, whole or not."""
+        request = DeleteBackupRequest(backup_name=backup_name)
+        return await self._connection.call(
+            self._connection.backups.DeleteBackup, request, timeout_seconds, repeat=False
+        )
+
+    async def get_backup(
+        self,
+        backup_name: str,
+        *,
+        view: BackupView.ValueType = BACKUP_VIEW_UNSPECIFIED,
+        timeout_seconds: float | None = None,
+    ) -> Backup:
+        """Return one backup; the default view is FULL, with its first 50 collections."""
+        request = GetBackupRequest(backup_name=backup_name, view=view)
+        return await self._connection.call(
+            self._connection.backups.GetBackup, request, timeout_seconds
+        )
+
+    async def list_backups(
+        self,
+        *,
+        view: BackupView.ValueType = BACKUP_VIEW_UNSPECIFIED,
+        page_size: int = 0,
+        timeout_seconds: float | None = None,
+    ) -> AsyncGenerator[Backup, None]:
+        """Yield all backups by name, also incomplete ones; the default view is BASIC.
+
+        Args:
+            view: FULL costs the service more reads.
+            page_size: Backups per call; 0 leaves it to the service.
+            timeout_seconds: The time of each page.
+        """
+        request = ListBackupsRequest(view=view, page_size=page_size)
+        method = self._connection.backups.ListBackups
+        async for page in self._connection.pages(method, request, timeout_seconds):
+            for backup in page.backups:
+                yield backup
+
+    async def list_backup_collections(
+        self, backup_name: str, *, page_size: int = 0, timeout_seconds: float | None = None
+    ) -> AsyncGenerator[BackupCollection, None]:
+        """Yield all collections of a backup; arguments as in ``list_backups``."""
+        request = ListBackupCollectionsRequest(backup_name=backup_name, page_size=page_size)
+        method = self._connection.backups.ListBackupCollections
+        async for page in self._connection.pages(method, request, timeout_seconds):
+            for collection in page.collections:
+                yield collection
+
+
+def _names(names: Sequence[str]) -> Sequence[str]:
+    if isinstance(names, str):  # else it would be taken for a list of letters
+        raise TypeError(f"a list of names is needed, not the one name {names!r}")
+    return names
+
+
+def _request_id(given: str | None) -> str:
+    return uuid.uuid4().hex if given is None else given

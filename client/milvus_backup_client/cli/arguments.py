@@ -1,0 +1,43 @@
+"""What the flags hold: lists of names, renames, labels."""
+
+from __future__ import annotations
+
+import click
+
+
+def split_names(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    """Split `db.*,db.coll,coll`; the service reads the names themselves."""
+    names = tuple(name.strip() for name in value.split(",")) if value else ()
+    if "" in names:
+        raise click.BadParameter(
+            f"there is an empty name in {value!r}", ctx=context, param=parameter
+        )
+    return names
+
+
+def split_renames(context: click.Context, parameter: click.Parameter, value: str) -> dict[str, str]:
+    """Split `old:new,old2:new2`."""
+    renames: dict[str, str] = {}
+    for rule in value.split(",") if value else ():
+        old, colon, new = (part.strip() for part in rule.partition(":"))
+        if not (old and colon and new) or ":" in new:
+            raise click.BadParameter(f"{rule!r} is not old:new", ctx=context, param=parameter)
+        if old in renames:
+            raise click.BadParameter(f"{old!r} is renamed twice", ctx=context, param=parameter)
+        renames[old] = new
+    return renames
+
+
+def split_labels(
+    context: click.Context, parameter: click.Parameter, value: tuple[str, ...]
+) -> dict[str, str]:
+    """Split each `key=value`."""
+    labels: dict[str, str] = {}
+    for label in value:
+        key, equals, text = label.partition("=")
+        if not (key and equals):
+            raise click.BadParameter(f"{label!r} is not key=value", ctx=context, param=parameter)
+        if key in labels:
+            raise click.BadParameter(f"{key!r} is given twice", ctx=context, param=parameter)
+        labels[key] = text
+    return labels

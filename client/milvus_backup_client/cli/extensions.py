@@ -1,0 +1,72 @@
+"""Commands that other parts of the distribution bring, loaded only when they are run.
+
+An extension is an entry point in the group ``milvus_backup.commands`` of the distribution: a
+function that takes the arguments after the command's name and returns an exit code, or None for 0.
+"""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+import click
+
+from milvus_backup_client.cli.outcomes import ExitCode
+
+_GROUP = "milvus_backup.commands"
+_UNTOUCHED = {
+    "ignore_unknown_options": True,
+    "allow_extra_args": True,
+    "allow_interspersed_args": False,
+    "help_option_names": [],
+}
+
+
+def names() -> list[str]:
+    """Return the names of the commands that extensions bring."""
+    return sorted(_entry_points().names)
+
+
+def command(name: str) -> click.Command | None:
+    """Return the command of an extension, not loaded yet; None if there is no such."""
+    found = _entry_points()
+    if name not in found.names:
+        return None
+
+    @click.pass_context
+    def run(context: click.Context, arguments: tuple[str, ...]) -> None:
+        context.exit(_run(found[name], list(arguments)))
+
+    return click.Command(
+        name,
+        callback=run,
+        params=[click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)],
+        context_settings=_UNTOUCHED,
+        add_help_option=False,
+        short_help=f"Part of the service; see milvus-backup {name} --help.",
+    )
+
+
+def _run(entry_point: metadata.EntryPoint, arguments: list[str]) -> int:
+    try:
+        function = entry_point.load()
+    except ModuleNotFoundError as missing:
+        raise _not_installed(entry_point.name, missing) from missing
+    code: int | None = function(arguments)
+    return code or 0
+
+
+def _not_installed(name: str, missing: ModuleNotFoundError) -> click.ClickException:
+    library = (missing.name or "").partition(".")[0]
+    failure = click.ClickException(
+        f"milvus-backup {name} needs {library}: pip install 'milvus-backup[server]'"
+    )
+    failure.exit_code = ExitCode.USAGE
+    return failure
+
+
+def _entry_points() -> metadata.EntryPoints:
+    try:
+        own = metadata.distribution("milvus-backup").entry_points
+    except metadata.PackageNotFoundError:
+        return metadata.EntryPoints()
+    return own.select(group=_GROUP)

@@ -1,0 +1,154 @@
+"""Progress of an operation on a terminal: a bar for every phase, and the collections at work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from types import TracebackType
+from typing import Self
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.console import Console, Group, RenderableType
+from rich.filesize import decimal
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from milvus_backup.v1.operation_pb2 import (
+    COLLECTION_STATE_FAILED,
+    COLLECTION_STATE_RUNNING,
+    Operation,
+    OperationCollection,
+    PhaseProgress,
+    Progress,
+)
+from milvus_backup_client.cli.displays import Display
+from milvus_backup_client.cli.texts import (
+    amounts,
+    collection_title,
+    fraction,
+    phase_text,
+    present_phase,
+    speed,
+    state_text,
+    title,
+)
+from milvus_backup_client.operations import has_ended
+
+_BAR_WIDTH = 30
+_COLLECTION_ROWS = 8
+_MARKS = {COLLECTION_STATE_RUNNING: "", COLLECTION_STATE_FAILED: "failed"}
+
+
+class LiveDisplay(Display):
+    """The newest state, drawn again and again in place.
+
+    Args:
+        console: The terminal.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._operation = Operation()
+        self._live = Live(
+            console=console, get_renderable=lambda: render(self._operation), refresh_per_second=4
+        )
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Draw the last state and leave it there."""
+        self._live.stop()
+
+    def show(self, operation: Operation) -> None:
+        """Take a newer state; it is drawn soon."""
+        self._operation = operation
+
+
+def render(operation: Operation) -> RenderableType:
+    """Return what the terminal shows of a state."""
+    if not operation.name:
+        return Text("")
+    head = f"{title(operation)}: {state_text(operation)} (operation {operation.name})"
+    return Group(
+        Text(head, overflow="ellipsis", no_wrap=True),
+        _phases(operation),
+        *_remarks(operation),
+        _collections(operation),
+    )
+
+
+def _phases(operation: Operation) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    for phase in operation.progress.phases:
+        present = phase.phase == operation.progress.phase and not has_ended(operation)
+        facts = [*amounts(phase), *_timing(phase, operation.progress, present=present)]
+        table.add_row(
+            f"  {phase_text(phase.phase)}",
+            _bar(fraction(phase), running=present),
+            Text(", ".join(facts), overflow="ellipsis", no_wrap=True),
+        )
+    return table
+
+
+def _bar(done: float | None, *, running: bool) -> ProgressBar:
+    if done is None and running:
+        return ProgressBar(width=_BAR_WIDTH, pulse=True)
+    whole = 1.0 if done is None else done
+    return ProgressBar(total=1.0, completed=whole, width=_BAR_WIDTH)
+
+
+def _timing(phase: PhaseProgress, progress: Progress, *, present: bool) -> Iterator[str]:
+    if present:
+        done = fraction(phase)
+        if done is not None:
+            yield f"{done:.0%}"
+        yield from speed(progress)
+    elif phase.HasField("end_time"):
+        yield f"took {_between(phase.start_time, phase.end_time)}"
+
+
+def _between(start: Timestamp, end: Timestamp) -> timedelta:
+    return timedelta(seconds=max(end.ToSeconds() - start.ToSeconds(), 0))
+
+
+def _remarks(operation: Operation) -> Iterator[Text]:
+    waiting = operation.progress.waiting_for
+    if waiting and present_phase(operation.progress) and not has_ended(operation):
+        yield Text(f"  waiting for {waiting}", overflow="ellipsis", no_wrap=True)
+    if operation.collection_count:
+        yield Text(
+            f"  {operation.succeeded_collection_count:,} of {operation.collection_count:,} "
+            f"collections done, {operation.failed_collection_count:,} failed"
+        )
+
+
+def _collections(operation: Operation) -> Table:
+    table = Table.grid(padding=(0, 2))
+    shown = [found for found in operation.collections if found.state in _MARKS]
+    for found in shown[:_COLLECTION_ROWS]:
+        table.add_row(
+            Text(f"    {collection_title(found)}", overflow="ellipsis", no_wrap=True),
+            _bar(_done(found), running=found.state == COLLECTION_STATE_RUNNING),
+            Text(_MARKS[found.state] or _bytes(found), no_wrap=True),
+        )
+    if len(shown) > _COLLECTION_ROWS:
+        table.add_row(f"    and {len(shown) - _COLLECTION_ROWS} more")
+    return table
+
+
+def _done(found: OperationCollection) -> float | None:
+    return min(found.bytes_done / found.bytes_total, 1.0) if found.bytes_total else None
+
+
+def _bytes(found: OperationCollection) -> str:
+    total = f" of {decimal(found.bytes_total)}" if found.bytes_total else ""
+    return f"{decimal(found.bytes_done)}{total}"

@@ -1,0 +1,154 @@
+"""Reading and writing the files of a bucket directory. Blocking; ``store`` calls it in threads."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from milvus_backup_server.adapters.local.paths import HIDDEN, entries_below, path_of
+from milvus_backup_server.adapters.paging import take_page
+from milvus_backup_server.domain.errors import ObjectAlreadyExists, ObjectChanged, ObjectNotFound
+from milvus_backup_server.domain.objects import ListPage, ObjectInfo
+
+_COPY_BYTES = 1 << 20
+# How often a directory may be removed between its making and its first file.
+_PUBLISH_TRIES = 20
+
+
+class Files:
+    """The files below a directory, by key. Raises OSError beside the errors of the port."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def describe(self, key: str) -> ObjectInfo:
+        """Describe a file."""
+        return _described(key, path_of(self.root, key).stat())
+
+    def read(self, key: str, offset: int, length: int | None, if_match: str) -> bytes:
+        """Read a range."""
+        with self.opened(key, if_match) as file:
+            file.seek(offset)
+            return file.read(-1 if length is None else length)
+
+    @contextmanager
+    def opened(self, key: str, if_match: str) -> Iterator[BinaryIO]:
+        """Open a file of which the condition holds, whatever gets its name meanwhile."""
+        with path_of(self.root, key).open("rb") as file:
+            found = _described(key, os.fstat(file.fileno()))
+            if if_match and found.etag != if_match:
+                raise ObjectChanged(f"{key} is not {if_match} any more", key=key)
+            yield file
+
+    def write(self, key: str, pieces: Iterable[bytes], *, if_absent: bool = False) -> ObjectInfo:
+        """Write a file whole: under a hidden name first, then, on the disk, under its own."""
+        path = path_of(self.root, key)
+        with self._temporary() as temporary:
+            with temporary.open("xb") as file:
+                file.writelines(pieces)
+                _flush(file)
+            for tries_left in reversed(range(_PUBLISH_TRIES)):
+                try:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    _publish(temporary, path, key, if_absent=if_absent)
+                    break
+                except (FileNotFoundError, FileExistsError):
+                    # A deletion found the new directory empty and removed it.
+                    if not tries_left:
+                        raise
+        return self.describe(key)
+
+    @contextmanager
+    def _temporary(self) -> Iterator[Path]:
+        path = self.hidden() / secrets.token_hex(16)
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    def hidden(self) -> Path:
+        """Return the hidden directory, made if need be; never makes the bucket by the way."""
+        path = self.root / HIDDEN
+        path.mkdir(exist_ok=True)
+        return path
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove files, and the directories that are empty then."""
+        for path in [path_of(self.root, key) for key in keys]:
+            with suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                path.unlink()
+            self._prune(path.parent)
+
+    def _prune(self, directory: Path) -> None:
+        root = Path(os.path.realpath(self.root))
+        with suppress(OSError):  # not empty, or somebody else was faster
+            while directory != root:
+                directory.rmdir()
+                directory = directory.parent
+
+    def page(self, prefix: str, token: str, *, delimiter: bool, limit: int) -> ListPage:
+        """List one page."""
+        entries = entries_below(self.root, prefix, token, delimiter=delimiter)
+        page, next_token = take_page(entries, limit)
+        objects = self._described([row.name for row in page if not row.is_prefix])
+        return ListPage(
+            tuple(objects), tuple(row.name for row in page if row.is_prefix), next_token
+        )
+
+    def _described(self, keys: Iterable[str]) -> Iterator[ObjectInfo]:
+        for key in keys:
+            with suppress(FileNotFoundError):  # deleted since its name was read
+                yield _described(key, (self.root / key).stat(follow_symlinks=False))
+
+
+def pieces_of(file: BinaryIO, length: int | None = None) -> Iterator[bytes]:
+    """Yield what is left of a file, at most ``length`` bytes, in pieces."""
+    left = length
+    while left is None or left > 0:
+        piece = file.read(_COPY_BYTES if left is None else min(left, _COPY_BYTES))
+        if not piece:
+            return
+        left = None if left is None else left - len(piece)
+        yield piece
+
+
+def _publish(temporary: Path, path: Path, key: str, *, if_absent: bool) -> None:
+    if if_absent:
+        try:
+            path.hardlink_to(temporary)  # unlike a rename it never replaces
+        except FileExistsError as error:
+            raise ObjectAlreadyExists(f"{key} is taken", key=key) from error
+    else:
+        temporary.replace(path)
+    _sync_directory(path.parent)
+
+
+def _flush(file: BinaryIO) -> None:
+    file.flush()
+    # The kernel's own time stands still for milliseconds, in which a file can be replaced twice.
+    now = time.time_ns()
+    os.utime(file.fileno(), ns=(now, now))
+    os.fsync(file.fileno())
+
+
+def _sync_directory(path: Path) -> None:
+    with suppress(FileNotFoundError):  # deleted again already
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _described(key: str, found: os.stat_result) -> ObjectInfo:
+    if not stat.S_ISREG(found.st_mode):
+        raise ObjectNotFound(f"{key} is not a file", key=key)
+    etag = f"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"
+    return ObjectInfo(key, found.st_size, etag, datetime.fromtimestamp(found.st_mtime, UTC))

@@ -1,0 +1,255 @@
+"""The port to Milvus over gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from milvus_backup_server.adapters.milvus import imports, mapping
+from milvus_backup_server.adapters.milvus.answers import Answer
+from milvus_backup_server.adapters.milvus.connection import MilvusConnection
+from milvus_backup_server.adapters.milvus.schemas import key_value_messages, schema_message
+from milvus_backup_server.adapters.milvus.settings import MilvusSettings
+from milvus_backup_server.adapters.milvus.stubs import milvus_pb2
+from milvus_backup_server.domain.capabilities import capabilities_of
+from milvus_backup_server.domain.errors import CollectionNotFound, MilvusRefused
+from milvus_backup_server.domain.milvus import (
+    CollectionDescription,
+    CollectionName,
+    Flush,
+    ImportJob,
+    ImportOptions,
+    ImportSource,
+    MilvusVersion,
+    Partition,
+    SegmentInfo,
+)
+from milvus_backup_server.domain.records import CollectionSchema, IndexInfo, KeyValue
+
+_FLUSH_SECONDS = 0.5
+"""What one more collection may add to the time of a flush; Milvus seals one after another."""
+
+
+class GrpcMilvusGateway:
+    """``ports.milvus.MilvusGateway`` over one gRPC channel.
+
+    It can be made while Milvus is down: the channel opens with the first call.
+
+    Args:
+        settings: Where Milvus is, who we are, how long a call may take.
+
+    Raises:
+        InvalidSettings: A certificate or key cannot be read.
+    """
+
+    def __init__(self, settings: MilvusSettings) -> None:
+        self._address = settings.address
+        self._connection = MilvusConnection(settings)
+        self._call = self._connection.call
+
+    async def close(self) -> None:
+        """Close the channel."""
+        await self._connection.close()
+
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        return self._address
+
+    async def version(self) -> str:
+        """Return the version as the server tells it, such as ``v2.3.5``."""
+        answer = await self._call("GetVersion", milvus_pb2.GetVersionRequest())
+        return str(answer.version)
+
+    async def allocate_timestamp(self) -> int:
+        """Return a new hybrid timestamp from Milvus's clock."""
+        answer = await self._call("AllocTimestamp", milvus_pb2.AllocTimestampRequest())
+        return int(answer.timestamp)
+
+    async def list_databases(self) -> list[str]:
+        """Return the names of the databases."""
+        answer = await self._call("ListDatabases", milvus_pb2.ListDatabasesRequest())
+        return sorted(answer.db_names)
+
+    async def create_database(self, database: str) -> None:
+        """Make a database; no error if it exists."""
+        request = milvus_pb2.CreateDatabaseRequest(db_name=database)
+        await self._call("CreateDatabase", request, accept=frozenset({Answer.DATABASE_EXISTS}))
+
+    async def list_collections(self, database: str) -> list[CollectionName]:
+        """Return the collections of a database."""
+        request = milvus_pb2.ShowCollectionsRequest(db_name=database)
+        answer = await self._call("ShowCollections", request, CollectionName(database, ""))
+        return [CollectionName(database, name) for name in sorted(answer.collection_names)]
+
+    async def describe_collection(self, collection: CollectionName) -> CollectionDescription:
+        """Describe a collection (an alias is described as its collection)."""
+        request = milvus_pb2.DescribeCollectionRequest(
+            db_name=collection.database, collection_name=collection.name
+        )
+        answer = await self._call("DescribeCollection", request, collection)
+        return mapping.description(collection, answer)
+
+    async def has_collection(self, collection: CollectionName) -> bool:
+        """Tell whether a collection or an alias of that name exists."""
+        request = milvus_pb2.HasCollectionRequest(
+            db_name=collection.database, collection_name=collection.name
+        )
+        missing = frozenset({Answer.COLLECTION_MISSING, Answer.DATABASE_MISSING})
+        answer = await self._call("HasCollection", request, collection, accept=missing)
+        return bool(answer.value)
+
+    async def list_partitions(self, collection: CollectionName) -> list[Partition]:
+        """Return the partitions in the order of their creation."""
+        request = milvus_pb2.ShowPartitionsRequest(
+            db_name=collection.database, collection_name=collection.name
+        )
+        return mapping.partitions(await self._call("ShowPartitions", request, collection))
+
+    async def list_indexes(self, collection: CollectionName) -> list[IndexInfo]:
+        """Return the indexes, empty if there are none."""
+        request = milvus_pb2.DescribeIndexRequest(
+            db_name=collection.database, collection_name=collection.name
+        )
+        none = frozenset({Answer.INDEX_MISSING})
+        return mapping.indexes(await self._call("DescribeIndex", request, collection, accept=none))
+
+    async def load_state(self, collection: CollectionName, partition: str = "") -> str:
+        """Return ``NotLoad``, ``Loading`` or ``Loaded`` of a collection or of one partition."""
+        request = milvus_pb2.GetLoadingProgressRequest(
+            db_name=collection.database,
+            collection_name=collection.name,
+            partition_names=[partition] if partition else [],
+        )
+        none = frozenset({Answer.NOT_LOADED})
+        answer = await self._call("GetLoadingProgress", request, collection, accept=none)
+        return mapping.load_state(answer.progress)
+
+    async def list_segments(self, collection: CollectionName) -> list[SegmentInfo]:
+        """Return the segments that are flushed or being flushed now."""
+        request = milvus_pb2.GetPersistentSegmentInfoRequest(
+            dbName=collection.database, collectionName=collection.name
+        )
+        return mapping.segments(await self._call("GetPersistentSegmentInfo", request, collection))
+
+    async def flush(self, database: str, collections: Sequence[str]) -> dict[str, Flush]:
+        """Flush collections of one database and return what was sealed; does not wait."""
+        request = milvus_pb2.FlushRequest(db_name=database, collection_names=collections)
+        answer = await self._call(
+            "Flush",
+            request,
+            CollectionName(database, ""),
+            seconds=_FLUSH_SECONDS * len(collections),
+        )
+        return mapping.flushes(collections, answer)
+
+    async def is_flushed(self, collection: CollectionName, flush: Flush) -> bool:
+        """Tell whether everything of a flush is written to the object store."""
+        request = milvus_pb2.GetFlushStateRequest(
+            db_name=collection.database,
+            collection_name=collection.name,
+            segmentIDs=sorted(flush.sealed_ids),
+            flush_ts=flush.moment,
+        )
+        answer = await self._call("GetFlushState", request, collection)
+        return bool(answer.flushed)
+
+    async def create_collection(
+        self,
+        collection: CollectionName,
+        schema: CollectionSchema,
+        *,
+        shards: int,
+        consistency_level: int,
+        properties: Sequence[KeyValue],
+        partition_count: int,
+    ) -> None:
+        """Make a collection. ``partition_count`` counts only with a partition key, else it is 0."""
+        request = milvus_pb2.CreateCollectionRequest(
+            db_name=collection.database,
+            collection_name=collection.name,
+            schema=schema_message(collection.name, schema).SerializeToString(),
+            shards_num=shards,
+            consistency_level=consistency_level,
+            properties=key_value_messages(properties),
+            num_partitions=partition_count,
+        )
+        await self._call("CreateCollection", request, collection)
+
+    async def create_partition(self, collection: CollectionName, partition: str) -> None:
+        """Make a partition."""
+        request = milvus_pb2.CreatePartitionRequest(
+            db_name=collection.database, collection_name=collection.name, partition_name=partition
+        )
+        await self._call("CreatePartition", request, collection)
+
+    async def create_index(self, collection: CollectionName, index: IndexInfo) -> None:
+        """Make an index with the type, name and parameters given."""
+        request = milvus_pb2.CreateIndexRequest(
+            db_name=collection.database,
+            collection_name=collection.name,
+            field_name=index.field_name,
+            index_name=index.index_name,
+            extra_params=mapping.index_params(index),
+        )
+        await self._call("CreateIndex", request, collection)
+
+    async def drop_collection(self, collection: CollectionName) -> None:
+        """Remove a collection; no error if it does not exist."""
+        request = milvus_pb2.DropCollectionRequest(
+            db_name=collection.database, collection_name=collection.name
+        )
+        missing = frozenset({Answer.COLLECTION_MISSING, Answer.DATABASE_MISSING})
+        await self._call("DropCollection", request, collection, accept=missing)
+
+    async def rename_collection(self, collection: CollectionName, name: str) -> None:
+        """Give a collection another name in its database; refused when that is taken."""
+        request = milvus_pb2.RenameCollectionRequest(
+            db_name=collection.database, oldName=collection.name, newName=name
+        )
+        before = (await self.describe_collection(collection)).collection_id
+        try:
+            await self._call("RenameCollection", request, collection)
+        except (CollectionNotFound, MilvusRefused):
+            # The repetition of a call whose answer was lost finds its own work done.
+            if await self._id_of(CollectionName(collection.database, name)) != before:
+                raise
+
+    async def _id_of(self, collection: CollectionName) -> int | None:
+        try:
+            return (await self.describe_collection(collection)).collection_id
+        except CollectionNotFound:
+            return None
+
+    async def submit_import(
+        self,
+        collection: CollectionName,
+        partition: str,
+        sources: Sequence[ImportSource],
+        options: ImportOptions,
+    ) -> str:
+        """Submit one import job and return its id. Never repeated by itself.
+
+        Raises:
+            ImportOutcomeUnknown: The answer was lost; the job may run. Look for it with
+                ``list_imports``.
+        """
+        capabilities = capabilities_of(MilvusVersion.parse(await self.version()))
+        request = imports.import_request(collection, partition, sources, options, capabilities)
+        answer = await self._connection.call_once("Import", request, collection)
+        return str(answer.tasks[0])
+
+    async def import_job(self, job_id: str) -> ImportJob:
+        """Return how far a job is; state UNKNOWN if Milvus does not know it."""
+        request = milvus_pb2.GetImportStateRequest(task=int(job_id))
+        unknown = frozenset({Answer.KEY_MISSING})
+        return imports.import_job(
+            job_id, await self._call("GetImportState", request, accept=unknown)
+        )
+
+    async def list_imports(self, collection: CollectionName) -> list[ImportJob]:
+        """Return the import jobs into a collection, ended ones as long as Milvus keeps them."""
+        request = milvus_pb2.ListImportTasksRequest(
+            db_name=collection.database, collection_name=collection.name
+        )
+        answer = await self._call("ListImportTasks", request, collection)
+        return [imports.import_job(str(task.id), task) for task in answer.tasks]

@@ -1,0 +1,81 @@
+"""Import jobs: what Milvus is asked to import, and what it tells about its jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from milvus_backup_server.adapters.milvus.answers import Answer, meaning, short
+from milvus_backup_server.adapters.milvus.stubs import Message, common_pb2, milvus_pb2
+from milvus_backup_server.domain.capabilities import Capabilities
+from milvus_backup_server.domain.milvus import (
+    CollectionName,
+    ImportJob,
+    ImportOptions,
+    ImportSource,
+    ImportState,
+    physical_milliseconds,
+)
+
+_STATES: Mapping[int, ImportState] = {
+    common_pb2.ImportPending: ImportState.PENDING,
+    common_pb2.ImportFailed: ImportState.FAILED,
+    common_pb2.ImportFailedAndCleaned: ImportState.FAILED,
+    common_pb2.ImportCompleted: ImportState.COMPLETED,
+}
+
+
+def import_request(
+    collection: CollectionName,
+    partition: str,
+    sources: Sequence[ImportSource],
+    options: ImportOptions,
+    capabilities: Capabilities,
+) -> Message:
+    """Return the request for one job.
+
+    Raises:
+        ValueError: There is not exactly one source; this call of Milvus takes no more.
+    """
+    (source,) = sources
+    return milvus_pb2.ImportRequest(
+        db_name=collection.database,
+        collection_name=collection.name,
+        partition_name=partition,
+        files=[source.delta] if options.l0 else [source.insert, source.delta],
+        options=[
+            common_pb2.KeyValuePair(key=key, value=value)
+            for key, value in import_options(options, capabilities).items()
+        ],
+    )
+
+
+def import_options(options: ImportOptions, capabilities: Capabilities) -> dict[str, str]:
+    """Return the options in the words of that version of Milvus."""
+    values = {"l0_import" if options.l0 else "backup": "true", "skip_disk_quota_check": "true"}
+    if options.moment is not None:
+        hybrid = capabilities.hybrid_end_ts
+        values["end_ts"] = str(options.moment if hybrid else physical_milliseconds(options.moment))
+    if options.storage_version:
+        values["storage_version"] = str(options.storage_version)
+    return values
+
+
+def import_job(job_id: str, answer: Message) -> ImportJob:
+    """Return what GetImportState answered.
+
+    Milvus answers about a job that it does not know with state 0, which would be pending.
+    """
+    if meaning(answer.status) is not Answer.OK:
+        return ImportJob(job_id, ImportState.UNKNOWN)
+    told = {pair.key: pair.value for pair in answer.infos}
+    progress = told.get("progress_percent", "")
+    return ImportJob(
+        job_id=job_id,
+        state=_STATES.get(answer.state, ImportState.RUNNING),
+        rows=answer.row_count,
+        progress=int(progress) if progress.isdigit() else 0,
+        reason=short(told.get("failed_reason", "")),
+        files=tuple(file for file in told.get("files", "").split(",") if file),
+        collection_id=answer.collection_id,
+        partition=told.get("partition", ""),
+    )

@@ -1,0 +1,11 @@
+"""S3 stores on aiobotocore. The only place that knows it and botocore."""
+
+from milvus_backup_server.adapters.s3.clients import (
+    S3Clients,
+    S3ClientSettings,
+    S3Credentials,
+    S3Profile,
+)
+from milvus_backup_server.adapters.s3.store import S3Store
+
+__all__ = ["S3ClientSettings", "S3Clients", "S3Credentials", "S3Profile", "S3Store"]

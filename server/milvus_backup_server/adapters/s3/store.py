@@ -1,0 +1,324 @@
+"""The ``ObjectStore`` of a bucket of an S3 API."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, TypedDict
+
+from milvus_backup_server.adapters.s3.errors import Asked, from_answer, translated
+from milvus_backup_server.domain.errors import (
+    BackupError,
+    BucketNotFound,
+    ObjectAlreadyExists,
+    ObjectChanged,
+    ObjectNotFound,
+    StorageUnavailable,
+    UploadNotFound,
+)
+from milvus_backup_server.domain.objects import (
+    ListPage,
+    ObjectInfo,
+    StoreLocation,
+    Upload,
+    UploadedPart,
+)
+
+if TYPE_CHECKING:  # the stubs are a tool of development
+    from types_aiobotocore_s3 import S3Client
+    from types_aiobotocore_s3.type_defs import (
+        CopySourceTypeDef,
+        GetObjectRequestTypeDef,
+        ListObjectsV2OutputTypeDef,
+        ListObjectsV2RequestTypeDef,
+        ObjectTypeDef,
+    )
+
+# Above this hashing leaves the event loop: 1 MiB takes about 2 ms.
+_THREAD_BYTES = 1 << 20
+
+
+class _IfAbsent(TypedDict, total=False):
+    IfNoneMatch: str
+
+
+class _CopyCondition(TypedDict, total=False):
+    CopySourceIfMatch: str
+
+
+class S3Store:
+    """A bucket. Made by ``S3Clients``, which owns the client; promises are those of the port."""
+
+    def __init__(self, client: S3Client, location: StoreLocation) -> None:
+        self._client = client
+        self._location = location
+        self._bucket = location.bucket
+
+    @property
+    def location(self) -> StoreLocation:
+        """Where the store is, without secrets."""
+        return self._location
+
+    async def bucket_exists(self) -> bool:
+        """Ask for the bucket alone."""
+        try:
+            with translated(self._asked("look up")):
+                await self._client.head_bucket(Bucket=self._bucket)
+        except BucketNotFound:
+            return False
+        return True
+
+    async def create_bucket(self) -> None:
+        """Make the bucket in the client's region."""
+        try:
+            with translated(self._asked("create")):
+                await self._create_bucket()
+        except BackupError as error:
+            # Two answers mean "it is there", and some stores give the second for our own buckets.
+            taken = ("BucketAlreadyOwnedByYou", "BucketAlreadyExists")
+            if error.metadata.get("code") not in taken or not await self.bucket_exists():
+                raise
+
+    async def _create_bucket(self) -> None:
+        region = self._location.region
+        if region in ("", "us-east-1"):  # the one region that must not be named
+            await self._client.create_bucket(Bucket=self._bucket)
+            return
+        await self._client.create_bucket(
+            Bucket=self._bucket,
+            CreateBucketConfiguration={"LocationConstraint": region},  # type: ignore[typeddict-item]
+        )
+
+    async def head(self, key: str) -> ObjectInfo | None:
+        """Ask for an object; a 404 costs a second request, as it does not say what is missing."""
+        try:
+            with translated(self._asked("look up", key)):
+                answer = await self._client.head_object(Bucket=self._bucket, Key=key)
+        except ObjectNotFound as error:
+            if await self.bucket_exists():
+                return None
+            raise BucketNotFound(error.message, **error.metadata) from error
+        modified = _utc(answer.get("LastModified"))
+        return ObjectInfo(key, answer["ContentLength"], _bare(answer["ETag"]), modified)
+
+    async def get(
+        self, key: str, *, offset: int = 0, length: int | None = None, if_match: str = ""
+    ) -> bytes:
+        """Read a range in one request."""
+        request: GetObjectRequestTypeDef = {"Bucket": self._bucket, "Key": key}
+        if offset or length is not None:
+            # A range of nothing cannot be asked for, and the object must be there all the same.
+            end = "" if length is None else offset + max(length, 1) - 1
+            request["Range"] = f"bytes={offset}-{end}"
+        if if_match:
+            request["IfMatch"] = _quoted(if_match)
+        try:
+            with translated(self._asked("read", key)):
+                answer = await self._client.get_object(**request)
+                async with answer["Body"] as body:
+                    data = await body.read()
+        except BackupError as error:
+            if error.metadata.get("code") == "InvalidRange":  # the object ends before the offset
+                return b""
+            raise
+        return data if length is None else data[:length]
+
+    async def put(self, key: str, data: bytes, *, if_absent: bool = False) -> ObjectInfo:
+        """Write an object; the store compares the MD5 before the object is there."""
+        asked = self._asked("write", key, condition_failed=ObjectAlreadyExists)
+        condition = _IfAbsent(IfNoneMatch="*") if if_absent else _IfAbsent()
+        digest = await _content_md5(data)
+        with translated(asked):
+            answer = await self._client.put_object(
+                Bucket=self._bucket, Key=key, Body=data, ContentMD5=digest, **condition
+            )
+        return ObjectInfo(key, len(data), _bare(answer.get("ETag", "")), _date(answer))
+
+    async def copy(self, source: StoreLocation, source_key: str, key: str, *, if_match: str) -> str:
+        """Copy with the store's own means; the condition is on the source."""
+        with translated(self._asked_copy(source, source_key, key)):
+            answer = await self._client.copy_object(
+                Bucket=self._bucket,
+                Key=key,
+                CopySource=_source(source, source_key),
+                **_copy_condition(if_match),
+            )
+        return _bare(answer["CopyObjectResult"].get("ETag", ""))
+
+    async def start_upload(self, key: str) -> Upload:
+        """Begin a multipart upload."""
+        with translated(self._asked("begin an upload to", key)):
+            answer = await self._client.create_multipart_upload(Bucket=self._bucket, Key=key)
+        return Upload(key, answer["UploadId"])
+
+    async def upload_part(self, upload: Upload, number: int, data: bytes) -> UploadedPart:
+        """Write a part; the store compares the MD5."""
+        digest = await _content_md5(data)
+        with translated(self._asked("write a part of", upload.key)):
+            answer = await self._client.upload_part(
+                Bucket=self._bucket,
+                Key=upload.key,
+                UploadId=upload.upload_id,
+                PartNumber=number,
+                Body=data,
+                ContentMD5=digest,
+            )
+        return UploadedPart(number, _bare(answer["ETag"]))
+
+    async def copy_part(
+        self,
+        upload: Upload,
+        number: int,
+        source: StoreLocation,
+        source_key: str,
+        *,
+        offset: int,
+        length: int,
+        if_match: str,
+    ) -> UploadedPart:
+        """Copy a range with the store's own means."""
+        with translated(self._asked_copy(source, source_key, upload.key)):
+            answer = await self._client.upload_part_copy(
+                Bucket=self._bucket,
+                Key=upload.key,
+                UploadId=upload.upload_id,
+                PartNumber=number,
+                CopySource=_source(source, source_key),
+                CopySourceRange=f"bytes={offset}-{offset + length - 1}",
+                **_copy_condition(if_match),
+            )
+        return UploadedPart(number, _bare(answer["CopyPartResult"].get("ETag", "")))
+
+    async def complete_upload(self, upload: Upload, parts: Sequence[UploadedPart]) -> str:
+        """Make the object of its parts."""
+        listed = [{"PartNumber": part.number, "ETag": _quoted(part.etag)} for part in parts]
+        with translated(self._asked("complete the upload to", upload.key)):
+            answer = await self._client.complete_multipart_upload(
+                Bucket=self._bucket,
+                Key=upload.key,
+                UploadId=upload.upload_id,
+                MultipartUpload={"Parts": listed},  # type: ignore[typeddict-item]
+            )
+        return _bare(answer.get("ETag", ""))
+
+    async def abort_upload(self, upload: Upload) -> None:
+        """Forget an upload."""
+        try:
+            with translated(self._asked("abort the upload to", upload.key)):
+                await self._client.abort_multipart_upload(
+                    Bucket=self._bucket, Key=upload.key, UploadId=upload.upload_id
+                )
+        except (UploadNotFound, ObjectNotFound):
+            return
+
+    async def list_uploads(self, prefix: str) -> list[Upload]:
+        """List uploads in one request."""
+        with translated(self._asked("list the uploads of")):
+            answer = await self._client.list_multipart_uploads(
+                Bucket=self._bucket, Prefix=prefix, MaxUploads=1000
+            )
+        return [Upload(row["Key"], row["UploadId"]) for row in answer.get("Uploads", [])]
+
+    async def list_page(
+        self, prefix: str, *, token: str = "", delimiter: bool = False, limit: int = 1000
+    ) -> ListPage:
+        """List one page with ListObjectsV2."""
+        request: ListObjectsV2RequestTypeDef = {
+            "Bucket": self._bucket,
+            "Prefix": prefix,
+            "MaxKeys": limit,
+        }
+        if token:
+            request["ContinuationToken"] = token
+        if delimiter:
+            request["Delimiter"] = "/"
+        with translated(self._asked("list")):
+            answer = await self._client.list_objects_v2(**request)
+        return self._page(answer)
+
+    def _page(self, answer: ListObjectsV2OutputTypeDef) -> ListPage:
+        next_token = answer.get("NextContinuationToken", "") if answer["IsTruncated"] else ""
+        if answer["IsTruncated"] and not next_token:
+            # A list that ends here would be a shorter list than the truth.
+            raise StorageUnavailable(
+                f"the listing of {self._bucket} breaks off without a token", bucket=self._bucket
+            )
+        return ListPage(
+            tuple(_listed(row) for row in answer.get("Contents", [])),
+            tuple(row["Prefix"] for row in answer.get("CommonPrefixes", [])),
+            next_token,
+        )
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Remove objects in one request; the first refused key decides on the error."""
+        if not keys:
+            return
+        with translated(self._asked("delete from")):
+            answer = await self._client.delete_objects(
+                Bucket=self._bucket,
+                Delete={"Objects": [{"Key": key} for key in keys], "Quiet": True},
+            )
+        for failed in answer.get("Errors", []):
+            if failed.get("Code") != "NoSuchKey":
+                raise from_answer({"Error": failed}, self._asked("delete", failed.get("Key", "")))
+
+    def _asked(
+        self,
+        action: str,
+        key: str = "",
+        *,
+        condition_failed: type[BackupError] = ObjectChanged,
+    ) -> Asked:
+        return Asked(action, self._location.endpoint, self._bucket, key, condition_failed)
+
+    def _asked_copy(self, source: StoreLocation, source_key: str, key: str) -> Asked:
+        action = f"copy {source.bucket}/{source_key} to"
+        return Asked(action, self._location.endpoint, self._bucket, key, copies=True)
+
+
+def _bare(etag: str) -> str:
+    return etag.strip('"')
+
+
+def _quoted(etag: str) -> str:
+    return f'"{etag}"'
+
+
+def _copy_condition(etag: str) -> _CopyCondition:
+    return _CopyCondition(CopySourceIfMatch=_quoted(etag)) if etag else _CopyCondition()
+
+
+def _source(location: StoreLocation, key: str) -> CopySourceTypeDef:
+    return {"Bucket": location.bucket, "Key": key}
+
+
+def _listed(row: ObjectTypeDef) -> ObjectInfo:
+    return ObjectInfo(row["Key"], row["Size"], _bare(row["ETag"]), _utc(row.get("LastModified")))
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return moment.astimezone(UTC) if moment else None
+
+
+def _date(answer: Mapping[str, object]) -> datetime | None:
+    meta = answer.get("ResponseMetadata")
+    headers = meta.get("HTTPHeaders") if isinstance(meta, Mapping) else None
+    date = headers.get("date") if isinstance(headers, Mapping) else None
+    try:
+        return _utc(parsedate_to_datetime(date)) if date else None
+    except ValueError:  # a date that is none; nothing depends on it
+        return None
+
+
+async def _content_md5(data: bytes) -> str:
+    if len(data) < _THREAD_BYTES:
+        return _md5(data)
+    return await asyncio.to_thread(_md5, data)
+
+
+def _md5(data: bytes) -> str:
+    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()

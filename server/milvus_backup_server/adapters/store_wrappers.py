@@ -1,0 +1,199 @@
+"""Decorators of ``ObjectStore``: the limit of requests in flight, and the one layer that retries.
+
+They stand in the order Retry(Limit(store)): a request that waits for its next try holds no slot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from milvus_backup_server.adapters.store_decorator import StoreDecorator
+from milvus_backup_server.domain.errors import (
+    ObjectAlreadyExists,
+    StorageUnavailable,
+    UploadNotFound,
+)
+from milvus_backup_server.domain.objects import ObjectInfo, Upload, UploadedPart, md5_of_etag
+from milvus_backup_server.ports.object_store import ObjectStore
+
+T = TypeVar("T")
+
+RetryHook = Callable[[str, StorageUnavailable], None]
+"""Told of every retry: the method, and what the try before it failed with."""
+
+
+class RequestLimiter:
+    """The limit of requests in flight, shared by all stores of a process."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._slots = asyncio.Semaphore(limit)
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """Hold one of the slots; first come, first served."""
+        async with self._slots:
+            yield
+
+
+class LimitedStore(StoreDecorator):
+    """Takes a slot and sets a deadline for every request."""
+
+    def __init__(
+        self, inner: ObjectStore, limiter: RequestLimiter, *, deadline_seconds: float
+    ) -> None:
+        super().__init__(inner)
+        self._limiter = limiter
+        self._deadline = deadline_seconds
+
+    async def _request(self, method: str, call: Callable[[], Awaitable[T]]) -> T:
+        async with self._limiter.slot():
+            try:
+                async with asyncio.timeout(self._deadline):
+                    return await call()
+            except TimeoutError as error:
+                raise StorageUnavailable(
+                    f"the store did not finish {method} in {self._deadline} s",
+                    subject=self.location.endpoint,
+                    bucket=self.location.bucket,
+                ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long to insist.
+
+    Attributes:
+        total_seconds: After the first failure of a request; no try begins later.
+        max_attempts: Tries of a request, the first included.
+        base_delay_seconds: The longest first pause. It doubles from try to try; the pause itself is
+            any time up to it, so that those who failed together do not come back together.
+        max_delay_seconds: Where the doubling ends.
+    """
+
+    total_seconds: float = 120.0
+    max_attempts: int = 20
+    base_delay_seconds: float = 0.1
+    max_delay_seconds: float = 10.0
+
+    def pause(self, failures: int) -> float:
+        """Return how long to wait after so many failures."""
+        longest = self.base_delay_seconds * 2.0 ** min(failures - 1, 32)
+        return random.uniform(0, min(longest, self.max_delay_seconds))  # noqa: S311 - no secret
+
+
+def _ignore(_method: str, _error: StorageUnavailable) -> None:
+    pass
+
+
+class _Tries:
+    """The failures of one request so far, and whether there may be one more."""
+
+    def __init__(self, policy: RetryPolicy) -> None:
+        self.failures = 0
+        self._policy = policy
+        self._give_up = 0.0
+
+    async def pause(self) -> bool:
+        """Count a failure and wait; False, at once, if the budget is used up."""
+        if self.failures == 0:
+            self._give_up = time.monotonic() + self._policy.total_seconds
+        self.failures += 1
+        seconds = self._policy.pause(self.failures)
+        if self.failures >= self._policy.max_attempts:
+            return False
+        if time.monotonic() + seconds > self._give_up:
+            return False
+        await asyncio.sleep(seconds)
+        return True
+
+
+class RetryingStore(StoreDecorator):
+    """Repeats what failed with StorageUnavailable, within a budget for each request.
+
+    A try whose answer was lost may have done its work. Where the next one then says that it is done
+    already, the store is asked whether it was ours.
+    """
+
+    def __init__(
+        self, inner: ObjectStore, policy: RetryPolicy, on_retry: RetryHook = _ignore
+    ) -> None:
+        super().__init__(inner)
+        self._policy = policy
+        self._on_retry = on_retry
+
+    async def put(self, key: str, data: bytes, *, if_absent: bool = False) -> ObjectInfo:
+        """Write an object; after a lost answer the content decides whose it is."""
+        tries = _Tries(self._policy)
+        try:
+            return await self._repeat(
+                "put", lambda: self._inner.put(key, data, if_absent=if_absent), tries
+            )
+        except ObjectAlreadyExists:
+            ours = await self._written(key, data) if tries.failures else None
+            if ours is None:
+                raise
+            return ours
+
+    async def complete_upload(self, upload: Upload, parts: Sequence[UploadedPart]) -> str:
+        """Complete an upload; after a lost answer the object's ETag decides whether it was."""
+        tries = _Tries(self._policy)
+        try:
+            return await self._repeat(
+                "complete_upload", lambda: self._inner.complete_upload(upload, parts), tries
+            )
+        except UploadNotFound:
+            found = await self.head(upload.key) if tries.failures else None
+            if found is None or not _made_of(found.etag, parts):
+                raise
+            return found.etag
+
+    async def _written(self, key: str, data: bytes) -> ObjectInfo | None:
+        found = await self.head(key)
+        if found is None or found.size != len(data):
+            return None
+        return found if await self.get(key, if_match=found.etag) == data else None
+
+    async def _request(self, method: str, call: Callable[[], Awaitable[T]]) -> T:
+        return await self._repeat(method, call, _Tries(self._policy))
+
+    async def _repeat(self, method: str, call: Callable[[], Awaitable[T]], tries: _Tries) -> T:
+        while True:
+            try:
+                return await call()
+            except StorageUnavailable as error:
+                if not await tries.pause():
+                    raise
+                self._on_retry(method, error)
+
+
+def _made_of(etag: str, parts: Sequence[UploadedPart]) -> bool:
+    """Tell whether an object with that ETag can be the one made of the parts."""
+    digest, _, count = etag.partition("-")
+    if count != str(len(parts)):
+        return False
+    md5s = [md5_of_etag(part.etag) for part in parts]
+    if not all(md5s):  # encrypted by the store: only the number of parts can be compared
+        return True
+    joined = b"".join(bytes.fromhex(md5) for md5 in md5s)
+    return digest == hashlib.md5(joined, usedforsecurity=False).hexdigest()
+
+
+def reliable(
+    store: ObjectStore,
+    limiter: RequestLimiter,
+    policy: RetryPolicy,
+    *,
+    deadline_seconds: float,
+    on_retry: RetryHook = _ignore,
+) -> ObjectStore:
+    """Return the store with all decorators that the service wants, in their order."""
+    limited = LimitedStore(store, limiter, deadline_seconds=deadline_seconds)
+    return RetryingStore(limited, policy, on_retry)

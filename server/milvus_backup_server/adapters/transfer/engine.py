@@ -1,0 +1,86 @@
+"""Workers that move objects from store to store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping
+
+from milvus_backup_server.adapters.transfer.copying import copy_on_server
+from milvus_backup_server.adapters.transfer.settings import TransferSettings
+from milvus_backup_server.adapters.transfer.streaming import Streamer
+from milvus_backup_server.adapters.transfer.tasks import tasks
+from milvus_backup_server.domain.errors import CopyDenied
+from milvus_backup_server.domain.objects import TransferJob, TransferOutcome
+from milvus_backup_server.ports.object_store import ObjectStore
+
+_Jobs = asyncio.Queue[TransferJob | None]
+# None is the end; an exception is that of the caller's iterator of jobs.
+_Results = asyncio.Queue[TransferOutcome | Exception | None]
+
+
+class AsyncTransferEngine:
+    """The engine on asyncio; one for a process, as it holds the limit of bytes in memory.
+
+    Stores copy by themselves where both are of one endpoint. Where they refuse (other credentials),
+    and between endpoints, bytes come through us.
+    """
+
+    def __init__(self, stores: Mapping[str, ObjectStore], settings: TransferSettings) -> None:
+        self._stores = stores
+        self._settings = settings
+        self._streamer = Streamer(settings)
+        self._denied: set[tuple[str, str]] = set()
+
+    async def transfer(
+        self, jobs: AsyncIterable[TransferJob]
+    ) -> AsyncGenerator[TransferOutcome, None]:
+        """Copy each job's object; the promises are those of the port."""
+        results = _Results(self._settings.workers)
+        run = asyncio.create_task(self._run(jobs, results))
+        try:
+            while (result := await results.get()) is not None:
+                if isinstance(result, Exception):
+                    raise result
+                yield result
+        finally:
+            run.cancel()
+            await asyncio.wait({run})
+
+    async def _run(self, jobs: AsyncIterable[TransferJob], results: _Results) -> None:
+        queue = _Jobs(self._settings.workers)
+        try:
+            async with tasks() as group:
+                for _ in range(self._settings.workers):
+                    group.create_task(self._work(queue, results))
+                async for job in jobs:
+                    await queue.put(job)
+                for _ in range(self._settings.workers):
+                    await queue.put(None)
+        except Exception as error:  # noqa: BLE001 - raised by the generator instead
+            await results.put(error)
+        else:
+            await results.put(None)
+
+    async def _work(self, queue: _Jobs, results: _Results) -> None:
+        while (job := await queue.get()) is not None:
+            await results.put(await self._outcome(job))
+
+    async def _outcome(self, job: TransferJob) -> TransferOutcome:
+        try:
+            return await self._move(job)
+        except Exception as error:  # noqa: BLE001 - one object's failure stops no other
+            return TransferOutcome(job, error=error)
+
+    async def _move(self, job: TransferJob) -> TransferOutcome:
+        source, target = self._stores[job.source_store], self._stores[job.target_store]
+        pair = (job.source_store, job.target_store)
+        if source.location.same_endpoint(target.location) and pair not in self._denied:
+            try:
+                etag = await copy_on_server(job, source.location, target, self._settings)
+                return TransferOutcome(job, "server", etag)
+            except CopyDenied:
+                self._denied.add(pair)
+        streamed = await self._streamer.stream(job, source, target)
+        return TransferOutcome(
+            job, "stream", streamed.etag, streamed.md5, copy_denied=pair in self._denied
+        )

@@ -1,0 +1,81 @@
+"""BackupService: map in, call the use case, map out."""
+
+# Methods and their arguments are named by the contract.
+# ruff: noqa: N802, ARG002
+
+from __future__ import annotations
+
+from milvus_backup.v1 import backup_pb2, backup_service_pb2, operation_pb2
+from milvus_backup.v1.backup_service_pb2_grpc import BackupServiceServicer
+from milvus_backup_server.api import mapping_backups as mapping
+from milvus_backup_server.api.callers import Context, current_caller
+from milvus_backup_server.api.mapping_operations import operation_message
+from milvus_backup_server.api.pages import PageSize, cut_by_key, cut_by_offset, read_position
+from milvus_backup_server.service.use_cases import UseCases
+
+BACKUP_PAGES = PageSize(default=100, largest=500)
+COLLECTION_PAGES = PageSize(default=50, largest=200)
+
+
+class BackupServicer(BackupServiceServicer):
+    """Makes, shows, restores and removes backups."""
+
+    def __init__(self, use_cases: UseCases) -> None:
+        self._use_cases = use_cases
+
+    async def CreateBackup(
+        self, request: backup_service_pb2.CreateBackupRequest, context: Context
+    ) -> operation_pb2.Operation:
+        """Begin a backup."""
+        wanted = mapping.create_request(request)
+        operation = await self._use_cases.create.start(wanted, current_caller())
+        return operation_message(operation)
+
+    async def RestoreBackup(
+        self, request: backup_service_pb2.RestoreBackupRequest, context: Context
+    ) -> operation_pb2.Operation:
+        """Begin a restore."""
+        wanted = mapping.restore_request(request)
+        operation = await self._use_cases.restore.start(wanted, current_caller())
+        return operation_message(operation)
+
+    async def DeleteBackup(
+        self, request: backup_service_pb2.DeleteBackupRequest, context: Context
+    ) -> operation_pb2.Operation:
+        """Begin to remove a backup."""
+        wanted = mapping.delete_request(request)
+        operation = await self._use_cases.delete.start(wanted, current_caller())
+        return operation_message(operation)
+
+    async def GetBackup(
+        self, request: backup_service_pb2.GetBackupRequest, context: Context
+    ) -> backup_pb2.Backup:
+        """Tell about one backup."""
+        full = mapping.wants_full(request.view, default=True)
+        catalog = self._use_cases.catalog
+        get = catalog.get if full else catalog.get_basic
+        return mapping.backup_message(await get(request.backup_name))
+
+    async def ListBackups(
+        self, request: backup_service_pb2.ListBackupsRequest, context: Context
+    ) -> backup_service_pb2.ListBackupsResponse:
+        """List backups by name."""
+        position = read_position(request, BACKUP_PAGES)
+        full = mapping.wants_full(request.view, default=False)
+        page = await self._use_cases.catalog.list(position.key, position.limit, full=full)
+        backups, next_key = cut_by_key(page, mapping.backup_message, lambda backup: backup.name)
+        return backup_service_pb2.ListBackupsResponse(
+            backups=backups, next_page_token=position.token(next_key)
+        )
+
+    async def ListBackupCollections(
+        self, request: backup_service_pb2.ListBackupCollectionsRequest, context: Context
+    ) -> backup_service_pb2.ListBackupCollectionsResponse:
+        """List the collections of a backup."""
+        position = read_position(request, COLLECTION_PAGES)
+        catalog = self._use_cases.catalog
+        page = await catalog.collections(request.backup_name, position.offset, position.limit)
+        collections, next_key = cut_by_offset(page, mapping.collection_message, position.offset)
+        return backup_service_pb2.ListBackupCollectionsResponse(
+            collections=collections, next_page_token=position.token(next_key)
+        )

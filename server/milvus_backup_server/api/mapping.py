@@ -1,0 +1,52 @@
+"""What both halves of the mapping share: times, enums, labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from enum import Enum
+from typing import TypeVar
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from milvus_backup_server.api.texts import fit
+from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
+
+E = TypeVar("E", bound=Enum)
+
+MAX_LABELS = 64
+MAX_LABEL_BYTES = 256
+
+
+def timestamp(moment: datetime | None) -> Timestamp | None:
+    """Return a time as the contract has it; None stays absent."""
+    if moment is None:
+        return None
+    message = Timestamp()
+    message.FromDatetime(moment)
+    return message
+
+
+def label_map(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return labels within the bounds that requests keep; those read from files may be larger."""
+    chosen = list(labels.items())[:MAX_LABELS]
+    return {fit(key, MAX_LABEL_BYTES): fit(value, MAX_LABEL_BYTES) for key, value in chosen}
+
+
+def read_enums(field: str, numbers: Iterable[int], table: Mapping[E, int]) -> frozenset[E]:
+    """Return the members that the numbers of a repeated enum field stand for.
+
+    Raises:
+        InvalidRequest: A number is UNSPECIFIED or not known.
+    """
+    members = {number: member for member, number in table.items()}
+    known: set[E] = set()
+    faults: list[FieldViolation] = []
+    for index, number in enumerate(numbers):
+        if number in members:
+            known.add(members[number])
+        else:
+            faults.append(FieldViolation(f"{field}[{index}]", f"{number} is not a known value"))
+    if faults:
+        raise InvalidRequest(*faults)
+    return frozenset(known)

@@ -1,0 +1,61 @@
+"""Plans from the domain to the contract: totals of everything, the first collections by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from milvus_backup.v1 import plan_pb2
+from milvus_backup_server.api.texts import fit, fit_int
+from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.operations import (
+    SHOWN_COLLECTIONS,
+    CreatePlan,
+    PlannedCollection,
+    RestorePlan,
+)
+
+
+def create_plan_message(plan: CreatePlan) -> plan_pb2.CreateBackupPlan:
+    """Return what a create would do as the contract shows it."""
+    return plan_pb2.CreateBackupPlan(
+        backup_name=fit(plan.backup_name),
+        collections=_first(plan.collections, lambda item: item.source),
+        collection_count=len(plan.collections),
+        segment_count=sum(item.segment_count for item in plan.collections),
+        row_count=fit_int(sum(item.row_count for item in plan.collections)),
+        server_side_copy=plan.server_side_copy,
+    )
+
+
+def restore_plan_message(plan: RestorePlan) -> plan_pb2.RestoreBackupPlan:
+    """Return what a restore would do as the contract shows it."""
+    return plan_pb2.RestoreBackupPlan(
+        collections=_first(plan.collections, lambda item: item.target or item.source),
+        collection_count=len(plan.collections),
+        segment_count=sum(item.segment_count for item in plan.collections),
+        row_count=fit_int(sum(item.row_count for item in plan.collections)),
+        size_bytes=fit_int(sum(item.size_bytes for item in plan.collections)),
+        import_job_count=sum(item.import_job_count for item in plan.collections),
+        new_databases=[fit(name) for name in plan.new_databases[:SHOWN_COLLECTIONS]],
+        staged=plan.staged,
+    )
+
+
+def _first(
+    collections: Iterable[PlannedCollection], order: Callable[[PlannedCollection], CollectionName]
+) -> list[plan_pb2.PlannedCollection]:
+    return [_collection(item) for item in sorted(collections, key=order)[:SHOWN_COLLECTIONS]]
+
+
+def _collection(item: PlannedCollection) -> plan_pb2.PlannedCollection:
+    return plan_pb2.PlannedCollection(
+        database=fit(item.source.database),
+        name=fit(item.source.name),
+        target_database=fit(item.target.database) if item.target else "",
+        target_name=fit(item.target.name) if item.target else "",
+        partition_count=item.partition_count,
+        segment_count=item.segment_count,
+        row_count=fit_int(item.row_count),
+        size_bytes=fit_int(item.size_bytes),
+        import_job_count=item.import_job_count,
+    )

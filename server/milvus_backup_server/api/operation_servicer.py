@@ -1,0 +1,81 @@
+"""OperationService: map in, call the operation manager, map out."""
+
+# Methods and their arguments are named by the contract.
+# ruff: noqa: N802, ARG002
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from milvus_backup.v1 import operation_pb2, operation_service_pb2
+from milvus_backup.v1.operation_service_pb2_grpc import OperationServiceServicer
+from milvus_backup_server.api import mapping_operations as mapping
+from milvus_backup_server.api.callers import Context
+from milvus_backup_server.api.mapping import read_enums
+from milvus_backup_server.api.pages import PageSize, cut_by_key, cut_by_offset, read_position
+from milvus_backup_server.service.operations import OperationManager
+
+OPERATION_PAGES = PageSize(default=20, largest=50)
+COLLECTION_PAGES = PageSize(default=100, largest=500)
+
+
+class OperationServicer(OperationServiceServicer):
+    """Shows, streams and cancels operations."""
+
+    def __init__(self, operations: OperationManager) -> None:
+        self._operations = operations
+
+    async def GetOperation(
+        self, request: operation_service_pb2.GetOperationRequest, context: Context
+    ) -> operation_pb2.Operation:
+        """Tell about one operation."""
+        return mapping.operation_message(self._operations.get(request.name))
+
+    async def ListOperations(
+        self, request: operation_service_pb2.ListOperationsRequest, context: Context
+    ) -> operation_service_pb2.ListOperationsResponse:
+        """List operations, newest first."""
+        position = read_position(request, OPERATION_PAGES)
+        kinds = read_enums("kinds", request.kinds, mapping.KINDS)
+        states = read_enums("states", request.states, mapping.STATES)
+        page = self._operations.list(
+            position.key, position.limit, request.backup_name, kinds, states
+        )
+        operations, next_key = cut_by_key(page, mapping.operation_message, lambda item: item.name)
+        return operation_service_pb2.ListOperationsResponse(
+            operations=operations, next_page_token=position.token(next_key)
+        )
+
+    async def ListOperationCollections(
+        self, request: operation_service_pb2.ListOperationCollectionsRequest, context: Context
+    ) -> operation_service_pb2.ListOperationCollectionsResponse:
+        """List the collections of an operation."""
+        position = read_position(request, COLLECTION_PAGES)
+        page = self._operations.collections(request.name, position.offset, position.limit)
+        collections, next_key = cut_by_offset(page, mapping.collection_message, position.offset)
+        return operation_service_pb2.ListOperationCollectionsResponse(
+            collections=collections, next_page_token=position.token(next_key)
+        )
+
+    async def CancelOperation(
+        self, request: operation_service_pb2.CancelOperationRequest, context: Context
+    ) -> operation_pb2.Operation:
+        """Ask an operation to stop."""
+        return mapping.operation_message(self._operations.cancel(request.name))
+
+    async def WatchOperation(
+        self, request: operation_service_pb2.WatchOperationRequest, context: Context
+    ) -> AsyncIterator[operation_pb2.Operation]:
+        """Stream an operation up to its last state."""
+        interval = mapping.watch_interval(request)
+        async for operation in self._operations.watch(request.name, interval):
+            yield mapping.operation_message(operation)
+
+    async def WatchOperations(
+        self, request: operation_service_pb2.WatchOperationsRequest, context: Context
+    ) -> AsyncIterator[operation_pb2.Operation]:
+        """Stream many operations."""
+        interval = mapping.watch_interval(request)
+        names = mapping.watched_names(request)
+        async for operation in self._operations.watch_many(names, interval):
+            yield mapping.operation_message(operation)

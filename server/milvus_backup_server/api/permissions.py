@@ -1,0 +1,47 @@
+"""Which right each RPC needs: looked up for every call, enforced once it is known who calls."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final
+
+
+class Permission(Enum):
+    """A right, each including the ones before it."""
+
+    VIEW = "view"
+    OPERATE = "operate"
+    ADMIN = "admin"
+
+
+PACKAGE: Final = "milvus_backup.v1"
+
+_BACKUPS = f"/{PACKAGE}.BackupService/"
+_OPERATIONS = f"/{PACKAGE}.OperationService/"
+_SERVER = f"/{PACKAGE}.ServerService/"
+
+PERMISSIONS: Final[dict[str, Permission]] = {
+    _BACKUPS + "CreateBackup": Permission.OPERATE,
+    _BACKUPS + "GetBackup": Permission.VIEW,
+    _BACKUPS + "ListBackups": Permission.VIEW,
+    _BACKUPS + "ListBackupCollections": Permission.VIEW,
+    _BACKUPS + "RestoreBackup": Permission.OPERATE,
+    _BACKUPS + "DeleteBackup": Permission.ADMIN,
+    _OPERATIONS + "GetOperation": Permission.VIEW,
+    _OPERATIONS + "ListOperations": Permission.VIEW,
+    _OPERATIONS + "ListOperationCollections": Permission.VIEW,
+    _OPERATIONS + "CancelOperation": Permission.OPERATE,
+    _OPERATIONS + "WatchOperation": Permission.VIEW,
+    _OPERATIONS + "WatchOperations": Permission.VIEW,
+    _SERVER + "Check": Permission.OPERATE,  # writes a probe object
+    _SERVER + "GetServerInfo": Permission.VIEW,
+}
+
+
+def permission_for(method: str) -> Permission | None:
+    """Return what an RPC needs; None for services that are open to everyone (health, reflection).
+
+    Raises:
+        KeyError: The RPC is one of ours and has no row.
+    """
+    return PERMISSIONS[method] if method.startswith(f"/{PACKAGE}.") else None

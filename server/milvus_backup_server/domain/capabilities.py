@@ -1,0 +1,55 @@
+"""What a version of Milvus can do. The only place that compares versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from milvus_backup_server.domain.milvus import MilvusVersion
+
+TESTED_FROM = MilvusVersion(2, 3, 0)
+TESTED_BEFORE = MilvusVersion(2, 4, 0)
+TESTED_RANGE = f">= {TESTED_FROM}, < {TESTED_BEFORE}"
+"""Versions with which this service makes and restores backups, for messages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What one version can do.
+
+    Attributes:
+        tested: Backups are made and restored with this version in our tests.
+        hybrid_end_ts: Import cuts at a hybrid timestamp; without it at physical milliseconds.
+        parallel_import: Import jobs run beside each other; without it one after another.
+        rest_import: Import jobs are made through the REST API, with lists of directory pairs.
+        gc_pause: The management API can pause the garbage collection.
+        database_properties: Databases have properties, and DescribeDatabase tells them.
+        segment_descriptions: The REST API names the log objects of a segment.
+    """
+
+    tested: bool = False
+    hybrid_end_ts: bool = False
+    parallel_import: bool = False
+    rest_import: bool = False
+    gc_pause: bool = False
+    database_properties: bool = False
+    segment_descriptions: bool = False
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of what this version can do; whether it is tested is no ability."""
+        names = (item.name for item in fields(self) if item.name != "tested")
+        return tuple(name for name in names if getattr(self, name))
+
+
+def capabilities_of(version: MilvusVersion | None) -> Capabilities:
+    """Return what a version can do; nothing for a version that could not be read."""
+    if version is None:
+        return Capabilities()
+    return Capabilities(
+        tested=TESTED_FROM <= version < TESTED_BEFORE,
+        hybrid_end_ts=version >= MilvusVersion(2, 4, 0),
+        parallel_import=version >= MilvusVersion(2, 4, 0),
+        rest_import=version >= MilvusVersion(2, 4, 0),
+        gc_pause=version >= MilvusVersion(2, 4, 0),
+        database_properties=version >= MilvusVersion(2, 4, 3),
+        segment_descriptions=version >= MilvusVersion(2, 5, 8),
+    )

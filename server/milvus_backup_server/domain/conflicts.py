@@ -1,0 +1,58 @@
+"""What may run beside what, within one service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.operations import OperationKind
+
+
+class Verdict(Enum):
+    """Whether a new operation may begin beside one that has not ended."""
+
+    ALLOWED = "allowed"
+    ABORTED = "aborted"
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What an operation touches: the backup it works on, and the collections it makes."""
+
+    kind: OperationKind
+    backup_name: str
+    targets: frozenset[CollectionName] = frozenset()
+
+
+_CREATE = OperationKind.CREATE_BACKUP
+_RESTORE = OperationKind.RESTORE_BACKUP
+_DELETE = OperationKind.DELETE_BACKUP
+
+SAME_BACKUP: dict[tuple[OperationKind, OperationKind], Verdict] = {
+    (_CREATE, _CREATE): Verdict.ABORTED,  # one name, one writer
+    (_CREATE, _RESTORE): Verdict.ABORTED,  # not whole yet
+    (_CREATE, _DELETE): Verdict.ABORTED,  # cancel the create instead
+    (_RESTORE, _CREATE): Verdict.ABORTED,  # the name is taken
+    (_RESTORE, _RESTORE): Verdict.ALLOWED,  # both only read
+    (_RESTORE, _DELETE): Verdict.ABORTED,  # it would take away what is read
+    (_DELETE, _CREATE): Verdict.ABORTED,  # the name is not free yet
+    (_DELETE, _RESTORE): Verdict.ABORTED,  # it is going
+    (_DELETE, _DELETE): Verdict.ABORTED,  # one is enough
+}
+"""(running, new) on one backup. On different backups everything is allowed, but for restores into one target."""
+
+
+def verdict(running: Footprint, new: Footprint) -> Verdict:
+    """Decide whether ``new`` may begin while ``running`` has not ended."""
+    if running.targets & new.targets:
+        return Verdict.ABORTED
+    if running.backup_name != new.backup_name:
+        return Verdict.ALLOWED
+    return SAME_BACKUP[running.kind, new.kind]
+
+
+def first_conflict(running: Iterable[tuple[str, Footprint]], new: Footprint) -> str:
+    """Return the name of the first operation that is in the way, empty if none is."""
+    return next((name for name, it in running if verdict(it, new) is Verdict.ABORTED), "")

@@ -1,0 +1,36 @@
+"""Milvus's data types by number, as schemas and the Go tool's records write them."""
+
+from __future__ import annotations
+
+_NAMES = {
+    1: "Bool",
+    2: "Int8",
+    3: "Int16",
+    4: "Int32",
+    5: "Int64",
+    10: "Float",
+    11: "Double",
+    20: "String",
+    21: "VarChar",
+    22: "Array",
+    23: "JSON",
+    24: "Geometry",
+    25: "Text",
+    26: "Timestamptz",
+    100: "BinaryVector",
+    101: "FloatVector",
+    102: "Float16Vector",
+    103: "BFloat16Vector",
+    104: "SparseFloatVector",
+    105: "Int8Vector",
+    106: "ArrayOfVector",
+    200: "ArrayOfStruct",
+    201: "Struct",
+}
+
+ARRAY = 22
+
+
+def data_type_name(number: int) -> str:
+    """Return Milvus's name of a data type; unknown ones as ``DataType(n)``."""
+    return _NAMES.get(number, f"DataType({number})")

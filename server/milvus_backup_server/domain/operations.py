@@ -1,0 +1,275 @@
+"""Operations: what runs, how far it is, how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+
+from milvus_backup_server.domain.errors import BackupError
+from milvus_backup_server.domain.milvus import CollectionName
+
+SHOWN_COLLECTIONS = 50
+"""Collections that an operation, a plan or a FULL backup carries; the rest is paged."""
+
+SHOWN_WARNINGS = 50
+"""Warnings that an operation carries; the others are only counted."""
+
+
+class OperationKind(Enum):
+    """What an operation does."""
+
+    CREATE_BACKUP = "create_backup"
+    RESTORE_BACKUP = "restore_backup"
+    DELETE_BACKUP = "delete_backup"
+
+
+class OperationState(Enum):
+    """The life of an operation."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    CANCELLING = "cancelling"
+    INTERRUPTED = "interrupted"
+    SUCCEEDED = "succeeded"
+    PARTIALLY_SUCCEEDED = "partially_succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        """True if the operation never changes again."""
+        return self in _FINAL
+
+    @property
+    def ends_watch(self) -> bool:
+        """True if a watch sends this state and ends."""
+        return self.final or self is OperationState.INTERRUPTED
+
+
+_FINAL = frozenset(
+    {
+        OperationState.SUCCEEDED,
+        OperationState.PARTIALLY_SUCCEEDED,
+        OperationState.FAILED,
+        OperationState.CANCELLED,
+    }
+)
+
+
+class Phase(Enum):
+    """What an operation is doing."""
+
+    PLANNING = "planning"
+    FLUSHING = "flushing"
+    LISTING = "listing"
+    COPYING = "copying"
+    CHECKING = "checking"
+    WRITING_METADATA = "writing_metadata"
+    VERIFYING = "verifying"
+    STAGING = "staging"
+    IMPORTING = "importing"
+    FINISHING = "finishing"
+    DELETING = "deleting"
+    CLEANING_UP = "cleaning_up"
+
+
+class CollectionState(Enum):
+    """How one collection of an operation fares."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+class Origin(Enum):
+    """Through which face of the service a call came."""
+
+    GRPC = "grpc"
+    HTTP = "http"
+    CLI = "cli"
+    SCHEDULE = "schedule"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asked, with which rights."""
+
+    principal: str = "anonymous"
+    origin: Origin = Origin.GRPC
+    roles: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """Work in the units that are counted. ``rows`` only where Milvus counts them."""
+
+    bytes: int = 0
+    objects: int = 0
+    segments: int = 0
+    rows: int = 0
+
+    def __add__(self, other: Amount) -> Amount:
+        """Add unit by unit."""
+        return Amount(
+            self.bytes + other.bytes,
+            self.objects + other.objects,
+            self.segments + other.segments,
+            self.rows + other.rows,
+        )
+
+    def __neg__(self) -> Amount:
+        """Return the amount that takes this one back."""
+        return Amount(-self.bytes, -self.objects, -self.segments, -self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseProgress:
+    """How far one phase is; a total that is not known is None."""
+
+    phase: Phase
+    start_time: datetime
+    end_time: datetime | None = None
+    done: Amount = Amount()
+    bytes_total: int | None = None
+    objects_total: int | None = None
+    segments_total: int | None = None
+    rows_total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an operation is.
+
+    Attributes:
+        phases: The phases begun so far, in the order of their beginning; the last one is the
+            present one.
+        bytes_per_second: Over the last seconds of the present phase.
+        remaining_seconds: Estimated time to the end of the present phase; None if it cannot be
+            told.
+        waiting_for: What it waits for outside of this service.
+    """
+
+    phases: tuple[PhaseProgress, ...] = ()
+    bytes_per_second: int = 0
+    remaining_seconds: float | None = None
+    waiting_for: str = ""
+
+    @property
+    def phase(self) -> Phase | None:
+        """The present phase, or the last one."""
+        return self.phases[-1].phase if self.phases else None
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionProgress:
+    """How one collection of an operation fares. Bytes are those of the main phase."""
+
+    source: CollectionName
+    target: CollectionName | None = None
+    state: CollectionState = CollectionState.PENDING
+    error: BackupError | None = None
+    bytes_done: int = 0
+    bytes_total: int | None = None
+    row_count: int | None = None
+    moment: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateResult:
+    """What a create made. ``row_count`` is an upper bound as soon as rows were deleted."""
+
+    collection_count: int
+    object_count: int
+    size_bytes: int
+    row_count: int
+    server_side_copy_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreResult:
+    """What a restore made; counts as in the contract's RestoreBackupResult."""
+
+    collection_count: int
+    import_job_count: int
+    row_count: int
+    content_checked_count: int
+    size_checked_count: int
+    staged_object_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteResult:
+    """What a delete removed."""
+
+    object_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCollection:
+    """One collection of a plan; fields as in the contract's PlannedCollection."""
+
+    source: CollectionName
+    target: CollectionName | None = None
+    partition_count: int = 0
+    segment_count: int = 0
+    row_count: int = 0
+    size_bytes: int = 0
+    import_job_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePlan:
+    """What a create would do, approximately: nothing was flushed."""
+
+    backup_name: str
+    collections: tuple[PlannedCollection, ...]
+    server_side_copy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RestorePlan:
+    """What a restore would do."""
+
+    collections: tuple[PlannedCollection, ...]
+    new_databases: tuple[str, ...]
+    staged: bool
+
+
+Result = CreateResult | RestoreResult | DeleteResult | CreatePlan | RestorePlan
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A snapshot of an operation.
+
+    Attributes:
+        collections: At most ``SHOWN_COLLECTIONS``, failed and running ones first.
+        warnings: The oldest ``SHOWN_WARNINGS``; ``warning_count`` counts all.
+        revision: Counts the changes; a larger number is newer.
+    """
+
+    name: str
+    kind: OperationKind
+    state: OperationState
+    backup_name: str
+    create_time: datetime
+    caller: Caller
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    progress: Progress = Progress()
+    warnings: tuple[BackupError, ...] = ()
+    warning_count: int = 0
+    error: BackupError | None = None
+    result: Result | None = None
+    collections: tuple[CollectionProgress, ...] = ()
+    collection_count: int = 0
+    succeeded_count: int = 0
+    failed_count: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    request_id: str = ""
+    retry_of: str = ""
+    revision: int = 0

@@ -1,0 +1,152 @@
+"""What callers ask for, the same for every face, with the checks that need nothing but the request.
+
+Fields have the names of the contract, so that a violation names what the caller wrote.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
+from milvus_backup_server.domain.names import BACKUP_NAME_RULE, is_backup_name
+from milvus_backup_server.domain.renaming import Renaming, rename_rule_faults
+from milvus_backup_server.domain.selection import MAX_ENTRIES, entry_fault
+
+MAX_REQUEST_ID = 128
+MAX_LABELS = 64
+MAX_LABEL_BYTES = 256
+
+_SUFFIX = re.compile(r"[A-Za-z0-9_]*")
+_REQUEST_ID = re.compile(r"[!-~]*")
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRequest:
+    """Asks for a backup; fields as in the contract's CreateBackupRequest."""
+
+    backup_name: str = ""
+    collections: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    request_id: str = ""
+    validate_only: bool = False
+
+    def check(self) -> None:
+        """Raise InvalidRequest with every fault of the fields."""
+        _raise(
+            *_backup_name_faults(self.backup_name, required=False),
+            *_selection_faults("collections", self.collections),
+            *_label_faults(self.labels),
+            *_request_id_faults(self.request_id),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreRequest:
+    """Asks to restore a backup; fields as in the contract's RestoreBackupRequest."""
+
+    backup_name: str
+    collections: tuple[str, ...] = ()
+    target_collections: tuple[str, ...] = ()
+    suffix: str = ""
+    renames: Mapping[str, str] = field(default_factory=dict)
+    restore_indexes: bool = False
+    skip_content_check: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    request_id: str = ""
+    validate_only: bool = False
+
+    @property
+    def renaming(self) -> Renaming:
+        """How collections get their new names."""
+        return Renaming.parse(self.suffix, self.renames)
+
+    def check(self) -> None:
+        """Raise InvalidRequest with every fault of the fields."""
+        _raise(
+            *_backup_name_faults(self.backup_name, required=True),
+            *_selection_faults("collections", self.collections),
+            *_selection_faults("target_collections", self.target_collections),
+            *_renaming_faults(self.suffix, self.renames),
+            *_label_faults(self.labels),
+            *_request_id_faults(self.request_id),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRequest:
+    """Asks to remove a backup."""
+
+    backup_name: str
+
+    def check(self) -> None:
+        """Raise InvalidRequest with every fault of the fields."""
+        _raise(*_backup_name_faults(self.backup_name, required=True))
+
+
+def check_backup_name(name: str) -> None:
+    """Raise InvalidRequest unless a backup may have this name."""
+    _raise(*_backup_name_faults(name, required=True))
+
+
+def _raise(*faults: FieldViolation) -> None:
+    if faults:
+        raise InvalidRequest(*faults)
+
+
+def _backup_name_faults(name: str, *, required: bool) -> Iterator[FieldViolation]:
+    if not name:
+        if required:
+            yield FieldViolation("backup_name", f"is required; {BACKUP_NAME_RULE}")
+    elif not is_backup_name(name):
+        yield FieldViolation(
+            "backup_name", f"{name[:MAX_REQUEST_ID]!r} is not allowed: {BACKUP_NAME_RULE}"
+        )
+
+
+def _selection_faults(name: str, entries: Sequence[str]) -> Iterator[FieldViolation]:
+    if len(entries) > MAX_ENTRIES:
+        yield FieldViolation(name, f"has {len(entries)} entries; at most {MAX_ENTRIES} are allowed")
+        return
+    for number, entry in enumerate(entries):
+        fault = entry_fault(entry)
+        if fault:
+            yield FieldViolation(f"{name}[{number}]", fault)
+
+
+def _renaming_faults(suffix: str, rules: Mapping[str, str]) -> Iterator[FieldViolation]:
+    if suffix and rules:
+        yield FieldViolation("suffix", "cannot be combined with renames; give one of them")
+    if not _SUFFIX.fullmatch(suffix):
+        yield FieldViolation("suffix", "may have only letters, digits and _")
+    if len(rules) > MAX_ENTRIES:
+        yield FieldViolation(
+            "renames", f"has {len(rules)} entries; at most {MAX_ENTRIES} are allowed"
+        )
+        return
+    for rule, fault in rename_rule_faults(rules):
+        yield FieldViolation(f"renames[{rule[:MAX_REQUEST_ID]!r}]", fault)
+
+
+def _label_faults(labels: Mapping[str, str]) -> Iterator[FieldViolation]:
+    if len(labels) > MAX_LABELS:
+        yield FieldViolation(
+            "labels", f"has {len(labels)} entries; at most {MAX_LABELS} are allowed"
+        )
+        return
+    for name, value in labels.items():
+        if not name:
+            yield FieldViolation("labels", "a key is empty")
+        if max(len(name.encode()), len(value.encode())) > MAX_LABEL_BYTES:
+            yield FieldViolation(
+                f"labels[{name[:40]!r}]", f"key and value may have at most {MAX_LABEL_BYTES} bytes"
+            )
+
+
+def _request_id_faults(request_id: str) -> Iterator[FieldViolation]:
+    if len(request_id) > MAX_REQUEST_ID or not _REQUEST_ID.fullmatch(request_id):
+        yield FieldViolation(
+            "request_id",
+            f"may have at most {MAX_REQUEST_ID} printable ASCII characters without spaces",
+        )

@@ -1,0 +1,276 @@
+"""Decisions of a restore: what each collection needs, which jobs import it, and what stands in the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from milvus_backup_server.domain.errors import (
+    BackupError,
+    BackupNotRestorable,
+    FieldViolation,
+    InvalidRequest,
+)
+from milvus_backup_server.domain.milvus import (
+    ALL_PARTITIONS,
+    DEFAULT_DATABASE,
+    CollectionName,
+    MilvusVersion,
+)
+from milvus_backup_server.domain.milvus_types import ARRAY
+from milvus_backup_server.domain.operations import PlannedCollection
+from milvus_backup_server.domain.records import (
+    CollectionBackupInfo,
+    FieldBinlog,
+    PartitionBackupInfo,
+    SegmentBackupInfo,
+)
+from milvus_backup_server.domain.renaming import Renaming, target_fault
+from milvus_backup_server.domain.selection import Selection
+
+NEVER_CREATED = "_default"
+"""The partition that every collection without a partition key has from the start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which collections of a backup are restored, and to where."""
+
+    sources: Selection
+    targets: Selection
+    renaming: Renaming
+
+    def target_of(self, source: CollectionName) -> CollectionName | None:
+        """Return where a collection is restored to; None if it is not wanted."""
+        if source not in self.sources:
+            return None
+        target = self.renaming.target_of(source)
+        return target if target in self.targets else None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupObjects:
+    """A directory of a partition that is imported once: its segments and what they hold."""
+
+    group_id: int
+    bytes: int
+    rows: int
+    has_delta: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ImportUnit:
+    """One import job: a partition's directory, or that of one of its groups.
+
+    Attributes:
+        insert: Directory of insert logs relative to the backup's, ending in ``/``.
+        delta: The same of delta logs, empty if there are none.
+        rows: Rows in its segments: an upper bound as soon as there are deletes or a moment.
+    """
+
+    partition: str
+    insert: str
+    delta: str
+    bytes: int
+    rows: int
+
+
+@dataclass(slots=True)
+class Faults:
+    """What stands in the way of a restore, collected so that all of it is reported together."""
+
+    errors: list[BackupError] = field(default_factory=list)
+
+    def add(self, error: BackupError) -> None:
+        """Note one."""
+        self.errors.append(error)
+
+    def raise_first(self) -> None:
+        """Raise the first one; its message names the others of its kind too."""
+        if not self.errors:
+            return
+        first = self.errors[0]
+        alike = [error.message for error in self.errors if type(error) is type(first)]
+        if len(alike) > 1:
+            first.message = "; ".join(alike[:20])
+            first.metadata["count"] = str(len(alike))
+        raise first
+
+
+def name_of(record: CollectionBackupInfo) -> CollectionName:
+    """Return a record's database and name; early Go tools left the database empty."""
+    return CollectionName(record.db_name or DEFAULT_DATABASE, record.collection_name)
+
+
+def check_renaming(pairs: Iterable[tuple[CollectionName, CollectionName]]) -> None:
+    """Raise InvalidRequest if a target has a name that Milvus refuses, or two sources meet in one."""
+    faults: list[FieldViolation] = []
+    seen: dict[CollectionName, CollectionName] = {}
+    for source, target in pairs:
+        fault = target_fault(target)
+        if fault:
+            faults.append(FieldViolation("renames", f"{source} would become {fault}"))
+        elif target in seen:
+            both = f"{seen[target]} and {source} would both become {target}"
+            faults.append(FieldViolation("renames", both))
+        seen[target] = source
+    if faults:
+        raise InvalidRequest(*faults)
+
+
+def record_faults(record: CollectionBackupInfo) -> Iterator[BackupNotRestorable]:
+    """Yield why a collection's metadata is not enough to restore it."""
+    name = name_of(record)
+    if record.schema is None:
+        yield _not_restorable(name, "has no schema in the metadata")
+        return
+    for item in record.schema.fields:
+        if item.data_type == ARRAY and not item.element_type:
+            yield _not_restorable(
+                name,
+                f"field {item.name!r} is an array whose element type was not recorded (Go tool 0.3): "
+                "it cannot be made from the metadata alone; select the other collections",
+                field=item.name,
+            )
+    if record.l0_segments or any(
+        s.is_l0 for p in record.partition_backups for s in p.segment_backups
+    ):
+        yield _not_restorable(name, "has L0 segments, which need Milvus 2.4 or later")
+
+
+def version_fault(backup: str, target: str) -> BackupNotRestorable | None:
+    """Return why a backup of one version of Milvus is not restored into another; None if it may be.
+
+    Milvus reads binlogs of its own and of older lines.
+    """
+    made, into = MilvusVersion.parse(backup), MilvusVersion.parse(target)
+    if made is None or into is None or (made.major, made.minor) <= (into.major, into.minor):
+        return None
+    return BackupNotRestorable(
+        f"the backup is of Milvus {made}, which is newer than the target's {into}; restore it into "
+        f"{made.major}.{made.minor} or later",
+        subject="milvus",
+        version=target,
+        needed=f"{made.major}.{made.minor}",
+    )
+
+
+def groups_of(partition: PartitionBackupInfo) -> list[GroupObjects]:
+    """Return the groups of a partition, each once, however many segments share it."""
+    members: dict[int, list[SegmentBackupInfo]] = {}
+    for segment in partition.segment_backups:
+        members.setdefault(segment.group_id, []).append(segment)
+    return [
+        GroupObjects(
+            group_id=group_id,
+            bytes=sum(segment.size for segment in segments),
+            rows=sum(segment.num_of_rows for segment in segments),
+            has_delta=any(_has_logs(segment.deltalogs) for segment in segments),
+        )
+        for group_id, segments in members.items()
+    ]
+
+
+def import_units(
+    collection_id: int,
+    partition: PartitionBackupInfo,
+    *,
+    whole: bool,
+    job_bytes: int,
+) -> list[ImportUnit]:
+    """Return the jobs that import a partition, every group exactly once.
+
+    Args:
+        collection_id: Its collection at the source.
+        partition: The partition.
+        whole: Nothing but the backup's objects lies in the partition's directory, so it may be read
+            as a whole.
+        job_bytes: The most that one job should read.
+    """
+    groups = groups_of(partition)
+    if not groups:
+        return []
+    size = sum(group.bytes for group in groups)
+    ungrouped = any(group.group_id == 0 for group in groups)
+    if ungrouped or (whole and size <= job_bytes):
+        return [_unit(collection_id, partition, "", groups)]
+    return [_unit(collection_id, partition, f"{group.group_id}/", [group]) for group in groups]
+
+
+def planned(
+    record: CollectionBackupInfo, target: CollectionName, job_bytes: int
+) -> PlannedCollection:
+    """Return what a plan says of a collection."""
+    partitions = record.partition_backups
+    every = [segment for partition in partitions for segment in partition.segment_backups]
+    jobs = (
+        import_units(record.collection_id, partition, whole=True, job_bytes=job_bytes)
+        for partition in partitions
+    )
+    return PlannedCollection(
+        source=name_of(record),
+        target=target,
+        partition_count=len(partitions),
+        segment_count=len(every),
+        row_count=sum(segment.num_of_rows for segment in every),
+        size_bytes=sum(segment.size for segment in every),
+        import_job_count=sum(len(units) for units in jobs),
+    )
+
+
+def has_deletes(record: CollectionBackupInfo) -> bool:
+    """Tell whether any segment of a collection has delta logs."""
+    return any(
+        _has_logs(segment.deltalogs)
+        for partition in record.partition_backups
+        for segment in partition.segment_backups
+    )
+
+
+def expected_objects(record: CollectionBackupInfo) -> Iterator[tuple[str, int]]:
+    """Yield key (relative to the backup's directory) and size of every object that the metadata names.
+
+    The key follows from the ids; early Go tools recorded the log's id only as the end of its path.
+    """
+    for partition in record.partition_backups:
+        for segment in partition.segment_backups:
+            yield from _segment_objects(record.collection_id, partition.partition_id, segment)
+    for segment in record.l0_segments:
+        yield from _segment_objects(record.collection_id, ALL_PARTITIONS, segment)
+
+
+def _segment_objects(
+    collection: int, partition: int, segment: SegmentBackupInfo
+) -> Iterator[tuple[str, int]]:
+    group = f"{segment.group_id}/" if segment.group_id else ""
+    inner = f"{collection}/{partition}/{group}{segment.segment_id}"
+    for logs in segment.binlogs:
+        for log in logs.binlogs:
+            number = log.log_id or log.log_path.rpartition("/")[2]
+            yield f"binlogs/insert_log/{inner}/{logs.field_id}/{number}", log.log_size
+    for logs in segment.deltalogs:
+        for log in logs.binlogs:
+            number = log.log_id or log.log_path.rpartition("/")[2]
+            yield f"binlogs/delta_log/{inner}/{number}", log.log_size
+
+
+def _unit(
+    collection_id: int, partition: PartitionBackupInfo, group: str, groups: Sequence[GroupObjects]
+) -> ImportUnit:
+    inner = f"{collection_id}/{partition.partition_id}/{group}"
+    has_delta = any(item.has_delta for item in groups)
+    return ImportUnit(
+        partition=partition.partition_name,
+        insert=f"binlogs/insert_log/{inner}",
+        delta=f"binlogs/delta_log/{inner}" if has_delta else "",
+        bytes=sum(item.bytes for item in groups),
+        rows=sum(item.rows for item in groups),
+    )
+
+
+def _has_logs(logs: Sequence[FieldBinlog]) -> bool:
+    return any(item.binlogs for item in logs)
+
+
+def _not_restorable(name: CollectionName, why: str, **metadata: str) -> BackupNotRestorable:
+    return BackupNotRestorable(f"{name} {why}", subject=str(name), **metadata)

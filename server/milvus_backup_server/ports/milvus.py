@@ -1,0 +1,141 @@
+"""The port to a Milvus cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from milvus_backup_server.domain.milvus import (
+    CollectionDescription,
+    CollectionName,
+    Flush,
+    ImportJob,
+    ImportOptions,
+    ImportSource,
+    Partition,
+    SegmentInfo,
+)
+from milvus_backup_server.domain.records import CollectionSchema, IndexInfo, KeyValue
+
+
+class MilvusGateway(Protocol):
+    """One Milvus.
+
+    Every method raises MilvusUnavailable when Milvus does not answer, MilvusDenied for refused
+    credentials, CollectionNotFound or DatabaseNotFound for what is not there, MilvusRefused for any
+    other error answer. Calls that may be repeated are repeated within the gateway when the error
+    may pass.
+    """
+
+    @property
+    def address(self) -> str:
+        """Host and port."""
+        ...
+
+    async def version(self) -> str:
+        """Return the version as the server tells it, such as ``v2.3.5``."""
+        ...
+
+    async def allocate_timestamp(self) -> int:
+        """Return a new hybrid timestamp from Milvus's clock."""
+        ...
+
+    async def list_databases(self) -> list[str]:
+        """Return the names of the databases."""
+        ...
+
+    async def create_database(self, database: str) -> None:
+        """Make a database; no error if it exists."""
+        ...
+
+    async def drop_database(self, database: str) -> None:
+        """Remove an empty database; no error if it does not exist, refused if it is not empty."""
+        ...
+
+    async def list_collections(self, database: str) -> list[CollectionName]:
+        """Return the collections of a database."""
+        ...
+
+    async def describe_collection(self, collection: CollectionName) -> CollectionDescription:
+        """Describe a collection (an alias is described as its collection)."""
+        ...
+
+    async def has_collection(self, collection: CollectionName) -> bool:
+        """Tell whether a collection or an alias of that name exists."""
+        ...
+
+    async def list_partitions(self, collection: CollectionName) -> list[Partition]:
+        """Return the partitions in the order of their creation."""
+        ...
+
+    async def list_indexes(self, collection: CollectionName) -> list[IndexInfo]:
+        """Return the indexes, empty if there are none."""
+        ...
+
+    async def load_state(self, collection: CollectionName, partition: str = "") -> str:
+        """Return ``NotLoad``, ``Loading`` or ``Loaded`` of a collection or of one of its partitions."""
+        ...
+
+    async def list_segments(self, collection: CollectionName) -> list[SegmentInfo]:
+        """Return the segments that are flushed or being flushed now."""
+        ...
+
+    async def flush(self, database: str, collections: Sequence[str]) -> dict[str, Flush]:
+        """Flush collections of one database and return what was sealed, by collection name; does not wait."""
+        ...
+
+    async def is_flushed(self, collection: CollectionName, flush: Flush) -> bool:
+        """Tell whether everything of a flush is written to the object store."""
+        ...
+
+    async def create_collection(
+        self,
+        collection: CollectionName,
+        schema: CollectionSchema,
+        *,
+        shards: int,
+        consistency_level: int,
+        properties: Sequence[KeyValue],
+        partition_count: int,
+    ) -> None:
+        """Make a collection. ``partition_count`` counts only with a partition key, else it is 0."""
+        ...
+
+    async def create_partition(self, collection: CollectionName, partition: str) -> None:
+        """Make a partition; no error if it exists."""
+        ...
+
+    async def create_index(self, collection: CollectionName, index: IndexInfo) -> None:
+        """Make an index with the type, name and parameters given."""
+        ...
+
+    async def drop_collection(self, collection: CollectionName) -> None:
+        """Remove a collection; no error if it does not exist."""
+        ...
+
+    async def rename_collection(self, collection: CollectionName, name: str) -> None:
+        """Give a collection another name in its database; refused when that is taken."""
+        ...
+
+    async def submit_import(
+        self,
+        collection: CollectionName,
+        partition: str,
+        sources: Sequence[ImportSource],
+        options: ImportOptions,
+    ) -> str:
+        """Submit one import job and return its id. Never repeated by itself.
+
+        Raises:
+            ImportOutcomeUnknown: The answer was lost; the job may run. Look for it with
+                ``list_imports``.
+        """
+        ...
+
+    async def import_job(self, job_id: str) -> ImportJob:
+        """Return how far a job is; state UNKNOWN if Milvus does not know it."""
+        ...
+
+    async def list_imports(self, collection: CollectionName) -> list[ImportJob]:
+        """Return Milvus's import jobs into a collection, ended ones included as long as Milvus keeps them."""
+        ...

@@ -1,0 +1,207 @@
+"""Reading a backup's metadata: ours and the Go tool's, whole or as level files, always in a stream."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from milvus_backup_server.domain.errors import BackupCorrupt, ObjectNotFound
+from milvus_backup_server.domain.layout import (
+    BACKUP_META,
+    COLLECTION_META,
+    FULL_META,
+    LEVEL_FILES,
+    PARTITION_META,
+    SEGMENT_META,
+    BackupLayout,
+    manifest_generation,
+)
+from milvus_backup_server.domain.manifest import (
+    FULL_META_KEY,
+    ManifestCollection,
+    ManifestHead,
+    ManifestObject,
+    full_meta_suffix,
+    load_json,
+    parse_head,
+    parse_link,
+)
+from milvus_backup_server.domain.objects import ObjectInfo
+from milvus_backup_server.domain.records import (
+    BackupInfo,
+    CollectionBackupInfo,
+    PartitionBackupInfo,
+    SegmentBackupInfo,
+)
+from milvus_backup_server.ports.object_store import ObjectStore
+from milvus_backup_server.service.json_stream import TailHash, json_items
+from milvus_backup_server.service.objects import list_objects, read_chunks
+
+_TAIL_BYTES = 1024
+_COLLECTION = "collection"
+_LINK = "link"
+
+
+class BackupReader:
+    """The metadata of one backup as it is in the store.
+
+    Args:
+        store: The repository's store.
+        layout: Keys of the backup.
+        part_bytes: Bytes read by one request.
+    """
+
+    def __init__(self, store: ObjectStore, layout: BackupLayout, part_bytes: int) -> None:
+        self._store = store
+        self._layout = layout
+        self._part_bytes = part_bytes
+
+    async def files(self) -> dict[str, ObjectInfo]:
+        """Return what lies in ``meta/``, by name."""
+        prefix = self._layout.meta_directory
+        return {
+            item.key.removeprefix(prefix): item async for item in list_objects(self._store, prefix)
+        }
+
+    async def info(self, files: Mapping[str, ObjectInfo]) -> BackupInfo:
+        """Return the head of the Go tool's metadata from the small file that holds nothing else.
+
+        Raises:
+            BackupCorrupt: It is missing or damaged.
+        """
+        if BACKUP_META not in files:
+            raise BackupCorrupt(f"{BACKUP_META} is missing", file=BACKUP_META)
+        data = await self._read(BACKUP_META)
+        return BackupInfo.from_json(load_json(data, BACKUP_META), BACKUP_META)
+
+    async def head(self, files: Mapping[str, ObjectInfo]) -> ManifestHead | None:
+        """Return the head of the manifest; None if the backup has none, as the Go tool's.
+
+        Raises:
+            BackupNotRestorable: It is of a newer version.
+            BackupCorrupt: It is damaged, or there are several.
+        """
+        names = [name for name in files if manifest_generation(name) is not None]
+        if len(names) > 1:
+            raise BackupCorrupt("there are several manifests", file=names[0])
+        return parse_head(await self._read(names[0]), names[0]) if names else None
+
+    async def collections(
+        self, files: Mapping[str, ObjectInfo]
+    ) -> AsyncIterator[CollectionBackupInfo]:
+        """Yield the collections with partitions and segments, one after another.
+
+        The last one is followed by the check that the file is the one that the manifest was written
+        for, so that a reader who reads to the end has read what was written.
+
+        Raises:
+            BackupCorrupt: The metadata is damaged.
+        """
+        if FULL_META not in files:
+            async for collection in self._joined_levels():
+                yield collection
+            return
+        tail = TailHash(_TAIL_BYTES)
+        link: Any = None
+        paths = {"collection_backups.item": _COLLECTION, FULL_META_KEY: _LINK}
+        chunks = tail.through(self._chunks(FULL_META))
+        async for label, value in json_items(chunks, paths, FULL_META):
+            if label == _LINK:
+                link = value
+            else:
+                yield CollectionBackupInfo.from_json(value, FULL_META)
+        head = await self.head(files)
+        if link is not None or head is not None:
+            await self._check_link(link, tail, head)
+
+    async def manifest_collections(self, head: ManifestHead) -> AsyncIterator[ManifestCollection]:
+        """Yield the collections of our manifest, and check its hash at the end."""
+        expected = head.files.get(head.collections_file, "")
+        async for line in self._checked_lines(head.collections_file, expected):
+            yield ManifestCollection.from_json(line, head.collections_file)
+
+    async def manifest_objects(
+        self, collection: ManifestCollection
+    ) -> AsyncIterator[ManifestObject]:
+        """Yield the objects of a collection of our manifest, and check the file's hash at the end."""
+        file = collection.objects_file
+        async for line in self._checked_lines(file, collection.objects_sha256):
+            yield ManifestObject.from_json(line, file)
+
+    async def check_level_files(self, head: ManifestHead) -> None:
+        """Raise BackupCorrupt unless the level files are those that the manifest was written for."""
+        for file in LEVEL_FILES:
+            digest = hashlib.sha256()
+            async for chunk in self._chunks(file):
+                digest.update(chunk)
+            if digest.hexdigest() != head.files.get(file):
+                raise _damaged(file)
+
+    async def _check_link(self, link: Any, tail: TailHash, head: ManifestHead | None) -> None:
+        name, sha256 = parse_link(link)
+        if head is None:
+            raise BackupCorrupt(f"{name} is missing", file=name)
+        if hashlib.sha256(await self._read(name)).hexdigest() != sha256:
+            raise _damaged(name)
+        if tail.sha256_with(full_meta_suffix(name, sha256), b"}") != head.files.get(FULL_META):
+            raise _damaged(FULL_META)
+
+    async def _joined_levels(self) -> AsyncIterator[CollectionBackupInfo]:
+        segments: dict[tuple[int, int], list[SegmentBackupInfo]] = {}
+        async for value in self._infos(SEGMENT_META):
+            segment = SegmentBackupInfo.from_json(value, SEGMENT_META)
+            segments.setdefault((segment.collection_id, segment.partition_id), []).append(segment)
+        partitions: dict[int, list[PartitionBackupInfo]] = {}
+        async for value in self._infos(PARTITION_META):
+            partition = PartitionBackupInfo.from_json(value, PARTITION_META)
+            own = segments.get((partition.collection_id, partition.partition_id), [])
+            partitions.setdefault(partition.collection_id, []).append(
+                replace(partition, segment_backups=tuple(own))
+            )
+        async for value in self._infos(COLLECTION_META):
+            collection = CollectionBackupInfo.from_json(value, COLLECTION_META)
+            own_partitions = partitions.get(collection.collection_id, [])
+            yield replace(collection, partition_backups=tuple(own_partitions))
+
+    async def _infos(self, file: str) -> AsyncIterator[Any]:
+        async for _, value in json_items(self._chunks(file), {"infos.item": file}, file):
+            yield value
+
+    async def _checked_lines(self, file: str, sha256: str) -> AsyncIterator[Any]:
+        digest = hashlib.sha256()
+        rest = b""
+        async for chunk in self._chunks(file):
+            digest.update(chunk)
+            lines = (rest + chunk).split(b"\n")
+            rest = lines.pop()
+            for line in lines:
+                yield _parse_line(line, file)
+        if rest or digest.hexdigest() != sha256:
+            raise _damaged(file)
+
+    async def _chunks(self, file: str) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in read_chunks(self._store, self._layout.meta(file), self._part_bytes):
+                yield chunk
+        except ObjectNotFound:
+            raise BackupCorrupt(f"{file} is missing", file=file) from None
+
+    async def _read(self, file: str) -> bytes:
+        try:
+            return await self._store.get(self._layout.meta(file))
+        except ObjectNotFound:
+            raise BackupCorrupt(f"{file} is missing", file=file) from None
+
+
+def _parse_line(line: bytes, file: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        raise _damaged(file) from None
+
+
+def _damaged(file: str) -> BackupCorrupt:
+    return BackupCorrupt(f"{file} was changed after it was written", file=file)

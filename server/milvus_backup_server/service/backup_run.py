@@ -1,0 +1,302 @@
+"""The work of a create, from the flush to the file that makes the backup complete.
+
+The order of the steps is the promise: nothing is written before everything is planned; the claim
+comes first and ``full_meta.json`` last; each collection's objects are those of one moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from milvus_backup_server.domain.capabilities import Capabilities
+from milvus_backup_server.domain.errors import BackupError, SourceInconsistent
+from milvus_backup_server.domain.manifest import ManifestHead, ManifestSource
+from milvus_backup_server.domain.milvus import CollectionName, Flush
+from milvus_backup_server.domain.operations import (
+    Amount,
+    CollectionProgress,
+    CollectionState,
+    CreateResult,
+    Phase,
+)
+from milvus_backup_server.domain.records import BackupInfo, DatabaseBackupInfo
+from milvus_backup_server.ports.transfer import TransferEngine
+from milvus_backup_server.service.claim import Claim, claim
+from milvus_backup_server.service.collection_plan import CollectionPlan, PlanStale
+from milvus_backup_server.service.concurrency import for_each
+from milvus_backup_server.service.context import Cluster, Environment, Repository, Storage
+from milvus_backup_server.service.copying import CollectionCopier
+from milvus_backup_server.service.listing import plan_collection
+from milvus_backup_server.service.metadata_writer import MetadataWriter
+from milvus_backup_server.service.removal import remove_backup
+from milvus_backup_server.service.snapshot import Selected, Snapshots
+from milvus_backup_server.service.spool import Spool, SpoolDirectory
+from milvus_backup_server.service.tracker import Totals, Tracker
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedCreate:
+    """A create whose request passed every check.
+
+    Attributes:
+        accepted: Milvus's timestamp when the call was accepted; the moments lie behind it.
+    """
+
+    operation: str
+    backup_name: str
+    selected: Selected
+    labels: Mapping[str, str]
+    cluster: Cluster
+    source: Storage
+    repository: Repository
+    milvus_version: str
+    capabilities: Capabilities
+    accepted: int
+
+
+class BackupRun:
+    """One run of a create.
+
+    Args:
+        checked: What to back up.
+        environment: Limits and our version.
+        engine: What moves the objects.
+        tracker: Where progress goes.
+    """
+
+    def __init__(
+        self,
+        checked: CheckedCreate,
+        environment: Environment,
+        engine: TransferEngine,
+        tracker: Tracker,
+    ) -> None:
+        self._checked = checked
+        self._limits = environment.limits
+        self._version = environment.version
+        self._tracker = tracker
+        self._layout = checked.repository.layout(checked.backup_name)
+        self._target = checked.repository.storage
+        self._begun = datetime.now(UTC)
+        self._snapshots = Snapshots(
+            checked.cluster.gateway, checked.capabilities, environment.limits
+        )
+        self._copier = CollectionCopier(checked.source, self._target, self._layout, engine, tracker)
+        self._plans: dict[CollectionName, CollectionPlan] = {}
+        self._claim: Claim | None = None
+
+    async def run(self) -> CreateResult:
+        """Make the backup and return what it holds.
+
+        Cancelled on request it removes what it wrote; interrupted or failed it leaves an incomplete
+        backup.
+        """
+        names = self._checked.selected.collections
+        self._tracker.add_collections(CollectionProgress(source=name) for name in names)
+        with SpoolDirectory() as spools:
+            try:
+                await self._plan(spools)
+                await self._take_name()
+                await self._copy(spools)
+                return await self._write(spools)
+            except asyncio.CancelledError:
+                if self._tracker.cancel_requested:
+                    await self._clean_up()
+                raise
+
+    # --- planning: nothing is written
+
+    async def _plan(self, spools: SpoolDirectory) -> None:
+        names = self._checked.selected.collections
+        self._tracker.enter(Phase.PLANNING)
+        await self._snapshots.wait_past(self._checked.accepted)
+        self._tracker.enter(Phase.FLUSHING)
+        flushes = await self._snapshots.flush(names)
+        await for_each(
+            names,
+            lambda name: self._snapshots.wait_flushed(name, flushes[name]),
+            concurrent=self._limits.collections,
+        )
+        self._tracker.enter(Phase.LISTING)
+        await for_each(
+            names,
+            lambda name: self._each(name, self._plan_one(name, flushes[name], spools)),
+            concurrent=self._limits.collections,
+        )
+
+    async def _plan_one(self, name: CollectionName, flush: Flush, spools: SpoolDirectory) -> None:
+        for _ in range(self._limits.replans + 1):
+            try:
+                snapshot = await self._snapshots.describe(name, flush)
+                plan = await plan_collection(snapshot, self._checked.source, spools)
+            except PlanStale:
+                flush = await self._flush_again(name)
+            else:
+                self._note_plan(plan)
+                return
+        raise _never_still(name)
+
+    def _note_plan(self, plan: CollectionPlan) -> None:
+        self._plans[plan.snapshot.name] = plan
+        self._tracker.collection(
+            plan.snapshot.name,
+            bytes_done=0,
+            bytes_total=plan.amount.bytes,
+            row_count=plan.amount.rows,
+            moment=plan.snapshot.moment,
+        )
+
+    async def _flush_again(self, name: CollectionName) -> Flush:
+        flush = (await self._snapshots.flush([name]))[name]
+        await self._snapshots.wait_flushed(name, flush)
+        return flush
+
+    # --- the name
+
+    async def _take_name(self) -> None:
+        if not await self._target.store.bucket_exists():
+            await self._target.store.create_bucket()
+        # A cancel must not leave it unknown whether the claim was written.
+        claiming = asyncio.create_task(
+            claim(self._target.store, self._layout, self._checked.operation)
+        )
+        try:
+            self._claim = await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            await asyncio.wait({claiming})
+            if claiming.exception() is None:
+                self._claim = claiming.result()
+            raise
+
+    async def _clean_up(self) -> None:
+        if self._claim is not None:
+            self._tracker.enter(Phase.CLEANING_UP)
+            await remove_backup(
+                self._target.store,
+                self._layout,
+                removed=lambda number: self._tracker.advance(Amount(objects=number)),
+            )
+
+    # --- copying
+
+    async def _copy(self, spools: SpoolDirectory) -> None:
+        self._tracker.enter(Phase.COPYING, self._totals())
+        await for_each(
+            self._checked.selected.collections,
+            lambda name: self._each(name, self._copy_one(name, spools)),
+            concurrent=self._limits.collections,
+        )
+
+    async def _copy_one(self, name: CollectionName, spools: SpoolDirectory) -> None:
+        self._tracker.collection(name, state=CollectionState.RUNNING)
+        for attempt in range(self._limits.replans + 1):
+            try:
+                await self._copier.copy(self._plans[name], again=attempt > 0)
+            except PlanStale:
+                await self._plan_again(name, spools)
+            else:
+                return
+        raise _never_still(name)
+
+    async def _plan_again(self, name: CollectionName, spools: SpoolDirectory) -> None:
+        """Replace a plan whose objects vanished by one of a new moment."""
+        old = self._plans[name]
+        self._tracker.advance(-old.copied)
+        await self._plan_one(name, await self._flush_again(name), spools)
+        self._tracker.set_totals(self._totals())
+        old.remove()
+
+    def _totals(self) -> Totals:
+        whole = sum((plan.amount for plan in self._plans.values()), Amount())
+        return Totals(bytes=whole.bytes, objects=whole.objects)
+
+    # --- checking and writing
+
+    async def _write(self, spools: SpoolDirectory) -> CreateResult:
+        assert self._claim is not None  # noqa: S101 taken before
+        writer = MetadataWriter(
+            self._target.store,
+            self._layout,
+            spools,
+            generation=self._claim.generation,
+            part_bytes=self._limits.part_bytes,
+        )
+        manifests = await self._check(writer, spools)
+        self._tracker.enter(Phase.WRITING_METADATA)
+        for name in self._checked.selected.collections:
+            await writer.add(self._plans[name], manifests[name], self._checked.operation)
+        await writer.commit(self._info(), self._head())
+        return CreateResult(
+            collection_count=writer.written.collections,
+            object_count=writer.written.objects,
+            size_bytes=writer.written.bytes,
+            row_count=writer.written.rows,
+            server_side_copy_count=sum(plan.server_side for plan in self._plans.values()),
+        )
+
+    async def _check(
+        self, writer: MetadataWriter, spools: SpoolDirectory
+    ) -> dict[CollectionName, Spool]:
+        self._tracker.enter(Phase.CHECKING, self._totals())
+        manifests: dict[CollectionName, Spool] = {}
+
+        async def check(name: CollectionName) -> None:
+            manifest = manifests[name] = spools.spool()
+            await self._copier.check(self._plans[name], manifest)
+            await writer.upload_objects(self._plans[name], manifest)
+            self._tracker.collection(name, state=CollectionState.SUCCEEDED)
+
+        await for_each(
+            self._checked.selected.collections,
+            lambda name: self._each(name, check(name)),
+            concurrent=self._limits.collections,
+        )
+        return manifests
+
+    def _info(self) -> BackupInfo:
+        return BackupInfo(
+            id=self._checked.operation,
+            name=self._checked.backup_name,
+            milvus_version=self._checked.milvus_version,
+            database_backups=tuple(
+                DatabaseBackupInfo(db_name=database)
+                for database in self._checked.selected.databases
+            ),
+        )
+
+    def _head(self) -> ManifestHead:
+        source = self._checked.source
+        return ManifestHead(
+            writer=f"milvus-backup {self._version}",
+            operation=self._checked.operation,
+            create_time=self._begun.isoformat(),
+            end_time=datetime.now(UTC).isoformat(),
+            milvus_version=self._checked.milvus_version,
+            source=ManifestSource(
+                cluster=self._checked.cluster.name,
+                endpoint=source.store.location.endpoint,
+                bucket=source.store.location.bucket,
+                root_path=source.root,
+            ),
+            labels=dict(self._checked.labels),
+            exact=True,
+        )
+
+    async def _each(self, name: CollectionName, work: Awaitable[None]) -> None:
+        """Await the work on one collection, and mark the collection when it fails."""
+        try:
+            await work
+        except BackupError as error:
+            self._tracker.collection(name, state=CollectionState.FAILED, error=error)
+            error.metadata.setdefault("collection", str(name))
+            raise
+
+
+def _never_still(name: CollectionName) -> SourceInconsistent:
+    return SourceInconsistent(
+        f"objects of {name} vanished again and again while they were being copied",
+        subject=str(name),
+    )

@@ -1,0 +1,240 @@
+"""What backups there are: read from the store each time, joined with the operations that run here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from milvus_backup_server.domain.backups import (
+    Backup,
+    BackupCollectionSummary,
+    BackupFormat,
+    BackupState,
+    Page,
+)
+from milvus_backup_server.domain.completeness import backup_state
+from milvus_backup_server.domain.errors import BackupCorrupt, BackupNotFound, BackupNotRestorable
+from milvus_backup_server.domain.layout import BACKUP_META, FULL_META
+from milvus_backup_server.domain.manifest import ManifestHead
+from milvus_backup_server.domain.names import is_backup_name
+from milvus_backup_server.domain.objects import ObjectInfo
+from milvus_backup_server.domain.operations import SHOWN_COLLECTIONS, OperationKind
+from milvus_backup_server.domain.records import BackupInfo
+from milvus_backup_server.domain.requests import check_backup_name
+from milvus_backup_server.domain.summaries import summary_of_manifest, summary_of_record
+from milvus_backup_server.service.backup_reader import BackupReader
+from milvus_backup_server.service.concurrency import for_each
+from milvus_backup_server.service.context import Environment, Repository
+from milvus_backup_server.service.objects import list_children
+from milvus_backup_server.service.operations import OperationManager
+
+_READ_AT_ONCE = 16
+_NOT_RESTORABLE = "a snapshot of Milvus 3.0 or later: this service does not restore it"
+_NO_MOMENT = (
+    "made by the Go tool: no stated moment and no recorded hashes; a restore gives the rows of "
+    "exactly the objects that were copied"
+)
+_ACTIVE_STATES = {
+    OperationKind.CREATE_BACKUP: BackupState.CREATING,
+    OperationKind.DELETE_BACKUP: BackupState.DELETING,
+}
+
+
+class Catalog:
+    """Lists and describes the backups of the repository."""
+
+    def __init__(self, environment: Environment, operations: OperationManager) -> None:
+        self._environment = environment
+        self._operations = operations
+
+    @property
+    def _repository(self) -> Repository:
+        return self._environment.registry.repository()
+
+    async def get(self, name: str) -> Backup:
+        """Return a backup with its first collections.
+
+        Raises:
+            InvalidRequest: No backup can have that name.
+            BackupNotFound: Nothing of that name is in the repository.
+        """
+        basic = await self.get_basic(name)
+        if basic.state not in (BackupState.COMPLETE, BackupState.LEGACY):
+            return basic
+        shown: list[BackupCollectionSummary] = []
+        count = rows = 0
+        async for item in self._summaries(name):
+            count += 1
+            rows += item.row_count
+            if len(shown) < SHOWN_COLLECTIONS:
+                shown.append(item)
+        return replace(basic, collections=tuple(shown), collection_count=count, row_count=rows)
+
+    async def get_basic(self, name: str) -> Backup:
+        """Return a backup without its collections; errors as in ``get``."""
+        check_backup_name(name)
+        found = await self._describe(name)
+        if found is None:
+            raise BackupNotFound(name)
+        return found
+
+    async def list(self, after: str, limit: int, *, full: bool) -> Page[Backup]:
+        """Return a page of backups by name, beginning behind ``after``."""
+        names = sorted(name for name in await self._names() if name > after)
+        shown = names[:limit]
+        found: dict[str, Backup] = {}
+
+        async def describe(name: str) -> None:
+            backup = await (self._full(name) if full else self._describe(name))
+            if backup is not None:
+                found[name] = backup
+
+        await for_each(shown, describe, concurrent=_READ_AT_ONCE)
+        more = shown[-1] if len(names) > limit else ""
+        return Page(tuple(found[name] for name in shown if name in found), more)
+
+    async def collections(
+        self, name: str, offset: int, limit: int
+    ) -> Page[BackupCollectionSummary]:
+        """Return a page of a backup's collections in the order of its metadata.
+
+        Raises:
+            BackupNotFound: Nothing of that name is in the repository.
+            BackupCorrupt: The metadata is damaged.
+        """
+        basic = await self.get_basic(name)
+        if basic.state not in (BackupState.COMPLETE, BackupState.LEGACY):
+            return Page(())
+        items: list[BackupCollectionSummary] = []
+        number = 0
+        async for item in self._summaries(name):
+            if number >= offset:
+                items.append(item)
+            number += 1
+            if len(items) > limit:
+                return Page(tuple(items[:limit]), str(offset + limit))
+        return Page(tuple(items))
+
+    def reader(self, name: str) -> BackupReader:
+        """Return what reads a backup's metadata."""
+        repository = self._repository
+        part_bytes = self._environment.limits.part_bytes
+        return BackupReader(repository.storage.store, repository.layout(name), part_bytes)
+
+    async def _names(self) -> set[str]:
+        names = set(self._operations.active_backups())
+        storage = self._repository.storage
+        if await storage.store.bucket_exists():
+            root = f"{storage.root}/" if storage.root else ""
+            async for prefix in list_children(storage.store, root):
+                name = prefix.removeprefix(root).rstrip("/")
+                if is_backup_name(name):
+                    names.add(name)
+        return names
+
+    async def _full(self, name: str) -> Backup | None:
+        try:
+            return await self.get(name)
+        except BackupNotFound:
+            return None
+        except (BackupCorrupt, BackupNotRestorable) as error:
+            basic = await self._describe(name)
+            return basic and _unreadable(basic, error)
+
+    async def _describe(self, name: str) -> Backup | None:
+        active = self._operations.active_backups().get(name)
+        found = await self._stored(name)
+        if active is None:
+            return found
+        return replace(found or Backup(name, BackupState.CREATING), state=_ACTIVE_STATES[active])
+
+    async def _stored(self, name: str) -> Backup | None:
+        store = self._repository.storage.store
+        if not await store.bucket_exists():
+            return None
+        reader = self.reader(name)
+        files = await reader.files()
+        if not files and not await self._has_objects(name):
+            return None
+        state, note = backup_state(files)
+        backup = Backup(name, state, notes=(note,) if note else ())
+        if state is BackupState.INCOMPLETE:
+            return replace(backup, create_time=_oldest(files))
+        try:
+            return await _with_heads(backup, reader, files)
+        except (BackupCorrupt, BackupNotRestorable) as error:
+            return _unreadable(backup, error)
+
+    async def _has_objects(self, name: str) -> bool:
+        repository = self._repository
+        page = await repository.storage.store.list_page(repository.layout(name).directory, limit=1)
+        return bool(page.objects)
+
+    async def _summaries(self, name: str) -> AsyncIterator[BackupCollectionSummary]:
+        reader = self.reader(name)
+        files = await reader.files()
+        head = await reader.head(files)
+        if head is not None:
+            async for line in reader.manifest_collections(head):
+                yield summary_of_manifest(line)
+        else:
+            async for record in reader.collections(files):
+                yield summary_of_record(record)
+
+
+async def _with_heads(
+    backup: Backup, reader: BackupReader, files: Mapping[str, ObjectInfo]
+) -> Backup:
+    info, head = await asyncio.gather(reader.info(files), reader.head(files))
+    if head is not None:
+        return _of_manifest(backup, info, head)
+    return _of_go_tool(backup, info, files)
+
+
+def _of_manifest(backup: Backup, info: BackupInfo, head: ManifestHead) -> Backup:
+    return replace(
+        backup,
+        format=BackupFormat.BINLOG,
+        id=info.id,
+        size_bytes=head.size,
+        collection_count=head.collection_count,
+        row_count=head.row_count,
+        create_time=_time(head.create_time),
+        end_time=_time(head.end_time),
+        milvus_version=info.milvus_version,
+        labels=head.labels,
+        exact=head.exact,
+    )
+
+
+def _of_go_tool(backup: Backup, info: BackupInfo, files: Mapping[str, ObjectInfo]) -> Backup:
+    snapshot = info.format == "snapshot"
+    last = files.get(FULL_META) or files[BACKUP_META]
+    return replace(
+        backup,
+        format=BackupFormat.SNAPSHOT if snapshot else BackupFormat.BINLOG,
+        id=info.id,
+        size_bytes=info.size,
+        create_time=_oldest(files),
+        end_time=last.modified,
+        milvus_version=info.milvus_version,
+        notes=(*backup.notes, _NOT_RESTORABLE if snapshot else _NO_MOMENT),
+    )
+
+
+def _unreadable(backup: Backup, error: BackupCorrupt | BackupNotRestorable) -> Backup:
+    state = BackupState.INCOMPLETE if isinstance(error, BackupCorrupt) else backup.state
+    return replace(backup, state=state, notes=(*backup.notes, error.message))
+
+
+def _oldest(files: Mapping[str, ObjectInfo]) -> datetime | None:
+    return min((item.modified for item in files.values() if item.modified), default=None)
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None

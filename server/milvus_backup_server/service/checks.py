@@ -1,0 +1,95 @@
+"""The checks that a request passes before an operation is made of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from milvus_backup_server.domain.capabilities import (
+    TESTED_RANGE,
+    Capabilities,
+    capabilities_of,
+)
+from milvus_backup_server.domain.errors import (
+    BucketNotFound,
+    MilvusVersionUnsupported,
+    PreconditionFailed,
+    StorageUnavailable,
+)
+from milvus_backup_server.domain.milvus import MilvusVersion
+from milvus_backup_server.ports.milvus import MilvusGateway
+from milvus_backup_server.service.context import Cluster, Storage, WorkLimits
+
+
+class StorageNotConfigured(PreconditionFailed):
+    """The cluster's object store is not in the settings, so its objects cannot be read."""
+
+    reason = "STORAGE_NOT_CONFIGURED"
+
+
+@asynccontextmanager
+async def within(seconds: float) -> AsyncIterator[None]:
+    """Bound the checks of a request.
+
+    Raises:
+        StorageUnavailable: They took longer than ``seconds``.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise StorageUnavailable(
+            f"Milvus and the stores did not answer the checks within {seconds:g} s"
+        ) from None
+
+
+async def supported_version(gateway: MilvusGateway, limits: WorkLimits) -> tuple[str, Capabilities]:
+    """Return the version of a Milvus and what it can do.
+
+    Raises:
+        MilvusVersionUnsupported: It is outside the tested range and the settings do not allow that.
+    """
+    text = await gateway.version()
+    capabilities = capabilities_of(MilvusVersion.parse(text))
+    if not capabilities.tested and not limits.allow_untested_versions:
+        raise MilvusVersionUnsupported(
+            f"Milvus {text} is outside the tested range ({TESTED_RANGE}); "
+            "service.milvus.allowUntestedVersions accepts it",
+            subject="milvus",
+            version=text,
+            supported=TESTED_RANGE,
+        )
+    return text, capabilities
+
+
+async def cluster_storage(cluster: Cluster) -> Storage:
+    """Return a cluster's storage whose bucket is there.
+
+    Raises:
+        StorageNotConfigured: The settings name none.
+        BucketNotFound: The bucket does not exist. It is Milvus's: this service never creates it.
+    """
+    if cluster.storage is None:
+        raise StorageNotConfigured(
+            f"the object store of cluster {cluster.name!r} is not configured", subject=cluster.name
+        )
+    await require_bucket(cluster.storage, "milvus.storage.bucketName")
+    return cluster.storage
+
+
+async def require_bucket(storage: Storage, setting: str) -> None:
+    """Raise BucketNotFound, naming the setting, unless the bucket is there."""
+    if not await storage.store.bucket_exists():
+        raise missing_bucket(storage, setting)
+
+
+def missing_bucket(storage: Storage, setting: str) -> BucketNotFound:
+    """Return the error for a bucket that is not there."""
+    location = storage.store.location
+    return BucketNotFound(
+        f"bucket {location.bucket!r} ({setting}) does not exist at {location.endpoint or 'this machine'}",
+        subject=location.bucket,
+        bucket=location.bucket,
+        setting=setting,
+    )

@@ -1,0 +1,111 @@
+"""What the use cases work on: clusters and repositories by name, and the bounds of the work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from milvus_backup_server.domain.errors import NotFound
+from milvus_backup_server.domain.layout import BackupLayout
+from milvus_backup_server.ports.milvus import MilvusGateway
+from milvus_backup_server.ports.object_store import ObjectStore
+
+DEFAULT = "default"
+"""The name of the one cluster and the one repository that there are today."""
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """A place in an object store.
+
+    Attributes:
+        profile: The name under which the transfer engine knows the store.
+        store: The store itself.
+        root: The prefix below which everything lies, may be empty.
+    """
+
+    profile: str
+    store: ObjectStore
+    root: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """One Milvus: its gateway and, where we may read it, its object store."""
+
+    name: str
+    gateway: MilvusGateway
+    storage: Storage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """Where backups live."""
+
+    name: str
+    storage: Storage
+
+    def layout(self, backup_name: str) -> BackupLayout:
+        """Return the keys of a backup."""
+        return BackupLayout(self.storage.root, backup_name)
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The clusters and repositories by name."""
+
+    clusters: dict[str, Cluster]
+    repositories: dict[str, Repository]
+
+    def cluster(self, name: str = DEFAULT) -> Cluster:
+        """Return a cluster by name."""
+        try:
+            return self.clusters[name]
+        except KeyError:
+            raise NotFound(name, f"cluster {name!r} is not configured") from None
+
+    def repository(self, name: str = DEFAULT) -> Repository:
+        """Return a repository by name."""
+        try:
+            return self.repositories[name]
+        except KeyError:
+            raise NotFound(name, f"repository {name!r} is not configured") from None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkLimits:
+    """Bounds and waits of the use cases; seconds and bytes.
+
+    Attributes:
+        collections: Collections described, listed or copied at one time.
+        check_seconds: How long the checks of a request may take together.
+        flush_seconds: How long to wait for Milvus to write a flush.
+        poll_seconds: Between two questions to Milvus while waiting.
+        import_stall_seconds: How long an import may show no progress.
+        import_job_bytes: Data of one import job, so that it ends inside Milvus's own limit.
+        replans: How often a collection is planned anew when its objects vanish.
+        create_bucket: Whether a create makes a missing backup bucket.
+        allow_untested_versions: Whether versions of Milvus outside the tested range are accepted.
+        part_bytes: Size of what is read or written at one time.
+        objects_read: Objects whose content a restore reads at one time.
+    """
+
+    collections: int = 4
+    check_seconds: float = 10.0
+    flush_seconds: float = 600.0
+    poll_seconds: float = 0.1
+    import_stall_seconds: float = 900.0
+    import_job_bytes: int = 4 << 30
+    replans: int = 3
+    create_bucket: bool = True
+    allow_untested_versions: bool = False
+    part_bytes: int = 8 << 20
+    objects_read: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What every use case is given."""
+
+    registry: Registry
+    limits: WorkLimits = field(default_factory=WorkLimits)
+    version: str = "0"

@@ -1,0 +1,184 @@
+"""Copying a collection's objects into the backup, and checking that exactly they are there."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from milvus_backup_server.domain.errors import (
+    BackupCorrupt,
+    ObjectChanged,
+    ObjectNotFound,
+    StorageUnavailable,
+)
+from milvus_backup_server.domain.layout import BackupLayout
+from milvus_backup_server.domain.manifest import ManifestObject, dump_line
+from milvus_backup_server.domain.objects import (
+    ObjectInfo,
+    TransferJob,
+    TransferOutcome,
+    md5_of_etag,
+)
+from milvus_backup_server.domain.operations import Amount
+from milvus_backup_server.ports.transfer import TransferEngine
+from milvus_backup_server.service.collection_plan import CollectionPlan, PlanStale
+from milvus_backup_server.service.context import Storage
+from milvus_backup_server.service.objects import list_objects
+from milvus_backup_server.service.reconcile import reconcile
+from milvus_backup_server.service.spool import Spool
+from milvus_backup_server.service.tracker import Tracker
+
+_DELETE_BATCH = 1000
+
+
+class CollectionCopier:
+    """Copies collections of one cluster into one backup.
+
+    Args:
+        source: Milvus's storage.
+        target: The repository's storage.
+        layout: Keys of the backup.
+        engine: What moves the objects.
+        tracker: Where progress goes.
+    """
+
+    def __init__(
+        self,
+        source: Storage,
+        target: Storage,
+        layout: BackupLayout,
+        engine: TransferEngine,
+        tracker: Tracker,
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._layout = layout
+        self._engine = engine
+        self._tracker = tracker
+
+    async def copy(self, plan: CollectionPlan, *, again: bool) -> None:
+        """Copy what is not there yet.
+
+        Args:
+            plan: What should be there.
+            again: An earlier attempt may have left objects; those that are right are kept.
+
+        Raises:
+            PlanStale: An object vanished or changed since it was listed.
+        """
+        jobs = self._missing_jobs(plan) if again else self._jobs(plan)
+        async with contextlib.aclosing(self._engine.transfer(jobs)) as outcomes:
+            async for outcome in outcomes:
+                self._note(plan, outcome)
+
+    async def check(self, plan: CollectionPlan, manifest: Spool) -> None:
+        """Compare the copies with the plan, remove strays, and write the manifest's lines.
+
+        Raises:
+            BackupCorrupt: A copy is missing or has another size.
+        """
+        strays: list[str] = []
+        sequence = 0
+        async for pair in reconcile(plan.objects(), self._present(plan), self._layout.directory):
+            if pair.wanted is None:
+                strays = await self._collect(strays, pair.present)
+                continue
+            await manifest.append(
+                dump_line(_checked(pair.wanted, pair.present, plan.md5_of(sequence)))
+            )
+            sequence += 1
+            self._tracker.advance(Amount(bytes=pair.wanted.size, objects=1))
+        if strays:
+            await self._target.store.delete(strays)
+        await manifest.flush()
+
+    async def _jobs(self, plan: CollectionPlan) -> AsyncIterator[TransferJob]:
+        sequence = 0
+        async for item in plan.objects():
+            yield self._job(item, sequence)
+            sequence += 1
+
+    async def _missing_jobs(self, plan: CollectionPlan) -> AsyncIterator[TransferJob]:
+        sequence = 0
+        async for pair in reconcile(plan.objects(), self._present(plan), self._layout.directory):
+            if pair.wanted is None:
+                continue
+            if _is_copy(pair.wanted, pair.present):
+                self._advance(plan, pair.wanted.size)
+            else:
+                yield self._job(pair.wanted, sequence)
+            sequence += 1
+
+    def _job(self, item: ManifestObject, sequence: int) -> TransferJob:
+        return TransferJob(
+            source_store=self._source.profile,
+            source_key=item.source_key,
+            target_store=self._target.profile,
+            target_key=self._layout.key(item.key),
+            size=item.size,
+            etag=item.source_etag,
+            sequence=sequence,
+        )
+
+    def _note(self, plan: CollectionPlan, outcome: TransferOutcome) -> None:
+        if isinstance(outcome.error, ObjectNotFound | ObjectChanged):
+            raise PlanStale(f"{outcome.job.source_key} vanished or changed") from outcome.error
+        if outcome.error is not None:
+            raise outcome.error
+        if outcome.mode == "server":
+            plan.server_side += 1
+        if outcome.md5:
+            plan.note_md5(outcome.job.sequence, outcome.md5)
+        self._advance(plan, outcome.job.size)
+
+    def _advance(self, plan: CollectionPlan, size: int) -> None:
+        done = Amount(bytes=size, objects=1)
+        plan.copied += done
+        self._tracker.advance(done, plan.snapshot.name)
+
+    async def _present(self, plan: CollectionPlan) -> AsyncIterator[ObjectInfo]:
+        insert, delta = self._layout.collection_data(plan.snapshot.description.collection_id)
+        for prefix in (delta, insert):
+            async for item in list_objects(self._target.store, prefix):
+                yield item
+
+    async def _collect(self, strays: list[str], present: ObjectInfo | None) -> list[str]:
+        if present is not None:
+            strays.append(present.key)
+        if len(strays) < _DELETE_BATCH:
+            return strays
+        await self._target.store.delete(strays)
+        return []
+
+
+def _is_copy(wanted: ManifestObject, present: ObjectInfo | None) -> bool:
+    """Tell whether what is there is certainly the object wanted."""
+    return (
+        present is not None
+        and present.size == wanted.size
+        and md5_of_etag(present.etag) != ""
+        and present.etag == wanted.source_etag
+    )
+
+
+def _checked(wanted: ManifestObject, present: ObjectInfo | None, md5: str) -> ManifestObject:
+    if present is None:
+        raise StorageUnavailable(
+            f"the copy of {wanted.source_key} is not listed in the backup", key=wanted.key
+        )
+    if present.size != wanted.size:
+        raise BackupCorrupt(
+            f"the copy of {wanted.source_key} has {present.size} bytes instead of {wanted.size}",
+            key=wanted.key,
+        )
+    if not md5 and present.etag == wanted.source_etag:
+        md5 = md5_of_etag(present.etag)
+    return ManifestObject(
+        key=wanted.key,
+        source_key=wanted.source_key,
+        source_etag=wanted.source_etag,
+        size=wanted.size,
+        etag=present.etag,
+        hash=md5,
+        algorithm="md5" if md5 else "",
+    )

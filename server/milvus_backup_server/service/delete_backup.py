@@ -1,0 +1,71 @@
+"""Removing a backup."""
+
+from __future__ import annotations
+
+from milvus_backup_server.domain.conflicts import Footprint
+from milvus_backup_server.domain.errors import BackupNotFound
+from milvus_backup_server.domain.layout import BackupLayout
+from milvus_backup_server.domain.operations import (
+    Amount,
+    Caller,
+    DeleteResult,
+    Operation,
+    OperationKind,
+    Phase,
+    Result,
+)
+from milvus_backup_server.domain.requests import DeleteRequest
+from milvus_backup_server.ports.object_store import ObjectStore
+from milvus_backup_server.service.checks import within
+from milvus_backup_server.service.context import Environment
+from milvus_backup_server.service.operations import OperationManager
+from milvus_backup_server.service.removal import remove_backup
+from milvus_backup_server.service.running import OperationRequest
+from milvus_backup_server.service.tracker import Tracker
+
+
+class DeleteBackup:
+    """The use case: remove a backup, also a half-made one."""
+
+    def __init__(self, environment: Environment, operations: OperationManager) -> None:
+        self._environment = environment
+        self._operations = operations
+
+    async def start(self, request: DeleteRequest, caller: Caller) -> Operation:
+        """Check a request and begin the operation.
+
+        Raises:
+            InvalidRequest: The name is not allowed.
+            BackupNotFound: Nothing of that name is there.
+            OperationConflict: Another operation works on the backup.
+        """
+        request.check()
+        repository = self._environment.registry.repository()
+        layout = repository.layout(request.backup_name)
+        store = repository.storage.store
+        async with within(self._environment.limits.check_seconds):
+            await self._require(store, layout)
+        asked = OperationRequest(
+            footprint=Footprint(OperationKind.DELETE_BACKUP, request.backup_name),
+            caller=caller,
+            original=request,
+        )
+
+        async def body(tracker: Tracker) -> Result:
+            return await _delete(store, layout, tracker)
+
+        return self._operations.begin(asked, body)
+
+    @staticmethod
+    async def _require(store: ObjectStore, layout: BackupLayout) -> None:
+        exists = await store.bucket_exists()
+        if not exists or not (await store.list_page(layout.directory, limit=1)).objects:
+            raise BackupNotFound(layout.name)
+
+
+async def _delete(store: ObjectStore, layout: BackupLayout, tracker: Tracker) -> DeleteResult:
+    tracker.enter(Phase.DELETING)
+    count = await remove_backup(
+        store, layout, removed=lambda number: tracker.advance(Amount(objects=number))
+    )
+    return DeleteResult(count)

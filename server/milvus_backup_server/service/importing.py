@@ -1,0 +1,144 @@
+"""Import jobs of Milvus: issued one after another, followed to their end, never repeated blindly."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from milvus_backup_server.domain.errors import (
+    ImportFailed,
+    ImportOutcomeUnknown,
+    MilvusUnavailable,
+    OperationStalled,
+)
+from milvus_backup_server.domain.milvus import (
+    CollectionName,
+    ImportJob,
+    ImportOptions,
+    ImportSource,
+    ImportState,
+)
+from milvus_backup_server.ports.milvus import MilvusGateway
+from milvus_backup_server.service.context import WorkLimits
+
+_SEARCHES = 5
+_ENDED = (ImportState.COMPLETED, ImportState.FAILED)
+
+Seen = Callable[[ImportJob], None]
+"""Is told each time a job is seen to have moved."""
+
+
+class ImportQueue:
+    """The place where import jobs of one cluster are issued.
+
+    Milvus 2.3 runs jobs one after another and has no way to cancel one, so a queued job would hold
+    up everyone else's: there is one in flight for the cluster, whatever the number of restores.
+    """
+
+    def __init__(self, gateway: MilvusGateway, limits: WorkLimits) -> None:
+        self._gateway = gateway
+        self._limits = limits
+        self._one_in_flight = asyncio.Lock()
+
+    async def run(
+        self,
+        collection: CollectionName,
+        partition: str,
+        sources: Sequence[ImportSource],
+        options: ImportOptions,
+        seen: Seen,
+    ) -> ImportJob:
+        """Issue a job when it is its turn, and return it when it is completed.
+
+        A cancelled caller waits until a job that was issued has ended: Milvus reads its objects
+        until then.
+
+        Raises:
+            ImportFailed: Milvus could not finish it; the reason is its own.
+            ImportOutcomeUnknown: The answer was lost and no such job was found.
+            OperationStalled: It shows no progress.
+        """
+        async with self._one_in_flight:
+            following = asyncio.create_task(
+                self._issue_and_follow(collection, partition, sources, options, seen)
+            )
+            try:
+                return await asyncio.shield(following)
+            except asyncio.CancelledError:
+                await _until_done(following)
+                raise
+
+    async def _issue_and_follow(
+        self,
+        collection: CollectionName,
+        partition: str,
+        sources: Sequence[ImportSource],
+        options: ImportOptions,
+        seen: Seen,
+    ) -> ImportJob:
+        try:
+            job_id = await self._gateway.submit_import(collection, partition, sources, options)
+        except ImportOutcomeUnknown:
+            job_id = await self._look_for(collection, sources)
+        return await self._follow(job_id, collection, seen)
+
+    async def _look_for(self, collection: CollectionName, sources: Sequence[ImportSource]) -> str:
+        """Return the job that reads these sources into the collection, if there is one."""
+        wanted = {path for source in sources for path in (source.insert, source.delta) if path}
+        for attempt in range(_SEARCHES):
+            await asyncio.sleep(self._limits.poll_seconds * attempt)
+            for job in await self._gateway.list_imports(collection):
+                if wanted == {path for path in job.files if path}:
+                    return job.job_id
+        raise ImportOutcomeUnknown(
+            f"the answer to an import into {collection} was lost, and Milvus lists no such job",
+            collection=str(collection),
+        )
+
+    async def _follow(self, job_id: str, collection: CollectionName, seen: Seen) -> ImportJob:
+        moved = time.monotonic()
+        last: ImportJob | None = None
+        while True:
+            job = await self._look(job_id, last)
+            if job != last:
+                moved, last = time.monotonic(), job
+                seen(job)
+            if job.state in _ENDED:
+                return _completed(job, collection)
+            if time.monotonic() - moved > self._limits.import_stall_seconds:
+                raise OperationStalled(
+                    f"import job {job_id} into {collection} shows no progress for "
+                    f"{self._limits.import_stall_seconds:g} s (state {job.state.value})",
+                    job=job_id,
+                    collection=str(collection),
+                )
+            await asyncio.sleep(self._limits.poll_seconds)
+
+    async def _look(self, job_id: str, last: ImportJob | None) -> ImportJob:
+        """Return a job; while Milvus does not answer, the job as it was last seen."""
+        try:
+            job = await self._gateway.import_job(job_id)
+        except MilvusUnavailable:
+            return last or ImportJob(job_id, ImportState.PENDING)
+        if job.state is ImportState.UNKNOWN:
+            raise ImportFailed(f"Milvus does not know its import job {job_id} any more", job=job_id)
+        return job
+
+
+def _completed(job: ImportJob, collection: CollectionName) -> ImportJob:
+    if job.state is ImportState.FAILED:
+        raise ImportFailed(
+            f"Milvus could not import into {collection}: {job.reason or 'it gave no reason'}",
+            job=job.job_id,
+            collection=str(collection),
+        )
+    return job
+
+
+async def _until_done(task: asyncio.Task[ImportJob]) -> None:
+    """Wait for a job to end, whatever its outcome; a further cancel gives up waiting."""
+    try:
+        await asyncio.wait({task})
+    finally:
+        task.cancel()

@@ -1,0 +1,175 @@
+"""Finding the objects of a flushed collection: exactly those of the segments that its flush named."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from milvus_backup_server.domain.binlog_header import (
+    HEADER_BYTES,
+    TIMESTAMP_FIELD,
+    timestamp_rows,
+)
+from milvus_backup_server.domain.errors import (
+    ObjectNotFound,
+    SourceInconsistent,
+    SourceStorageMismatch,
+)
+from milvus_backup_server.domain.layout import LogKey, parse_source_key, source_directories
+from milvus_backup_server.domain.manifest import ManifestObject, dump_line
+from milvus_backup_server.domain.milvus import ALL_PARTITIONS
+from milvus_backup_server.domain.objects import ObjectInfo
+from milvus_backup_server.domain.operations import Amount
+from milvus_backup_server.service.collection_plan import (
+    CollectionPlan,
+    CollectionSnapshot,
+    PlanStale,
+)
+from milvus_backup_server.service.context import Storage
+from milvus_backup_server.service.objects import list_objects
+from milvus_backup_server.service.spool import Spool, SpoolDirectory
+
+
+async def plan_collection(
+    snapshot: CollectionSnapshot, storage: Storage, spools: SpoolDirectory
+) -> CollectionPlan:
+    """List the insert and delta logs of a snapshot's segments, once, and return what to copy.
+
+    Raises:
+        PlanStale: A segment or partition of the snapshot is not there any more.
+        SourceStorageMismatch: Segments with rows have no objects: a wrong bucket or root path.
+        SourceInconsistent: The logs of a segment's fields do not match.
+    """
+    found = _Found(snapshot)
+    insert, delta = spools.spool(), spools.spool()
+    insert_prefix, delta_prefix = source_directories(
+        storage.root, snapshot.description.collection_id
+    )
+    async for log, item in _logs(storage, delta_prefix):
+        if found.wants(log):
+            await _append(delta, log, item)
+            found.add(log, item)
+    delta_count = found.objects
+    async for log, item in _logs(storage, insert_prefix):
+        if found.wants(log):
+            await _append(insert, log, item)
+            found.add_insert(log, item)
+    await insert.flush()
+    await delta.flush()
+    found.check(storage)
+    rows = await _rows(found, storage)
+    return CollectionPlan(
+        snapshot=snapshot,
+        delta=delta,
+        insert=insert,
+        delta_count=delta_count,
+        rows=rows,
+        partition_bytes=found.partitions,
+        amount=Amount(found.bytes, found.objects, len(found.segments), sum(rows.values())),
+    )
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a listing found so far."""
+
+    snapshot: CollectionSnapshot
+    bytes: int = 0
+    objects: int = 0
+    segments: set[int] = field(default_factory=set)
+    partitions: Counter[int] = field(default_factory=Counter)
+    unknown_rows: dict[int, list[str]] = field(default_factory=dict)
+    _segment: int = 0
+    _logs_per_field: Counter[int] = field(default_factory=Counter)
+
+    def wants(self, log: LogKey) -> bool:
+        return log.segment_id in self.snapshot.flush.segment_ids
+
+    def add_insert(self, log: LogKey, item: ObjectInfo) -> None:
+        if log.segment_id != self._segment:
+            self._check_fields()
+            self._segment = log.segment_id
+            self._logs_per_field = Counter()
+        self._logs_per_field[log.field_id or 0] += 1
+        if log.segment_id not in self.snapshot.segments and log.field_id == TIMESTAMP_FIELD:
+            self.unknown_rows.setdefault(log.segment_id, []).append(item.key)
+        self.add(log, item)
+
+    def check(self, storage: Storage) -> None:
+        """Compare what was found with what the flush named."""
+        self._check_fields()
+        known = {partition.partition_id for partition in self.snapshot.partitions}
+        if self.partitions.keys() - known - {ALL_PARTITIONS}:
+            raise PlanStale("a partition was dropped after the flush")
+        missing = self.snapshot.flush.segment_ids - self.segments
+        described = [self.snapshot.segments[it] for it in missing if it in self.snapshot.segments]
+        with_rows = sorted(it.segment_id for it in described if it.rows)
+        if with_rows:
+            raise _mismatch(self.snapshot, with_rows, storage)
+        if len(described) < len(missing):
+            raise PlanStale("a segment vanished after the flush")
+
+    def add(self, log: LogKey, item: ObjectInfo) -> None:
+        self.bytes += item.size
+        self.objects += 1
+        self.segments.add(log.segment_id)
+        self.partitions[log.partition_id] += item.size
+
+    def _check_fields(self) -> None:
+        if len(set(self._logs_per_field.values())) > 1:
+            raise SourceInconsistent(
+                f"segment {self._segment} of {self.snapshot.name} has different numbers of log "
+                "files for its fields",
+                subject=str(self.snapshot.name),
+                segment=self._segment,
+            )
+
+
+async def _logs(storage: Storage, prefix: str) -> AsyncIterator[tuple[LogKey, ObjectInfo]]:
+    async for item in list_objects(storage.store, prefix):
+        log = parse_source_key(item.key, storage.root)
+        if log is not None:
+            yield log, item
+
+
+async def _append(spool: Spool, log: LogKey, item: ObjectInfo) -> None:
+    line = ManifestObject(
+        key=log.backup_key(), source_key=item.key, source_etag=item.etag, size=item.size
+    )
+    await spool.append(dump_line(line))
+
+
+async def _rows(found: _Found, storage: Storage) -> dict[int, int]:
+    """Return rows by segment; of segments that were compacted away meanwhile, read from their logs."""
+    rows = {
+        it: found.snapshot.segments[it].rows
+        for it in found.segments
+        if it in found.snapshot.segments
+    }
+    for segment, keys in found.unknown_rows.items():
+        rows[segment] = sum([await _timestamp_rows(storage, key) for key in keys])
+    return rows
+
+
+async def _timestamp_rows(storage: Storage, key: str) -> int:
+    try:
+        header = await storage.store.get(key, length=HEADER_BYTES)
+    except ObjectNotFound:
+        raise PlanStale(f"{key} vanished after the listing") from None
+    return timestamp_rows(header) or 0
+
+
+def _mismatch(
+    snapshot: CollectionSnapshot, segments: list[int], storage: Storage
+) -> SourceStorageMismatch:
+    bucket = storage.store.location.bucket
+    return SourceStorageMismatch(
+        f"Milvus has rows in segment {segments[0]} of {snapshot.name}, but bucket {bucket!r} has no "
+        f"objects of it below {storage.root!r}: milvus.storage.bucketName or milvus.storage.rootPath "
+        "is not what Milvus uses",
+        subject=str(snapshot.name),
+        bucket=bucket,
+        prefix=storage.root,
+        segments=len(segments),
+    )

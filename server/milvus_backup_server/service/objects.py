@@ -1,0 +1,194 @@
+"""Whatever takes several requests to a store: whole listings, streams, uploads in parts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from milvus_backup_server.domain.errors import BackupError, ObjectNotFound
+from milvus_backup_server.domain.objects import ObjectInfo, Upload, UploadedPart
+from milvus_backup_server.ports.object_store import ObjectStore
+
+_PAGE = 1000
+_CLEAN_UP_SECONDS = 15.0
+# Hashing more than this leaves the event loop: 1 MiB takes about 2 ms.
+_THREAD_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenObject:
+    """An object that was written in a stream, and the MD5 of all its bytes in hex."""
+
+    info: ObjectInfo
+    md5: str
+
+
+async def list_objects(store: ObjectStore, prefix: str) -> AsyncIterator[ObjectInfo]:
+    """Yield all objects below a prefix, in the order of keys."""
+    token = ""
+    while True:
+        page = await store.list_page(prefix, token=token)
+        for info in page.objects:
+            yield info
+        token = page.next_token
+        if not token:
+            return
+
+
+async def list_children(store: ObjectStore, prefix: str) -> AsyncIterator[str]:
+    """Yield the directories right below a prefix: whole prefixes, each ending in ``/``."""
+    token = ""
+    while True:
+        page = await store.list_page(prefix, token=token, delimiter=True)
+        for child in page.prefixes:
+            yield child
+        token = page.next_token
+        if not token:
+            return
+
+
+async def read_chunks(
+    store: ObjectStore, key: str, chunk_size: int, *, info: ObjectInfo | None = None
+) -> AsyncIterator[bytes]:
+    """Yield an object in pieces of one and the same version.
+
+    Args:
+        store: Where it is.
+        key: Its key.
+        chunk_size: Bytes of each piece but the last.
+        info: What the store told of it; asked for if not given.
+
+    Raises:
+        ObjectNotFound: It does not exist.
+        ObjectChanged: It was overwritten while it was read.
+    """
+    found = info or await store.head(key)
+    if found is None:
+        raise ObjectNotFound(f"{key} does not exist", key=key, bucket=store.location.bucket)
+    for offset in range(0, found.size, chunk_size):
+        yield await store.get(key, offset=offset, length=chunk_size, if_match=found.etag)
+
+
+async def write_chunks(
+    store: ObjectStore, key: str, chunks: AsyncIterable[bytes], part_size: int
+) -> WrittenObject:
+    """Write an object of pieces whose sum need not be known; at most one part is in memory.
+
+    One that fits in a part is written by one request, a larger one by a multipart upload, which is
+    aborted on failure and cancellation. It is there at the end, whole, or not at all.
+    """
+    async with contextlib.aclosing(_in_parts(chunks, part_size)) as parts:
+        first, is_last = await anext(parts)
+        if is_last:
+            return WrittenObject(await store.put(key, first), await md5_of(first))
+        async with uploading(store, key) as upload:
+            return await _write_parts(store, upload, first, parts)
+
+
+async def _write_parts(
+    store: ObjectStore, upload: Upload, first: bytes, rest: AsyncIterable[tuple[bytes, bool]]
+) -> WrittenObject:
+    hasher, size, done = hashlib.md5(usedforsecurity=False), 0, list[UploadedPart]()
+
+    async def write(part: bytes) -> None:
+        nonlocal size
+        await asyncio.to_thread(hasher.update, part)
+        size += len(part)
+        done.append(await store.upload_part(upload, len(done) + 1, part))
+
+    await write(first)
+    async for part, _ in rest:
+        await write(part)
+    etag = await store.complete_upload(upload, done)
+    return WrittenObject(ObjectInfo(upload.key, size, etag), hasher.hexdigest())
+
+
+async def _in_parts(
+    chunks: AsyncIterable[bytes], part_size: int
+) -> AsyncGenerator[tuple[bytes, bool], None]:
+    """Yield at least one part, each with whether it is the last."""
+    buffer = bytearray()
+    async for chunk in chunks:
+        buffer += chunk
+        while len(buffer) > part_size:  # so that what is left is never empty behind a part
+            yield bytes(buffer[:part_size]), False
+            del buffer[:part_size]
+    yield bytes(buffer), True
+
+
+async def delete_prefix(
+    store: ObjectStore, prefix: str, *, keep: Callable[[str], bool] | None = None
+) -> int:
+    """Remove the objects below a prefix but those that ``keep`` names; return their number."""
+    removed, token = 0, ""
+    while True:
+        page = await store.list_page(prefix, token=token, limit=_PAGE)
+        keys = [info.key for info in page.objects if keep is None or not keep(info.key)]
+        if keys:
+            await store.delete(keys)
+        removed += len(keys)
+        token = page.next_token
+        if not token:
+            return removed
+
+
+@asynccontextmanager
+async def uploading(store: ObjectStore, key: str) -> AsyncIterator[Upload]:
+    """Begin a multipart upload, and abort it if the body fails or is cancelled."""
+    starting = asyncio.ensure_future(store.start_upload(key))
+    try:
+        upload = await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # The store may have begun it already; only its answer says under which id.
+        await to_the_end(_abort_started(store, starting))
+        raise
+    try:
+        yield upload
+    except BaseException:
+        await to_the_end(_abort(store, upload))
+        raise
+
+
+async def _abort_started(store: ObjectStore, starting: asyncio.Future[Upload]) -> None:
+    with contextlib.suppress(BackupError):
+        await _abort(store, await starting)
+
+
+async def _abort(store: ObjectStore, upload: Upload) -> None:
+    # What cannot be aborted now is found by ``list_uploads`` later; the first error matters more.
+    with contextlib.suppress(BackupError):
+        await store.abort_upload(upload)
+
+
+async def to_the_end(
+    work: Coroutine[object, object, None], seconds: float = _CLEAN_UP_SECONDS
+) -> None:
+    """Do a clean-up even while being cancelled again and again, but no longer than ``seconds``."""
+    task = asyncio.create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    end = time.monotonic() + seconds
+    while not task.done() and time.monotonic() < end:
+        try:
+            await asyncio.wait({task}, timeout=end - time.monotonic())
+        except asyncio.CancelledError as error:
+            cancelled = error
+    task.cancel()
+    await asyncio.wait({task})
+    if cancelled is not None:
+        raise cancelled
+
+
+async def md5_of(data: bytes) -> str:
+    """Return the MD5 in hex without holding the event loop."""
+    if len(data) < _THREAD_BYTES:
+        return _md5(data)
+    return await asyncio.to_thread(_md5, data)
+
+
+def _md5(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()

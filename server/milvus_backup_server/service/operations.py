@@ -1,0 +1,356 @@
+"""Operations: begun, watched, cancelled, drained.
+
+One manager owns the tasks of all operations. A body's failure is recorded and never cancels a
+sibling. Operations are remembered in memory, the ended ones up to a bound.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from milvus_backup_server.domain.backups import Page
+from milvus_backup_server.domain.conflicts import Footprint, first_conflict
+from milvus_backup_server.domain.errors import (
+    BackupError,
+    InternalError,
+    OperationCancelled,
+    OperationConflict,
+    OperationEnded,
+    OperationInterrupted,
+    OperationNotFound,
+    RequestIdReused,
+    ServerStopping,
+    TooManyOperations,
+)
+from milvus_backup_server.domain.operations import (
+    CollectionProgress,
+    Operation,
+    OperationKind,
+    OperationState,
+    Result,
+)
+from milvus_backup_server.service.running import Body, Broadcast, OperationRequest, Running
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OperationLimits:
+    """Bounds of the manager.
+
+    Attributes:
+        concurrent: Operations at work at one time.
+        pending: Operations that may wait for a place.
+        remembered: Ended operations that are kept.
+        cleanup_seconds: How long an interrupted operation may clean up after itself at shutdown.
+    """
+
+    concurrent: int = 2
+    pending: int = 1000
+    remembered: int = 1000
+    cleanup_seconds: float = 10.0
+
+
+class OperationManager:
+    """Runs operations and tells about them. Use as an async context manager."""
+
+    def __init__(self, limits: OperationLimits | None = None) -> None:
+        self._limits = limits or OperationLimits()
+        self._places = asyncio.Semaphore(self._limits.concurrent)
+        self._known: dict[str, Running] = {}
+        self._by_request: dict[str, Running] = {}
+        self._any_change = Broadcast()
+        self._any_end = Broadcast()
+        self._stopping = False
+
+    async def __aenter__(self) -> Self:
+        """Begin to accept operations."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Interrupt what still runs and wait for it."""
+        await self.drain(0)
+
+    # --- begin
+
+    def begin(self, request: OperationRequest, body: Body) -> Operation:
+        """Accept an operation and return its first snapshot; the body runs when there is a place.
+
+        Raises:
+            ServerStopping: No new operations are accepted.
+            RequestIdReused: As in ``repeated``.
+            OperationConflict: Another operation is in the way.
+            TooManyOperations: Too many wait already.
+        """
+        if self._stopping:
+            raise ServerStopping("the service is stopping and accepts no operations")
+        known = self.repeated(request.request_id, request.original)
+        if known is not None:
+            return known
+        self._refuse_conflict(request.footprint)
+        if self.count(OperationState.PENDING) >= self._limits.pending:
+            raise TooManyOperations(
+                f"{self._limits.pending} operations wait already", pending=self._limits.pending
+            )
+        running = Running(request, self._note_change)
+        self._known[running.name] = running
+        if request.request_id:
+            self._by_request[request.request_id] = running
+        running.task = asyncio.create_task(self._run(running, body), name=running.name)
+        running.task.add_done_callback(lambda _: self._end_unstarted(running))
+        return running.snapshot()
+
+    def repeated(self, request_id: str, request: object) -> Operation | None:
+        """Return the operation that a ``request_id`` began; None for a new or empty id.
+
+        Raises:
+            RequestIdReused: It came with another request.
+        """
+        known = self._by_request.get(request_id) if request_id else None
+        if known is None:
+            return None
+        if known.request.original != request:
+            raise RequestIdReused(
+                f"request_id {request_id!r} was used for another request ({known.name})",
+                request_id=request_id,
+                operation=known.name,
+            )
+        return known.snapshot()
+
+    def _refuse_conflict(self, footprint: Footprint) -> None:
+        active = ((item.name, item.request.footprint) for item in self._active())
+        other = first_conflict(active, footprint)
+        if other:
+            raise OperationConflict(
+                f"operation {other} is in the way; wait for it or cancel it",
+                operation=other,
+                backup=footprint.backup_name,
+            )
+
+    # --- run
+
+    def _note_change(self, running: Running) -> None:
+        self._any_change.notify()
+        if running.state.ends_watch:
+            self._any_end.notify()
+
+    def _end_unstarted(self, running: Running) -> None:
+        """End an operation whose task was cancelled before its first step, so that its code never ran."""
+        if not running.state.ends_watch:
+            running.stop(self._reason_of_stop(running))
+
+    async def _run(self, running: Running, body: Body) -> None:
+        try:
+            async with self._places:
+                running.start()
+                running.succeed(await body(running.tracker))
+        except asyncio.CancelledError:
+            running.stop(self._reason_of_stop(running))
+        except BackupError as error:
+            running.fail(error)
+        except Exception as error:  # noqa: BLE001 whatever it is, the operation must end in it
+            found = first_backup_error(error)
+            if found is None:
+                _log.exception("operation failed by a fault of ours: %s", running.name)
+            running.fail(found or InternalError())
+        finally:
+            self._forget_old()
+
+    def _reason_of_stop(self, running: Running) -> BackupError:
+        cut_short = running.task is not None and running.task.cancelling() > 1
+        if running.state is OperationState.CANCELLING and not cut_short:
+            return OperationCancelled("cancelled on request")
+        return OperationInterrupted("the service was stopped before the operation's end")
+
+    def _forget_old(self) -> None:
+        ended = [item for item in self._known.values() if item.state.ends_watch]
+        for item in ended[: max(len(ended) - self._limits.remembered, 0)]:
+            del self._known[item.name]
+            self._by_request.pop(item.request.request_id, None)
+
+    # --- look
+
+    def get(self, name: str) -> Operation:
+        """Return an operation; OperationNotFound if it is not known."""
+        return self._find(name).snapshot()
+
+    def list(
+        self,
+        after: str,
+        limit: int,
+        backup_name: str = "",
+        kinds: frozenset[OperationKind] = frozenset(),
+        states: frozenset[OperationState] = frozenset(),
+    ) -> Page[Operation]:
+        """Return a page of operations, newest first, beginning behind the one named ``after``."""
+        names = list(reversed(self._known))
+        begin = names.index(after) + 1 if after in self._known else 0
+        found: list[Operation] = []
+        for name in names[begin:]:
+            item = self._known[name]
+            if not _matches(item, backup_name, kinds, states):
+                continue
+            if len(found) == limit:
+                return Page(tuple(found), found[-1].name)
+            found.append(item.snapshot())
+        return Page(tuple(found))
+
+    def collections(self, name: str, offset: int, limit: int) -> Page[CollectionProgress]:
+        """Return a page of an operation's collections in its own order."""
+        tracker = self._find(name).tracker
+        items = tracker.collections(offset, limit)
+        behind = offset + len(items)
+        return Page(items, str(behind) if behind < tracker.count() else "")
+
+    def count(self, state: OperationState) -> int:
+        """Return how many operations are in a state."""
+        return sum(item.state is state for item in self._known.values())
+
+    def active_backups(self) -> dict[str, OperationKind]:
+        """Return the backups that operations work on now, with what they do; restores left out."""
+        return {
+            item.request.footprint.backup_name: item.request.footprint.kind
+            for item in self._active()
+            if item.request.footprint.kind is not OperationKind.RESTORE_BACKUP
+        }
+
+    def _active(self) -> Sequence[Running]:
+        return [item for item in self._known.values() if not item.state.ends_watch]
+
+    def _find(self, name: str) -> Running:
+        try:
+            return self._known[name]
+        except KeyError:
+            raise OperationNotFound(name) from None
+
+    # --- cancel
+
+    def cancel(self, name: str) -> Operation:
+        """Ask an operation to stop; returns at once. Asking again is no error.
+
+        Raises:
+            OperationEnded: It has ended.
+        """
+        running = self._find(name)
+        if running.state.ends_watch:
+            raise OperationEnded(
+                f"operation {name} has ended: {running.state.value}",
+                subject=name,
+                state=running.state.value,
+            )
+        running.cancel()
+        return running.snapshot()
+
+    # --- watch
+
+    async def watch(self, name: str, min_interval: float) -> AsyncIterator[Operation]:
+        """Yield an operation now and after changes, at most one per ``min_interval`` seconds, up to its last state.
+
+        Raises:
+            OperationNotFound: It is not known.
+        """
+        running = self._find(name)
+        while True:
+            snapshot = running.snapshot()
+            yield snapshot
+            if snapshot.state.ends_watch:
+                return
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(running.ended.wait(), min_interval)
+            await running.changed.wait_beyond(snapshot.revision)
+
+    async def watch_many(
+        self, names: Sequence[str], min_interval: float
+    ) -> AsyncIterator[Operation]:
+        """Yield each of many operations as ``watch`` does; without names all, until the service stops.
+
+        Raises:
+            OperationNotFound: One of the names is not known.
+            ServerStopping: The service stops and nothing is left to follow.
+        """
+        wanted = {name: self._find(name) for name in names}
+        sent: dict[str, int] = {}
+        while True:
+            version, ends = self._any_change.version, self._any_end.version
+            present = wanted or dict(self._known)
+            for name, item in present.items():
+                if sent.get(name) != item.changed.version:
+                    snapshot = item.snapshot()
+                    sent[name] = snapshot.revision
+                    yield snapshot
+            for name in sent.keys() - self._known.keys():
+                del sent[name]
+            if wanted and all(item.state.ends_watch for item in wanted.values()):
+                return
+            if self._stopping and not self._active():
+                raise ServerStopping("the service is stopping")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._any_end.wait_beyond(ends), min_interval)
+            await self._any_change.wait_beyond(version)
+
+    # --- stop
+
+    async def drain(self, grace: float) -> None:
+        """Accept no more, give what runs ``grace`` seconds to end, then interrupt it.
+
+        Every watch gets the last state and ends.
+        """
+        self._stopping = True
+        self._any_end.notify()
+        self._any_change.notify()
+        tasks = [item.task for item in self._known.values() if item.task and not item.task.done()]
+        if not tasks:
+            return
+        _, late = await asyncio.wait(tasks, timeout=grace) if grace else ((), tasks)
+        for task in late:
+            task.cancel()
+        if late:
+            _, stuck = await asyncio.wait(late, timeout=self._limits.cleanup_seconds)
+            for task in stuck:
+                task.cancel()
+            await asyncio.gather(*stuck, return_exceptions=True)
+
+
+def first_backup_error(error: BaseException) -> BackupError | None:
+    """Return the first error meant for callers inside an exception group; None if there is none."""
+    if isinstance(error, BackupError):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            found = first_backup_error(inner)
+            if found is not None:
+                return found
+    return None
+
+
+def _matches(
+    item: Running,
+    backup_name: str,
+    kinds: frozenset[OperationKind],
+    states: frozenset[OperationState],
+) -> bool:
+    footprint = item.request.footprint
+    return (
+        (not backup_name or footprint.backup_name == backup_name)
+        and (not kinds or footprint.kind in kinds)
+        and (not states or item.state in states)
+    )
+
+
+def finished(request: OperationRequest, result: Result) -> Operation:
+    """Return a finished operation that was never stored: the answer to ``validate_only``."""
+    running = Running(request, lambda _: None)
+    running.start()
+    running.succeed(result)
+    return running.snapshot()

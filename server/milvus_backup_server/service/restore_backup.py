@@ -1,0 +1,202 @@
+"""Restoring a backup: the use case and its checks."""
+
+from __future__ import annotations
+
+from milvus_backup_server.domain.backups import Backup, BackupFormat, BackupState
+from milvus_backup_server.domain.conflicts import Footprint
+from milvus_backup_server.domain.errors import (
+    BackupNotRestorable,
+    CollectionNotFound,
+    DatabaseNotFound,
+    TargetAlreadyExists,
+)
+from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.operations import (
+    Caller,
+    Operation,
+    OperationKind,
+    PlannedCollection,
+    RestorePlan,
+    Result,
+)
+from milvus_backup_server.domain.requests import RestoreRequest
+from milvus_backup_server.domain.restore_plan import (
+    Faults,
+    Wanted,
+    check_renaming,
+    name_of,
+    planned,
+    record_faults,
+    version_fault,
+)
+from milvus_backup_server.domain.selection import Selection
+from milvus_backup_server.ports.milvus import MilvusGateway
+from milvus_backup_server.ports.transfer import TransferEngine
+from milvus_backup_server.service.catalog import Catalog
+from milvus_backup_server.service.checks import cluster_storage, supported_version, within
+from milvus_backup_server.service.concurrency import for_each
+from milvus_backup_server.service.context import Environment
+from milvus_backup_server.service.importing import ImportQueue
+from milvus_backup_server.service.operations import OperationManager, finished
+from milvus_backup_server.service.restore_run import CheckedRestore, RestoreRun
+from milvus_backup_server.service.running import OperationRequest, new_operation_name
+from milvus_backup_server.service.staging import import_place
+from milvus_backup_server.service.tracker import Tracker
+
+_CALLS_AT_ONCE = 16
+
+
+class RestoreBackup:
+    """The use case: restore collections of a backup into a cluster."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        catalog: Catalog,
+        engine: TransferEngine,
+        operations: OperationManager,
+    ) -> None:
+        self._environment = environment
+        self._catalog = catalog
+        self._engine = engine
+        self._operations = operations
+        gateway = environment.registry.cluster().gateway
+        self._queue = ImportQueue(gateway, environment.limits)
+
+    async def start(self, request: RestoreRequest, caller: Caller) -> Operation:
+        """Check a request and begin the operation; with ``validate_only`` return the plan.
+
+        Raises:
+            InvalidRequest: A field is wrong, or two collections would meet in one target.
+            BackupNotFound, BackupNotRestorable, BackupCorrupt: As they say.
+            CollectionNotFound, DatabaseNotFound: The backup has no such collection or database.
+            TargetAlreadyExists: A target is there.
+            MilvusVersionUnsupported, BucketNotFound, StorageDenied, MilvusDenied: As they say.
+            MilvusUnavailable, StorageUnavailable: Something does not answer.
+        """
+        request.check()
+        known = self._operations.repeated(request.request_id, request)
+        if known is not None:
+            return known
+        name = new_operation_name()
+        async with within(self._environment.limits.check_seconds):
+            checked = await self._check(request, name)
+        asked = OperationRequest(
+            name=name,
+            footprint=Footprint(
+                OperationKind.RESTORE_BACKUP,
+                request.backup_name,
+                frozenset(checked.targets.values()),
+            ),
+            caller=caller,
+            original=request,
+            request_id=request.request_id,
+            labels=request.labels,
+        )
+        if request.validate_only:
+            plan = RestorePlan(checked.plan, checked.new_databases, checked.place.staged)
+            return finished(asked, plan)
+
+        async def body(tracker: Tracker) -> Result:
+            run = RestoreRun(checked, self._environment, self._engine, self._queue, tracker)
+            return await run.run()
+
+        return self._operations.begin(asked, body)
+
+    async def _check(self, request: RestoreRequest, operation: str) -> CheckedRestore:
+        cluster = self._environment.registry.cluster()
+        repository = self._environment.registry.repository()
+        backup = await self._catalog.get_basic(request.backup_name)
+        _require_restorable(backup)
+        version, _ = await supported_version(cluster.gateway, self._environment.limits)
+        fault = version_fault(backup.milvus_version, version)
+        if fault is not None:
+            raise fault
+        milvus = await cluster_storage(cluster)
+        plan = await self._plan(request)
+        targets = {item.source: item.target for item in plan if item.target is not None}
+        layout = repository.layout(request.backup_name)
+        return CheckedRestore(
+            operation=operation,
+            request=request,
+            targets=targets,
+            plan=plan,
+            new_databases=await _check_targets(cluster.gateway, list(targets.values())),
+            cluster=cluster,
+            milvus=milvus,
+            repository=repository,
+            place=import_place(repository, milvus, layout, operation),
+        )
+
+    async def _plan(self, request: RestoreRequest) -> tuple[PlannedCollection, ...]:
+        """Read the backup's metadata and return what is wanted of it, by target."""
+        wanted = Wanted(
+            sources=Selection.parse(request.collections),
+            targets=Selection.parse(request.target_collections),
+            renaming=request.renaming,
+        )
+        faults = Faults()
+        present: list[CollectionName] = []
+        plan: list[PlannedCollection] = []
+        reader = self._catalog.reader(request.backup_name)
+        async for record in reader.collections(await reader.files()):
+            source = name_of(record)
+            present.append(source)
+            target = wanted.target_of(source)
+            if target is not None:
+                for fault in record_faults(record):
+                    faults.add(fault)
+                plan.append(planned(record, target, self._environment.limits.import_job_bytes))
+        _require_present(wanted, present)
+        check_renaming((item.source, item.target) for item in plan if item.target)
+        faults.raise_first()
+        return tuple(sorted(plan, key=lambda item: item.target or item.source))
+
+
+def _require_restorable(backup: Backup) -> None:
+    if backup.state not in (BackupState.COMPLETE, BackupState.LEGACY):
+        raise BackupNotRestorable(
+            f"backup {backup.name!r} is {backup.state.value}: {'; '.join(backup.notes)}",
+            subject=backup.name,
+            state=backup.state.value,
+        )
+    if backup.format is not BackupFormat.BINLOG:
+        raise BackupNotRestorable(
+            f"backup {backup.name!r} has the format {backup.format.value}: {'; '.join(backup.notes)}",
+            subject=backup.name,
+            format=backup.format.value,
+        )
+
+
+def _require_present(wanted: Wanted, present: list[CollectionName]) -> None:
+    """Raise an error for what a request names and the backup, or what is left of it, does not have."""
+    missing = wanted.sources.missing_collections(present)
+    if missing:
+        raise CollectionNotFound(str(missing[0]), f"the backup has no collection {missing[0]}")
+    databases = {name.database for name in present}
+    absent = wanted.sources.missing_databases(databases)
+    if absent:
+        raise DatabaseNotFound(
+            absent[0], f"the backup has no collections of database {absent[0]!r}"
+        )
+    targets = [wanted.renaming.target_of(name) for name in present if name in wanted.sources]
+    unmatched = wanted.targets.missing_collections(targets)
+    if unmatched:
+        raise CollectionNotFound(
+            str(unmatched[0]), f"no collection of the backup becomes {unmatched[0]}"
+        )
+
+
+async def _check_targets(gateway: MilvusGateway, targets: list[CollectionName]) -> tuple[str, ...]:
+    """Return the databases to make; refuse targets that exist, all of them in one error."""
+    present = set(await gateway.list_databases())
+    faults = Faults()
+
+    async def check(target: CollectionName) -> None:
+        if await gateway.has_collection(target):
+            faults.add(TargetAlreadyExists(str(target)))
+
+    existing = [target for target in targets if target.database in present]
+    await for_each(existing, check, concurrent=_CALLS_AT_ONCE)
+    faults.raise_first()
+    return tuple(sorted({target.database for target in targets} - present))

@@ -1,0 +1,303 @@
+"""The work of a restore: everything is verified first, built under temporary names, and renamed at the end.
+
+Collections are read from the backup's metadata one after another, so memory holds one of them at a
+time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from milvus_backup_server.domain.errors import BackupError, RowCountMismatch
+from milvus_backup_server.domain.manifest import ManifestCollection, ManifestHead, ManifestObject
+from milvus_backup_server.domain.milvus import (
+    CollectionName,
+    ImportJob,
+    ImportOptions,
+    ImportSource,
+)
+from milvus_backup_server.domain.operations import (
+    Amount,
+    CollectionProgress,
+    CollectionState,
+    Phase,
+    PlannedCollection,
+    RestoreResult,
+)
+from milvus_backup_server.domain.records import CollectionBackupInfo, PartitionBackupInfo
+from milvus_backup_server.domain.requests import RestoreRequest
+from milvus_backup_server.domain.restore_plan import (
+    ImportUnit,
+    expected_objects,
+    has_deletes,
+    import_units,
+    name_of,
+)
+from milvus_backup_server.ports.transfer import TransferEngine
+from milvus_backup_server.service.backup_reader import BackupReader
+from milvus_backup_server.service.building import Built, CollectionBuilder
+from milvus_backup_server.service.context import Cluster, Environment, Repository, Storage
+from milvus_backup_server.service.importing import ImportQueue
+from milvus_backup_server.service.restore_objects import ObjectVerifier, Verified, sorted_objects
+from milvus_backup_server.service.spool import Spool, SpoolDirectory
+from milvus_backup_server.service.staging import ImportPlace, Staging
+from milvus_backup_server.service.tracker import Totals, Tracker
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRestore:
+    """A restore whose request passed every check.
+
+    Attributes:
+        targets: Where each wanted collection goes, by its name in the backup.
+        plan: What the plan says of each.
+        new_databases: Databases to make.
+        place: From where Milvus imports.
+    """
+
+    operation: str
+    request: RestoreRequest
+    targets: Mapping[CollectionName, CollectionName]
+    plan: tuple[PlannedCollection, ...]
+    new_databases: tuple[str, ...]
+    cluster: Cluster
+    milvus: Storage
+    repository: Repository
+    place: ImportPlace
+
+
+@dataclass(slots=True)
+class _Counts:
+    jobs: int = 0
+    rows: int = 0
+    content: int = 0
+    size: int = 0
+
+
+@dataclass(slots=True)
+class _Objects:
+    """What is known about the objects of one collection after its verification."""
+
+    verified: Spool
+    strays: set[int] = field(default_factory=set)
+    moment: int | None = None
+
+
+class RestoreRun:
+    """One run of a restore."""
+
+    def __init__(
+        self,
+        checked: CheckedRestore,
+        environment: Environment,
+        engine: TransferEngine,
+        queue: ImportQueue,
+        tracker: Tracker,
+    ) -> None:
+        self._checked = checked
+        self._limits = environment.limits
+        self._tracker = tracker
+        self._queue = queue
+        self._gateway = checked.cluster.gateway
+        source = checked.repository.storage
+        layout = checked.repository.layout(checked.request.backup_name)
+        self._reader = BackupReader(source.store, layout, environment.limits.part_bytes)
+        self._builder = CollectionBuilder(self._gateway, checked.operation, tracker)
+        self._staging = Staging(
+            source, layout, checked.milvus, checked.place, engine=engine, tracker=tracker
+        )
+        self._verifier = ObjectVerifier(
+            source.store,
+            layout,
+            tracker,
+            content=not checked.request.skip_content_check,
+            part_bytes=environment.limits.part_bytes,
+            concurrent=environment.limits.objects_read,
+        )
+        self._objects: dict[CollectionName, _Objects] = {}
+        self._counts = _Counts()
+        self._import_totals = Totals(
+            bytes=sum(item.size_bytes for item in checked.plan),
+            rows=sum(item.row_count for item in checked.plan),
+        )
+
+    async def run(self) -> RestoreResult:
+        """Restore and return what was made; failed or stopped it takes away what it made."""
+        self._tracker.add_collections(
+            CollectionProgress(
+                source=item.source,
+                target=item.target,
+                bytes_total=item.size_bytes,
+                row_count=item.row_count,
+            )
+            for item in self._checked.plan
+        )
+        with SpoolDirectory() as spools:
+            try:
+                await self._verify(spools)
+                await self._import()
+                await self._finish()
+            except BaseException:
+                await self._clean_up()
+                raise
+        return RestoreResult(
+            collection_count=len(self._checked.targets),
+            import_job_count=self._counts.jobs,
+            row_count=self._counts.rows,
+            content_checked_count=self._counts.content,
+            size_checked_count=self._counts.size,
+            staged_object_count=self._staging.count,
+        )
+
+    # --- verify
+
+    async def _verify(self, spools: SpoolDirectory) -> None:
+        self._tracker.enter(Phase.VERIFYING, Totals(bytes=self._import_totals.bytes))
+        manifest = await self._manifest()
+        async for record in self._records():
+            name = name_of(record)
+            line = manifest.get(name)
+            objects = _Objects(spools.spool(), moment=line.moment or None if line else None)
+            found = await self._failing(name, self._verify_one(record, line, objects))
+            objects.strays = found.strays
+            self._objects[name] = objects
+            self._counts.content += found.content_checked
+            self._counts.size += found.size_checked
+            self._tracker.collection(name, moment=objects.moment)
+
+    async def _manifest(self) -> dict[CollectionName, ManifestCollection]:
+        """Return our manifest's lines of the wanted collections; none for a backup of the Go tool."""
+        head: ManifestHead | None = await self._reader.head(await self._reader.files())
+        if head is None:
+            return {}
+        await self._reader.check_level_files(head)
+        lines = {}
+        async for line in self._reader.manifest_collections(head):
+            name = CollectionName(line.db_name, line.collection_name)
+            if name in self._checked.targets:
+                lines[name] = line
+        return lines
+
+    async def _verify_one(
+        self,
+        record: CollectionBackupInfo,
+        line: ManifestCollection | None,
+        objects: _Objects,
+    ) -> Verified:
+        wanted: AsyncIterator[ManifestObject] = (
+            sorted_objects(expected_objects(record))
+            if line is None
+            else self._reader.manifest_objects(line)
+        )
+        return await self._verifier.verify(record.collection_id, wanted, objects.verified)
+
+    async def _records(self) -> AsyncIterator[CollectionBackupInfo]:
+        """Yield the wanted collections of the backup, reading its metadata anew."""
+        async for record in self._reader.collections(await self._reader.files()):
+            if name_of(record) in self._checked.targets:
+                yield record
+
+    # --- import
+
+    async def _import(self) -> None:
+        await self._builder.create_databases(self._checked.new_databases)
+        async for record in self._records():
+            await self._failing(name_of(record), self._import_one(record))
+
+    async def _import_one(self, record: CollectionBackupInfo) -> None:
+        name = name_of(record)
+        objects = self._objects[name]
+        self._tracker.collection(name, state=CollectionState.RUNNING)
+        if self._checked.place.staged:
+            self._tracker.enter(Phase.STAGING)
+            await self._staging.fill(objects.verified)
+        self._tracker.enter(Phase.IMPORTING, self._import_totals)
+        built = await self._builder.create(name, self._checked.targets[name], record)
+        rows = 0
+        for partition in record.partition_backups:
+            for unit in self._units(record, partition, objects):
+                rows += await self._import_unit(built, unit, objects.moment)
+        await self._check_rows(record, objects, built, rows)
+        await self._staging.clear()
+        objects.verified.remove()
+
+    def _units(
+        self, record: CollectionBackupInfo, partition: PartitionBackupInfo, objects: _Objects
+    ) -> list[ImportUnit]:
+        # Staged copies are made object by object, so nothing else lies beside them.
+        alone = self._checked.place.staged or partition.partition_id not in objects.strays
+        return import_units(
+            record.collection_id, partition, whole=alone, job_bytes=self._limits.import_job_bytes
+        )
+
+    async def _import_unit(self, built: Built, unit: ImportUnit, moment: int | None) -> int:
+        prefix = self._checked.place.prefix
+        source = ImportSource(prefix + unit.insert, prefix + unit.delta if unit.delta else "")
+
+        def seen(job: ImportJob) -> None:
+            self._tracker.wait_for(
+                f"import job {job.job_id} of Milvus into {built.target} "
+                f"({job.state.value}, {job.progress} %)"
+            )
+
+        self._tracker.wait_for(f"a turn to import into {built.target}")
+        try:
+            job = await self._queue.run(
+                built.temporary, unit.partition, [source], ImportOptions(moment=moment), seen
+            )
+        finally:
+            self._tracker.wait_for("")
+        self._counts.jobs += 1
+        self._counts.rows += job.rows
+        self._tracker.advance(Amount(bytes=unit.bytes, rows=unit.rows), built.source)
+        return job.rows
+
+    async def _check_rows(
+        self, record: CollectionBackupInfo, objects: _Objects, built: Built, imported: int
+    ) -> None:
+        """Compare the rows that Milvus says it imported with those of the segments.
+
+        The sum over the segments is an upper bound as soon as there are deletes or rows later than
+        the moment; otherwise it must be met.
+        """
+        recorded = sum(s.num_of_rows for p in record.partition_backups for s in p.segment_backups)
+        exact = objects.moment is None and not has_deletes(record)
+        if imported > recorded or (exact and imported != recorded):
+            raise RowCountMismatch(
+                f"Milvus imported {imported} rows of {built.source}; the backup holds "
+                f"{'' if exact else 'at most '}{recorded}",
+                subject=str(built.source),
+                imported=imported,
+                recorded=recorded,
+            )
+
+    # --- end
+
+    async def _finish(self) -> None:
+        self._tracker.enter(Phase.FINISHING)
+        if self._checked.request.restore_indexes:
+            await self._builder.create_indexes()
+        await self._builder.rename_all()
+        for name in self._checked.targets:
+            self._tracker.collection(name, state=CollectionState.SUCCEEDED)
+
+    async def _clean_up(self) -> None:
+        self._tracker.enter(Phase.CLEANING_UP)
+        await self._builder.roll_back()
+        try:
+            await self._staging.clear()
+        except BackupError as error:
+            self._tracker.warn(error)
+
+    async def _failing(self, name: CollectionName, work: Awaitable[T]) -> T:
+        """Await the work on one collection, and mark the collection when it fails."""
+        try:
+            return await work
+        except BackupError as error:
+            self._tracker.collection(name, state=CollectionState.FAILED, error=error)
+            error.metadata.setdefault("collection", str(name))
+            raise

@@ -1,0 +1,170 @@
+"""One operation while it is known: its state, its task, and how its changes are told."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from milvus_backup_server.domain.conflicts import Footprint
+from milvus_backup_server.domain.errors import BackupError, OperationCancelled
+from milvus_backup_server.domain.operations import (
+    Caller,
+    CollectionState,
+    Operation,
+    OperationState,
+    Result,
+)
+from milvus_backup_server.service.tracker import Tracker
+
+Body = Callable[[Tracker], Awaitable[Result]]
+"""The work of an operation. It reports to the tracker, cleans up after itself, and returns what it made."""
+
+
+def new_operation_name() -> str:
+    """Return a fresh name that sorts by time and may be part of a Milvus name."""
+    return f"{datetime.now(UTC):%Y%m%dt%H%M%S}_{secrets.token_hex(4)}"
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRequest:
+    """What begins an operation.
+
+    Attributes:
+        footprint: What it touches.
+        caller: Who asked.
+        original: The request as it came, compared when its ``request_id`` comes again.
+        name: The operation's name; made here so that the body can use it.
+    """
+
+    footprint: Footprint
+    caller: Caller
+    original: object
+    request_id: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    name: str = field(default_factory=new_operation_name)
+
+
+class Broadcast:
+    """Counts changes and wakes everyone who waits for one. Costs nothing while nobody waits."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self._waiting: list[asyncio.Future[None]] = []
+
+    def notify(self) -> None:
+        """Tell that something changed."""
+        self.version += 1
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    async def wait_beyond(self, version: int) -> None:
+        """Wait until the count is larger than ``version``."""
+        while self.version <= version:
+            future = asyncio.get_running_loop().create_future()
+            self._waiting.append(future)
+            await future
+
+
+class Running:
+    """An operation from its acceptance on.
+
+    Args:
+        request: What began it.
+        notify: Called with the operation after each change, besides the watchers of this operation.
+    """
+
+    def __init__(self, request: OperationRequest, notify: Callable[[Running], None]) -> None:
+        self.request = request
+        self.name = request.name
+        self.state = OperationState.PENDING
+        self.task: asyncio.Task[None] | None = None
+        self.tracker = Tracker(self._note_change)
+        self.changed = Broadcast()
+        self.ended = asyncio.Event()
+        self._notify = notify
+        self._create_time = datetime.now(UTC)
+        self._start_time: datetime | None = None
+        self._end_time: datetime | None = None
+        self._error: BackupError | None = None
+        self._result: Result | None = None
+
+    def start(self) -> None:
+        """Note that the work begins."""
+        self._start_time = datetime.now(UTC)
+        self.state = OperationState.RUNNING
+        self._note_change()
+
+    def succeed(self, result: Result) -> None:
+        """Note that it ended as asked."""
+        self._result = result
+        self._end(OperationState.SUCCEEDED)
+
+    def fail(self, error: BackupError) -> None:
+        """Note that it ended in an error; one that came while it was being cancelled says so."""
+        if self.state is OperationState.CANCELLING:
+            self.tracker.warn(error)
+            error = OperationCancelled(
+                "cancelled on request, but not everything could be cleaned up: see the warnings"
+            )
+            self.stop(error)
+            return
+        self._error = error
+        self._end(OperationState.FAILED)
+
+    def stop(self, reason: BackupError) -> None:
+        """Note that it was cancelled or interrupted."""
+        self._error = reason
+        cancelled = isinstance(reason, OperationCancelled)
+        self._end(OperationState.CANCELLED if cancelled else OperationState.INTERRUPTED)
+
+    def cancel(self) -> None:
+        """Ask the body to stop; once is enough."""
+        if self.state is OperationState.CANCELLING or self.task is None:
+            return
+        self.state = OperationState.CANCELLING
+        self.tracker.cancel_requested = True
+        self._note_change()
+        self.task.cancel()
+
+    def snapshot(self) -> Operation:
+        """Return the operation as it is now."""
+        tracker = self.tracker
+        return Operation(
+            name=self.name,
+            kind=self.request.footprint.kind,
+            state=self.state,
+            backup_name=self.request.footprint.backup_name,
+            create_time=self._create_time,
+            caller=self.request.caller,
+            start_time=self._start_time,
+            end_time=self._end_time,
+            progress=tracker.progress(),
+            warnings=tracker.warnings,
+            warning_count=tracker.warning_count,
+            error=self._error,
+            result=self._result,
+            collections=tracker.shown_collections(),
+            collection_count=tracker.count(),
+            succeeded_count=tracker.count(CollectionState.SUCCEEDED),
+            failed_count=tracker.count(CollectionState.FAILED),
+            labels=self.request.labels,
+            request_id=self.request.request_id,
+            revision=self.changed.version,
+        )
+
+    def _end(self, state: OperationState) -> None:
+        self.tracker.stop_collections()
+        self.tracker.finish()
+        self._end_time = datetime.now(UTC)
+        self.state = state
+        self.ended.set()
+        self._note_change()
+
+    def _note_change(self) -> None:
+        self.changed.notify()
+        self._notify(self)

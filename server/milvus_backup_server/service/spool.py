@@ -1,0 +1,105 @@
+"""Lines kept on local disk while an operation works, so that memory does not grow with the data."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import itertools
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_BUFFER_BYTES = 1 << 20
+
+
+class SpoolDirectory:
+    """The temporary directory of one operation. Use as a context manager; its spools end with it."""
+
+    def __init__(self) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="milvus-backup-")
+        self._numbers = itertools.count()
+
+    def __enter__(self) -> Self:
+        """Begin to use it."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Remove it with everything in it."""
+        self._directory.cleanup()
+
+    def spool(self) -> Spool:
+        """Return a new, empty spool."""
+        return Spool(Path(self._directory.name) / str(next(self._numbers)))
+
+
+class Spool:
+    """A file of bytes: appended to by one task, then read back any number of times.
+
+    The file is open only while it is read or written, so that there may be one for each of many
+    collections.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._buffer = bytearray()
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    @property
+    def sha256(self) -> str:
+        """The hash of everything appended so far, in hex."""
+        return self._digest.hexdigest()
+
+    async def append(self, data: bytes) -> None:
+        """Add bytes at the end."""
+        self._buffer += data
+        self._digest.update(data)
+        self.size += len(data)
+        if len(self._buffer) >= _BUFFER_BYTES:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what is still in memory to disk."""
+        if self._buffer:
+            data, self._buffer = bytes(self._buffer), bytearray()
+            await asyncio.to_thread(self._write, data)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield everything appended, in pieces of at most 1 MiB."""
+        await self.flush()
+        position = 0
+        while position < self.size:
+            data = await asyncio.to_thread(self._read, position)
+            position += len(data)
+            yield data
+
+    async def read_lines(self) -> AsyncIterator[bytes]:
+        """Yield everything appended line by line, without line ends."""
+        rest = b""
+        async for chunk in self.chunks():
+            lines = (rest + chunk).split(b"\n")
+            rest = lines.pop()
+            for line in lines:
+                yield line
+        if rest:
+            yield rest
+
+    def remove(self) -> None:
+        """Give the disk space back."""
+        self._path.unlink(missing_ok=True)
+
+    def _write(self, data: bytes) -> None:
+        with self._path.open("ab") as file:
+            file.write(data)
+
+    def _read(self, position: int) -> bytes:
+        with self._path.open("rb") as file:
+            file.seek(position)
+            return file.read(_BUFFER_BYTES)

@@ -1,0 +1,108 @@
+"""Where Milvus imports from: the backup itself, or copies of it inside Milvus's own bucket."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from milvus_backup_server.domain.errors import BackupCorrupt, ObjectChanged, ObjectNotFound
+from milvus_backup_server.domain.layout import BackupLayout, join
+from milvus_backup_server.domain.objects import TransferJob, TransferOutcome
+from milvus_backup_server.domain.operations import Amount
+from milvus_backup_server.ports.transfer import TransferEngine
+from milvus_backup_server.service.collection_plan import read_objects
+from milvus_backup_server.service.context import Repository, Storage
+from milvus_backup_server.service.objects import delete_prefix
+from milvus_backup_server.service.spool import Spool
+from milvus_backup_server.service.tracker import Tracker
+
+_STAGING = "milvus-backup-staging"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPlace:
+    """From where Milvus imports.
+
+    Attributes:
+        prefix: The key in Milvus's bucket of what is the backup's directory, ending in ``/``.
+        staged: Whether copies must be made there first.
+    """
+
+    prefix: str
+    staged: bool
+
+
+def import_place(
+    repository: Repository, milvus: Storage, layout: BackupLayout, operation: str
+) -> ImportPlace:
+    """Decide from where a restore imports: in place if the backup lies in Milvus's own bucket."""
+    if repository.storage.store.location == milvus.store.location:
+        return ImportPlace(layout.directory, staged=False)
+    return ImportPlace(f"{join(milvus.root, _STAGING, operation)}/", staged=True)
+
+
+class Staging:
+    """Copies of a backup's objects inside Milvus's bucket.
+
+    Args:
+        source: The repository's storage.
+        layout: Keys of the backup.
+        target: Milvus's storage.
+        place: Where the copies go.
+        engine: What moves the objects.
+        tracker: Where progress goes.
+    """
+
+    def __init__(
+        self,
+        source: Storage,
+        layout: BackupLayout,
+        target: Storage,
+        place: ImportPlace,
+        *,
+        engine: TransferEngine,
+        tracker: Tracker,
+    ) -> None:
+        self._source = source
+        self._layout = layout
+        self._target = target
+        self._place = place
+        self._engine = engine
+        self._tracker = tracker
+        self.count = 0
+
+    async def fill(self, verified: Spool) -> None:
+        """Copy objects, each conditioned on the ETag that it was verified with.
+
+        Raises:
+            BackupCorrupt: One changed or vanished since it was verified.
+        """
+        async with contextlib.aclosing(self._engine.transfer(self._jobs(verified))) as outcomes:
+            async for outcome in outcomes:
+                self._note(outcome)
+
+    async def clear(self) -> None:
+        """Remove all copies; no error if there are none."""
+        if self._place.staged:
+            await delete_prefix(self._target.store, self._place.prefix)
+
+    async def _jobs(self, verified: Spool) -> AsyncIterator[TransferJob]:
+        async for item in read_objects(verified):
+            yield TransferJob(
+                source_store=self._source.profile,
+                source_key=self._layout.key(item.key),
+                target_store=self._target.profile,
+                target_key=self._place.prefix + item.key,
+                size=item.size,
+                etag=item.etag,
+            )
+
+    def _note(self, outcome: TransferOutcome) -> None:
+        if isinstance(outcome.error, ObjectNotFound | ObjectChanged):
+            key = outcome.job.source_key
+            raise BackupCorrupt(f"{key} changed while it was restored", key=key) from outcome.error
+        if outcome.error is not None:
+            raise outcome.error
+        self.count += 1
+        self._tracker.advance(Amount(bytes=outcome.job.size, objects=1))

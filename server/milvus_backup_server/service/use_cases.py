@@ -1,0 +1,24 @@
+"""The use cases that every face of the service calls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from milvus_backup_server.service.catalog import Catalog
+from milvus_backup_server.service.create_backup import CreateBackup
+from milvus_backup_server.service.delete_backup import DeleteBackup
+from milvus_backup_server.service.diagnostics import Diagnostics
+from milvus_backup_server.service.operations import OperationManager
+from milvus_backup_server.service.restore_backup import RestoreBackup
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """What the faces need, built once in ``app``."""
+
+    create: CreateBackup
+    restore: RestoreBackup
+    delete: DeleteBackup
+    catalog: Catalog
+    operations: OperationManager
+    diagnostics: Diagnostics

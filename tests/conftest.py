@@ -1,0 +1,28 @@
+"""Fixtures for all tests: nobody's AWS settings, and real servers that are started once a run."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.environment import Environment
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_aws_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the settings of whoever runs the tests away from botocore."""
+    nothing = tmp_path_factory.mktemp("aws") / "nothing"
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        patch.setenv("AWS_CONFIG_FILE", str(nothing))
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(nothing))
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield
+
+
+@pytest.fixture(scope="session")
+def environment(_no_aws_settings: None) -> Iterator[Environment]:
+    """One SeaweedFS and one Milvus for the run (of each xdist process)."""
+    with Environment() as running:
+        yield running

@@ -1,0 +1,1 @@
+"""Real servers, data sets and comparisons for the tests and the demo; Linux only."""

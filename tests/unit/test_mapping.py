@@ -1,0 +1,294 @@
+"""Between the contract and the domain: what comes in, and what goes out within its bounds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+
+import pytest
+from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
+from hypothesis import given
+from hypothesis import strategies as st
+
+from milvus_backup.v1 import backup_pb2, backup_service_pb2, operation_pb2
+from milvus_backup.v1 import server_service_pb2 as server_pb2
+from milvus_backup_server.api import mapping_backups, mapping_operations, mapping_server
+from milvus_backup_server.api.mapping import read_enums, timestamp
+from milvus_backup_server.api.texts import MAX_MESSAGE_BYTES, fit, fit_int
+from milvus_backup_server.domain.backups import (
+    Backup,
+    BackupCollectionSummary,
+    BackupFieldSummary,
+    BackupFormat,
+    BackupState,
+)
+from milvus_backup_server.domain.diagnostics import CheckItem, CheckState
+from milvus_backup_server.domain.errors import (
+    InvalidRequest,
+)
+from milvus_backup_server.domain.operations import (
+    OperationKind,
+)
+from milvus_backup_server.domain.requests import CreateRequest, DeleteRequest, RestoreRequest
+
+NOON = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
+LABELS = st.dictionaries(st.text("abü-", max_size=5), st.text("xyß", max_size=5), max_size=4)
+NAMES = st.lists(st.text("ab._*", max_size=8), max_size=5).map(tuple)
+LONG = "ü" * 5000
+
+
+@pytest.mark.parametrize(
+    ("table", "wire", "prefix"),
+    [
+        (mapping_backups.STATES, backup_pb2.BackupState, "BACKUP_STATE_"),
+        (mapping_backups.FORMATS, backup_pb2.BackupFormat, "BACKUP_FORMAT_"),
+        (mapping_operations.KINDS, operation_pb2.OperationKind, "OPERATION_KIND_"),
+        (mapping_operations.STATES, operation_pb2.OperationState, "OPERATION_STATE_"),
+        (mapping_operations.PHASES, operation_pb2.OperationPhase, "OPERATION_PHASE_"),
+        (mapping_operations.COLLECTION_STATES, operation_pb2.CollectionState, "COLLECTION_STATE_"),
+        (mapping_operations.ORIGINS, operation_pb2.CallOrigin, "CALL_ORIGIN_"),
+        (mapping_server.STATES, server_pb2.CheckState, "CHECK_STATE_"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_enums_stand_for_each_other(
+    table: dict[Enum, int], wire: EnumTypeWrapper, prefix: str
+) -> None:
+    members: type[Enum] = type(next(iter(table)))
+    assert set(table) == set(members)
+    assert {prefix + member.name: number for member, number in table.items()} == {
+        name: number for name, number in wire.items() if number != 0
+    }
+
+
+@given(
+    st.builds(
+        CreateRequest,
+        backup_name=st.text("ab", max_size=3),
+        collections=NAMES,
+        labels=LABELS,
+        request_id=st.text("r1", max_size=3),
+        validate_only=st.booleans(),
+    )
+)
+def test_create_request(request: CreateRequest) -> None:
+    message = backup_service_pb2.CreateBackupRequest(
+        backup_name=request.backup_name,
+        collections=request.collections,
+        labels=request.labels,
+        request_id=request.request_id,
+        validate_only=request.validate_only,
+    )
+    assert mapping_backups.create_request(message) == request
+
+
+@given(
+    st.builds(
+        RestoreRequest,
+        backup_name=st.text("ab", max_size=3),
+        collections=NAMES,
+        target_collections=NAMES,
+        suffix=st.text("_a", max_size=3),
+        renames=LABELS,
+        restore_indexes=st.booleans(),
+        skip_content_check=st.booleans(),
+        labels=LABELS,
+        request_id=st.text("r1", max_size=3),
+        validate_only=st.booleans(),
+    )
+)
+def test_restore_request(request: RestoreRequest) -> None:
+    message = backup_service_pb2.RestoreBackupRequest(
+        backup_name=request.backup_name,
+        collections=request.collections,
+        target_collections=request.target_collections,
+        suffix=request.suffix,
+        renames=request.renames,
+        restore_indexes=request.restore_indexes,
+        skip_content_check=request.skip_content_check,
+        labels=request.labels,
+        request_id=request.request_id,
+        validate_only=request.validate_only,
+    )
+    assert mapping_backups.restore_request(message) == request
+
+
+def test_delete_request() -> None:
+    message = backup_service_pb2.DeleteBackupRequest(backup_name="nightly")
+    assert mapping_backups.delete_request(message) == DeleteRequest("nightly")
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(9999, 1, 1), timezones=st.just(UTC)))  # noqa: DTZ001
+def test_times(moment: datetime) -> None:
+    message = timestamp(moment)
+    assert message is not None
+    assert message.ToDatetime(tzinfo=UTC) == moment
+
+
+@pytest.mark.parametrize(
+    ("view", "default", "full"),
+    [(0, True, True), (0, False, False), (1, True, False), (2, False, True)],
+)
+def test_views(view: int, default: bool, full: bool) -> None:
+    assert mapping_backups.wants_full(view, default=default) is full
+
+
+def test_an_unknown_view_is_refused() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        mapping_backups.wants_full(9, default=True)
+    assert caught.value.violations[0].field == "view"
+
+
+def test_unknown_and_unspecified_members_of_filters_are_refused() -> None:
+    known = read_enums("kinds", [3, 1, 3], mapping_operations.KINDS)
+    assert known == {OperationKind.CREATE_BACKUP, OperationKind.DELETE_BACKUP}
+    with pytest.raises(InvalidRequest) as caught:
+        read_enums("kinds", [1, 0, 99], mapping_operations.KINDS)
+    assert [fault.field for fault in caught.value.violations] == ["kinds[1]", "kinds[2]"]
+
+
+# --- backups
+
+
+def test_a_backup_of_which_little_is_known_has_absent_fields() -> None:
+    message = mapping_backups.backup_message(Backup("b", BackupState.INCOMPLETE))
+    assert message.state == backup_pb2.BACKUP_STATE_INCOMPLETE
+    assert message.format == backup_pb2.BACKUP_FORMAT_UNKNOWN
+    for field in ("size_bytes", "collection_count", "row_count", "create_time", "end_time"):
+        assert not message.HasField(field), field
+
+
+def test_zero_is_known() -> None:
+    backup = Backup("b", BackupState.COMPLETE, size_bytes=0, collection_count=0, row_count=0)
+    message = mapping_backups.backup_message(backup)
+    for field in ("size_bytes", "collection_count", "row_count"):
+        assert message.HasField(field), field
+
+
+def test_a_whole_backup() -> None:
+    backup = Backup(
+        name="nightly",
+        state=BackupState.COMPLETE,
+        format=BackupFormat.BINLOG,
+        id="op",
+        size_bytes=7,
+        collection_count=2,
+        row_count=3,
+        create_time=NOON,
+        end_time=NOON + timedelta(seconds=1),
+        milvus_version="v2.3.5",
+        labels={"team": "search"},
+        exact=True,
+        notes=("a note",),
+        collections=(BackupCollectionSummary("db", "c", 1, 2, 3, 4, 5, 6),),
+    )
+    expected = backup_pb2.Backup(
+        name="nightly",
+        state=backup_pb2.BACKUP_STATE_COMPLETE,
+        format=backup_pb2.BACKUP_FORMAT_BINLOG,
+        id="op",
+        size_bytes=7,
+        collection_count=2,
+        row_count=3,
+        milvus_version="v2.3.5",
+        labels={"team": "search"},
+        exact=True,
+        notes=["a note"],
+        collections=[
+            backup_pb2.BackupCollection(
+                database="db",
+                name="c",
+                collection_id=1,
+                row_count=2,
+                size_bytes=3,
+                segment_count=4,
+                partition_count=5,
+                shard_count=6,
+            )
+        ],
+    )
+    expected.create_time.FromJsonString("2026-11-22T12:00:00.250Z")
+    expected.end_time.FromJsonString("2026-11-22T12:00:01.250Z")
+    assert mapping_backups.backup_message(backup) == expected
+
+
+def test_moment() -> None:
+    facts = ("db", "c", 1, 2, 3, 4, 5, 6)
+    without = mapping_backups.collection_message(BackupCollectionSummary(*facts))
+    assert not without.HasField("moment")
+    assert not without.HasField("moment_time")
+    # 2024-05-01T00:00:00.123Z is 1714521600123 ms; the counter is 5.
+    moment = (1_714_521_600_123 << 18) | 5
+    given_one = mapping_backups.collection_message(BackupCollectionSummary(*facts, moment=moment))
+    assert given_one.moment == moment
+    assert given_one.moment_time.ToJsonString() == "2024-05-01T00:00:00.123Z"
+
+
+@pytest.mark.parametrize("number", [-(2**70), -1, 2**64 - 1, 2**200])
+def test_numbers_of_damaged_metadata_are_shown_as_far_as_they_go(number: int) -> None:
+    collection = BackupCollectionSummary(
+        "db", "c", number, number, number, number, number, number, moment=number
+    )
+    backup = Backup(
+        "b", BackupState.LEGACY, size_bytes=number, row_count=number, collections=(collection,)
+    )
+    message = mapping_backups.backup_message(backup)
+    assert message.row_count == max(-(2**63), min(number, 2**63 - 1))
+    assert message.collections[0].moment == max(0, min(number, 2**64 - 1))
+
+
+def large_collection(name: str) -> BackupCollectionSummary:
+    names = tuple(f"{n}_{LONG}" for n in range(300))
+    fields = tuple(BackupFieldSummary(item, "Int64", primary_key=False) for item in names)
+    return BackupCollectionSummary(
+        LONG, name, 1, 2, 3, 4, 5, 6, indexes=names, aliases=names, load_state=LONG, fields=fields
+    )
+
+
+def test_a_backup_is_never_too_large() -> None:
+    backup = Backup(
+        name=LONG,
+        state=BackupState.COMPLETE,
+        labels={f"{n}{LONG}": LONG for n in range(1000)},
+        notes=(LONG,) * 100,
+        collections=tuple(large_collection(f"c{n}") for n in range(60)),
+    )
+    message = mapping_backups.backup_message(backup)
+    assert 1 <= len(message.collections) <= 50
+    assert len(message.notes) == 20
+    assert len(message.labels) == 64
+    assert len(message.collections[0].fields) == 100
+    assert message.ByteSize() < MAX_MESSAGE_BYTES
+
+
+# --- the service itself
+
+
+@pytest.mark.parametrize(
+    ("states", "ok"),
+    [
+        ([CheckState.OK, CheckState.WARNING, CheckState.SKIPPED], True),
+        ([CheckState.OK, CheckState.FAILED], False),
+    ],
+)
+def test_check(states: list[CheckState], ok: bool) -> None:
+    message = mapping_server.check_message([CheckItem("milvus", it, "seen") for it in states])
+    assert message.ok is ok
+    assert len(message.items) == len(states)
+
+
+# --- texts
+
+
+@given(st.text(), st.integers(3, 50))
+def test_texts_fit(text: str, limit: int) -> None:
+    cut = fit(text, limit)
+    assert len(cut.encode()) <= limit
+    if len(text.encode("utf-8", "replace")) <= limit:
+        assert cut == text.encode("utf-8", "replace").decode()
+
+
+@given(st.integers(), st.sampled_from([32, 64]), st.booleans())
+def test_numbers_fit(value: int, bits: int, signed: bool) -> None:
+    low, high = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if signed else (0, 2**bits - 1)
+    assert fit_int(value, bits, signed=signed) == max(low, min(value, high))
