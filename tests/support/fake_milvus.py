@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from milvus_backup_server.domain.capabilities import capabilities_of
 from milvus_backup_server.domain.milvus import (
+    DEFAULT_DATABASE,
     CollectionDescription,
     CollectionName,
     Flush,
@@ -72,6 +73,11 @@ class FakeMilvus(FakeCluster):
 
     async def create_database(self, database: str) -> None:
         self.databases.setdefault(database, {})
+
+    async def drop_database(self, database: str) -> None:
+        if self.databases.get(database) or database == DEFAULT_DATABASE:
+            raise refused(f"database:{database} not empty")
+        self.databases.pop(database, None)
 
     async def list_collections(self, database: str) -> list[CollectionName]:
         return [CollectionName(database, name) for name in sorted(self._database(database))]
@@ -173,7 +179,11 @@ class FakeMilvus(FakeCluster):
         found.indexes.append(replace(index, index_id=next(self._numbers)))
 
     async def drop_collection(self, collection: CollectionName) -> None:
-        self.databases.get(collection.database, {}).pop(collection.name, None)
+        dropped = self.databases.get(collection.database, {}).pop(collection.name, None)
+        if dropped is not None:
+            own = (collection.database, collection.name)
+            kept = {it: to for it, to in self.aliases.items() if (it.database, to) != own}
+            self.aliases = kept
 
     async def rename_collection(self, collection: CollectionName, name: str) -> None:
         found = self.collection(collection)

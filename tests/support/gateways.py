@@ -47,6 +47,9 @@ class GatewayDecorator:
     async def create_database(self, database: str) -> None:
         await self._call("create_database", database, lambda: self._inner.create_database(database))
 
+    async def drop_database(self, database: str) -> None:
+        await self._call("drop_database", database, lambda: self._inner.drop_database(database))
+
     async def list_collections(self, database: str) -> list[CollectionName]:
         return await self._call(
             "list_collections", database, lambda: self._inner.list_collections(database)

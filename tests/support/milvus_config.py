@@ -129,7 +129,7 @@ def write_configuration(directory: Path, ports: Ports, template: Path) -> Path:
     """
     configs = directory / "configs"
     configs.mkdir(exist_ok=True)
-    shipped = re.sub(r"\{\{[^:}]*:?([^}]*)\}\}", r"\1", template.read_text())
+    shipped = re.sub(r"\{\{[^:}]*:?\s*([^}]*?)\s*\}\}", r"\1", template.read_text())
     (configs / "milvus.yaml").write_text(shipped)
     # JSON is YAML.
     (configs / "etcd.yaml").write_text(json.dumps(_etcd_settings(ports, directory), indent=2))

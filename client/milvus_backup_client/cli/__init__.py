@@ -13,7 +13,6 @@ Nothing here is imported by the client itself, and only ``main`` without click a
 
 from __future__ import annotations
 
-import os
 import sys
 
 _LIBRARIES = {"click", "rich"}
@@ -21,8 +20,6 @@ _LIBRARIES = {"click", "rich"}
 
 def main() -> None:
     """Run the command line and exit."""
-    # gRPC's own log repeats on stderr what becomes one line of ours.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         from milvus_backup_client.cli.app import app  # noqa: PLC0415 - click may be missing
     except ModuleNotFoundError as missing:

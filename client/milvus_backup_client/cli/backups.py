@@ -157,11 +157,11 @@ async def get(session: Session, *, name: str) -> ExitCode:
 @service_command
 async def list_backups(session: Session) -> ExitCode:
     """List the backups, whole or not."""
+    found = [backup async for backup in session.client.list_backups()]
     if session.json:
-        found = [backup async for backup in session.client.list_backups()]
         session.say_message(ListBackupsResponse(backups=found))
         return ExitCode.OK
     session.say(">> Backups:")
-    async for backup in session.client.list_backups():
+    for backup in found:
         session.say(backup.name)
     return ExitCode.OK

@@ -10,8 +10,8 @@ from typing import Self
 from milvus_backup.v1.operation_pb2 import OPERATION_STATE_RUNNING, Operation, Progress
 from milvus_backup_client.cli.texts import (
     amounts,
-    fraction,
     json_text,
+    percent,
     phase_text,
     present_phase,
     speed,
@@ -101,8 +101,6 @@ def _facts(progress: Progress) -> list[str]:
     phase = present_phase(progress)
     facts = []
     if phase is not None:
-        done = fraction(phase)
-        facts += [] if done is None else [f"{done:.0%}"]
-        facts += amounts(phase)
+        facts += [*percent(phase), *amounts(phase)]
     facts += speed(progress)
     return facts + ([f"waiting for {progress.waiting_for}"] if progress.waiting_for else [])

@@ -10,7 +10,7 @@ from importlib import metadata
 
 import click
 
-from milvus_backup_client.cli.outcomes import ExitCode
+from milvus_backup_client.cli.outcomes import UsageFailure
 
 _GROUP = "milvus_backup.commands"
 _UNTOUCHED = {
@@ -55,13 +55,11 @@ def _run(entry_point: metadata.EntryPoint, arguments: list[str]) -> int:
     return code or 0
 
 
-def _not_installed(name: str, missing: ModuleNotFoundError) -> click.ClickException:
+def _not_installed(name: str, missing: ModuleNotFoundError) -> UsageFailure:
     library = (missing.name or "").partition(".")[0]
-    failure = click.ClickException(
+    return UsageFailure(
         f"milvus-backup {name} needs {library}: pip install 'milvus-backup[server]'"
     )
-    failure.exit_code = ExitCode.USAGE
-    return failure
 
 
 def _entry_points() -> metadata.EntryPoints:

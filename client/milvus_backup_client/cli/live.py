@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console, Group, RenderableType
 from rich.filesize import decimal
 from rich.live import Live
@@ -21,13 +20,13 @@ from milvus_backup.v1.operation_pb2 import (
     Operation,
     OperationCollection,
     PhaseProgress,
-    Progress,
 )
 from milvus_backup_client.cli.displays import Display
 from milvus_backup_client.cli.texts import (
     amounts,
     collection_title,
     fraction,
+    percent,
     phase_text,
     present_phase,
     speed,
@@ -36,7 +35,7 @@ from milvus_backup_client.cli.texts import (
 )
 from milvus_backup_client.operations import has_ended
 
-_BAR_WIDTH = 30
+_BAR_WIDTH = 24
 _COLLECTION_ROWS = 8
 _MARKS = {COLLECTION_STATE_RUNNING: "", COLLECTION_STATE_FAILED: "failed"}
 
@@ -81,7 +80,7 @@ def render(operation: Operation) -> RenderableType:
         Text(head, overflow="ellipsis", no_wrap=True),
         _phases(operation),
         *_remarks(operation),
-        _collections(operation),
+        *_collections(operation),
     )
 
 
@@ -90,13 +89,17 @@ def _phases(operation: Operation) -> Table:
     table.add_column(no_wrap=True)
     for phase in operation.progress.phases:
         present = phase.phase == operation.progress.phase and not has_ended(operation)
-        facts = [*amounts(phase), *_timing(phase, operation.progress, present=present)]
-        table.add_row(
-            f"  {phase_text(phase.phase)}",
-            _bar(fraction(phase), running=present),
-            Text(", ".join(facts), overflow="ellipsis", no_wrap=True),
-        )
+        name, bar = f"  {phase_text(phase.phase)}", _bar(fraction(phase), running=present)
+        if present:
+            table.add_row(name, bar, _joined([*percent(phase), *speed(operation.progress)]))
+            table.add_row("", "", _joined(amounts(phase)))
+        else:
+            table.add_row(name, bar, _joined([*amounts(phase), *_duration(phase)]))
     return table
+
+
+def _joined(facts: Iterable[str]) -> Text:
+    return Text(", ".join(facts), overflow="ellipsis", no_wrap=True)
 
 
 def _bar(done: float | None, *, running: bool) -> ProgressBar:
@@ -106,18 +109,10 @@ def _bar(done: float | None, *, running: bool) -> ProgressBar:
     return ProgressBar(total=1.0, completed=whole, width=_BAR_WIDTH)
 
 
-def _timing(phase: PhaseProgress, progress: Progress, *, present: bool) -> Iterator[str]:
-    if present:
-        done = fraction(phase)
-        if done is not None:
-            yield f"{done:.0%}"
-        yield from speed(progress)
-    elif phase.HasField("end_time"):
-        yield f"took {_between(phase.start_time, phase.end_time)}"
-
-
-def _between(start: Timestamp, end: Timestamp) -> timedelta:
-    return timedelta(seconds=max(end.ToSeconds() - start.ToSeconds(), 0))
+def _duration(phase: PhaseProgress) -> Iterator[str]:
+    if phase.HasField("end_time"):
+        seconds = phase.end_time.ToSeconds() - phase.start_time.ToSeconds()
+        yield f"took {timedelta(seconds=max(seconds, 0))}"
 
 
 def _remarks(operation: Operation) -> Iterator[Text]:
@@ -131,9 +126,11 @@ def _remarks(operation: Operation) -> Iterator[Text]:
         )
 
 
-def _collections(operation: Operation) -> Table:
-    table = Table.grid(padding=(0, 2))
+def _collections(operation: Operation) -> Iterator[Table]:
     shown = [found for found in operation.collections if found.state in _MARKS]
+    if not shown:
+        return
+    table = Table.grid(padding=(0, 2))
     for found in shown[:_COLLECTION_ROWS]:
         table.add_row(
             Text(f"    {collection_title(found)}", overflow="ellipsis", no_wrap=True),
@@ -142,7 +139,7 @@ def _collections(operation: Operation) -> Table:
         )
     if len(shown) > _COLLECTION_ROWS:
         table.add_row(f"    and {len(shown) - _COLLECTION_ROWS} more")
-    return table
+    yield table
 
 
 def _done(found: OperationCollection) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import IntEnum
 
+import click
 from google.rpc.status_pb2 import Status
 
 from milvus_backup.v1.operation_pb2 import (
@@ -37,6 +38,12 @@ class ExitCode(IntEnum):
     INTERRUPTED = 5
     PARTIAL = 6
     LEFT = 130
+
+
+class UsageFailure(click.ClickException):
+    """Something is missing before the command can begin; told in one line, without usage."""
+
+    exit_code = ExitCode.USAGE
 
 
 EXIT_CODES = """\b

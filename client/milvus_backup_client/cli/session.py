@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from functools import wraps
+from functools import update_wrapper
 from typing import Any, TypeAlias
 
 import click
@@ -16,7 +16,7 @@ from rich.console import Console
 
 from milvus_backup_client.cli.displays import Display, Lines
 from milvus_backup_client.cli.live import LiveDisplay
-from milvus_backup_client.cli.outcomes import ExitCode, error_line, exit_code
+from milvus_backup_client.cli.outcomes import ExitCode, UsageFailure, error_line, exit_code
 from milvus_backup_client.cli.texts import json_text
 from milvus_backup_client.client import BackupClient
 from milvus_backup_client.errors import BackupServiceError
@@ -68,6 +68,24 @@ class Session:
 
 
 Body: TypeAlias = Callable[..., Coroutine[Any, Any, ExitCode]]
+_OPTIONS = (
+    click.option("--address", metavar="HOST:PORT", help="Where the service is; also unix:/PATH."),
+    click.option(
+        "--output",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        show_default=True,
+        help="Form of the result.",
+    ),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        default=30.0,
+        show_default=True,
+        metavar="SECONDS",
+        help="How long to wait for each answer.",
+    ),
+)
 
 
 def service_command(body: Body) -> Callable[..., None]:
@@ -77,43 +95,25 @@ def service_command(body: Body) -> Callable[..., None]:
         body: Gets a Session and the command's own options.
     """
 
-    @click.option("--address", metavar="HOST:PORT", help="Where the service is; also unix:/PATH.")
-    @click.option(
-        "--output",
-        type=click.Choice(["text", "json"]),
-        default="text",
-        help="Form of the result.  [default: text]",
-    )
-    @click.option(
-        "--timeout",
-        type=click.FloatRange(min=0, min_open=True),
-        default=30.0,
-        show_default=True,
-        metavar="SECONDS",
-        help="How long to wait for each answer.",
-    )
-    @click.pass_context
-    @wraps(body)
     def run(
-        context: click.Context,
         address: str | None,
         output: str,
         timeout: float,
         **options: Any,
     ) -> None:
+        context = click.get_current_context()
         where = address or context.find_object(str)
         if not where:
-            failure = click.ClickException(_NO_ADDRESS)
-            failure.exit_code = ExitCode.USAGE
-            raise failure
-        context.exit(
-            _run(
-                where,
-                timeout,
-                lambda client: body(Session(client, where, output == "json"), **options),
-            )
-        )
+            raise UsageFailure(_NO_ADDRESS)
 
+        async def with_session(client: BackupClient) -> ExitCode:
+            return await body(Session(client, where, output == "json"), **options)
+
+        context.exit(_run(where, timeout, with_session))
+
+    update_wrapper(run, body)
+    for option in reversed(_OPTIONS):
+        option(run)
     return run
 
 

@@ -89,6 +89,13 @@ def fraction(phase: PhaseProgress) -> float | None:
     return None
 
 
+def percent(phase: PhaseProgress) -> Iterator[str]:
+    """Yield how much of a phase is done, if that can be told."""
+    done = fraction(phase)
+    if done is not None:
+        yield f"{done:.0%}"
+
+
 def speed(progress: Progress) -> Iterator[str]:
     """Yield the rate and the time left, as far as they are known."""
     if progress.bytes_per_second:

@@ -64,6 +64,7 @@ CODES: Final[dict[type[errors.BackupError], grpc.StatusCode]] = {
     errors.MilvusVersionUnsupported: _Code.FAILED_PRECONDITION,
     errors.SourceStorageMismatch: _Code.FAILED_PRECONDITION,
     errors.SourceInconsistent: _Code.FAILED_PRECONDITION,
+    errors.StorageNotConfigured: _Code.FAILED_PRECONDITION,
     errors.BucketNotFound: _Code.FAILED_PRECONDITION,
     # The credentials of the service are refused, not those of the caller: no PERMISSION_DENIED.
     errors.StorageDenied: _Code.FAILED_PRECONDITION,

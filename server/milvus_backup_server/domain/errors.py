@@ -193,6 +193,12 @@ class SourceInconsistent(PreconditionFailed):
     reason = "SOURCE_INCONSISTENT"
 
 
+class StorageNotConfigured(PreconditionFailed):
+    """The cluster's object store is not in the settings, so its objects cannot be read."""
+
+    reason = "STORAGE_NOT_CONFIGURED"
+
+
 class BucketNotFound(PreconditionFailed):
     """The bucket or directory of the settings does not exist."""
 

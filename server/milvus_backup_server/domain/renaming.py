@@ -9,7 +9,6 @@ from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.names import is_milvus_name, parse_collection
 from milvus_backup_server.domain.selection import database_of
 
-
 RENAME_RULE = "expected old to new, db.old to db2.new, or db.* to db2.*"
 
 

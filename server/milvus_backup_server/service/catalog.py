@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime
 
@@ -25,6 +26,7 @@ from milvus_backup_server.domain.records import BackupInfo
 from milvus_backup_server.domain.requests import check_backup_name
 from milvus_backup_server.domain.summaries import summary_of_manifest, summary_of_record
 from milvus_backup_server.service.backup_reader import BackupReader
+from milvus_backup_server.service.checks import Deadline
 from milvus_backup_server.service.concurrency import for_each
 from milvus_backup_server.service.context import Environment, Repository
 from milvus_backup_server.service.objects import list_children
@@ -123,10 +125,16 @@ class Catalog:
         part_bytes = self._environment.limits.part_bytes
         return BackupReader(repository.storage.store, repository.layout(name), part_bytes)
 
+    def _asking(self) -> AbstractAsyncContextManager[None]:
+        deadline = Deadline(self._environment.limits.check_seconds)
+        return deadline.asking_store(self._repository.storage)
+
     async def _names(self) -> set[str]:
         names = set(self._operations.active_backups())
         storage = self._repository.storage
-        if await storage.store.bucket_exists():
+        async with self._asking():
+            exists = await storage.store.bucket_exists()
+        if exists:
             root = f"{storage.root}/" if storage.root else ""
             async for prefix in list_children(storage.store, root):
                 name = prefix.removeprefix(root).rstrip("/")
@@ -151,13 +159,13 @@ class Catalog:
         return replace(found or Backup(name, BackupState.CREATING), state=_ACTIVE_STATES[active])
 
     async def _stored(self, name: str) -> Backup | None:
-        store = self._repository.storage.store
-        if not await store.bucket_exists():
-            return None
         reader = self.reader(name)
-        files = await reader.files()
-        if not files and not await self._has_objects(name):
-            return None
+        async with self._asking():
+            if not await self._repository.storage.store.bucket_exists():
+                return None
+            files = await reader.files()
+            if not files and not await self._has_objects(name):
+                return None
         state, note = backup_state(files)
         backup = Backup(name, state, notes=(note,) if note else ())
         if state is BackupState.INCOMPLETE:

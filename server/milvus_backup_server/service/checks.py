@@ -13,35 +13,52 @@ from milvus_backup_server.domain.capabilities import (
 )
 from milvus_backup_server.domain.errors import (
     BucketNotFound,
+    MilvusUnavailable,
     MilvusVersionUnsupported,
-    PreconditionFailed,
+    StorageNotConfigured,
     StorageUnavailable,
+    Unavailable,
 )
 from milvus_backup_server.domain.milvus import MilvusVersion
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.context import Cluster, Storage, WorkLimits
 
 
-class StorageNotConfigured(PreconditionFailed):
-    """The cluster's object store is not in the settings, so its objects cannot be read."""
+class Deadline:
+    """The time that the checks of one call may take together.
 
-    reason = "STORAGE_NOT_CONFIGURED"
-
-
-@asynccontextmanager
-async def within(seconds: float) -> AsyncIterator[None]:
-    """Bound the checks of a request.
-
-    Raises:
-        StorageUnavailable: They took longer than ``seconds``.
+    Args:
+        seconds: From now on.
     """
-    try:
-        async with asyncio.timeout(seconds):
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._end = asyncio.get_running_loop().time() + seconds
+
+    @asynccontextmanager
+    async def asking_milvus(self, gateway: MilvusGateway) -> AsyncIterator[None]:
+        """Ask Milvus; MilvusUnavailable when the time is over."""
+        text = f"Milvus at {gateway.address} did not answer within {self._seconds:g} s"
+        async with self._until(MilvusUnavailable(text, address=gateway.address)):
             yield
-    except TimeoutError:
-        raise StorageUnavailable(
-            f"Milvus and the stores did not answer the checks within {seconds:g} s"
-        ) from None
+
+    @asynccontextmanager
+    async def asking_store(self, storage: Storage) -> AsyncIterator[None]:
+        """Ask an object store; StorageUnavailable when the time is over."""
+        location = storage.store.location
+        where = location.endpoint or location.bucket
+        text = f"the object store {where} did not answer within {self._seconds:g} s"
+        error = StorageUnavailable(text, endpoint=where, bucket=location.bucket)
+        async with self._until(error):
+            yield
+
+    @asynccontextmanager
+    async def _until(self, error: Unavailable) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout_at(self._end):
+                yield
+        except TimeoutError:
+            raise error from None
 
 
 async def supported_version(gateway: MilvusGateway, limits: WorkLimits) -> tuple[str, Capabilities]:
@@ -63,7 +80,7 @@ async def supported_version(gateway: MilvusGateway, limits: WorkLimits) -> tuple
     return text, capabilities
 
 
-async def cluster_storage(cluster: Cluster) -> Storage:
+async def cluster_storage(cluster: Cluster, deadline: Deadline) -> Storage:
     """Return a cluster's storage whose bucket is there.
 
     Raises:
@@ -74,7 +91,8 @@ async def cluster_storage(cluster: Cluster) -> Storage:
         raise StorageNotConfigured(
             f"the object store of cluster {cluster.name!r} is not configured", subject=cluster.name
         )
-    await require_bucket(cluster.storage, "milvus.storage.bucketName")
+    async with deadline.asking_store(cluster.storage):
+        await require_bucket(cluster.storage, "milvus.storage.bucketName")
     return cluster.storage
 
 

@@ -20,10 +20,10 @@ from milvus_backup_server.domain.selection import Selection
 from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.backup_run import BackupRun, CheckedCreate
 from milvus_backup_server.service.checks import (
+    Deadline,
     cluster_storage,
     require_bucket,
     supported_version,
-    within,
 )
 from milvus_backup_server.service.claim import refuse_taken_name
 from milvus_backup_server.service.concurrency import for_each
@@ -66,10 +66,9 @@ class CreateBackup:
             request_id=request.request_id,
             labels=request.labels,
         )
-        async with within(self._environment.limits.check_seconds):
-            checked = await self._check(request, name, asked.name)
-            if request.validate_only:
-                return finished(asked, await self._plan(checked))
+        checked = await self._check(request, name, asked.name)
+        if request.validate_only:
+            return finished(asked, await self._plan(checked))
 
         async def body(tracker: Tracker) -> Result:
             return await BackupRun(checked, self._environment, self._engine, tracker).run()
@@ -80,15 +79,18 @@ class CreateBackup:
         cluster = self._environment.registry.cluster()
         repository = self._environment.registry.repository()
         limits = self._environment.limits
-        version, capabilities = await supported_version(cluster.gateway, limits)
-        accepted = await cluster.gateway.allocate_timestamp()
-        source = await cluster_storage(cluster)
-        await self._check_repository(repository, name)
-        selection = Selection.parse(request.collections)
+        deadline = Deadline(limits.check_seconds)
+        async with deadline.asking_milvus(cluster.gateway):
+            version, capabilities = await supported_version(cluster.gateway, limits)
+            accepted = await cluster.gateway.allocate_timestamp()
+            selected = await select(cluster.gateway, Selection.parse(request.collections))
+        source = await cluster_storage(cluster, deadline)
+        async with deadline.asking_store(repository.storage):
+            await self._check_repository(repository, name)
         return CheckedCreate(
             operation=operation,
             backup_name=name,
-            selected=await select(cluster.gateway, selection),
+            selected=selected,
             labels=request.labels,
             cluster=cluster,
             source=source,

@@ -16,7 +16,7 @@ from milvus_backup_server.domain.operations import (
 )
 from milvus_backup_server.domain.requests import DeleteRequest
 from milvus_backup_server.ports.object_store import ObjectStore
-from milvus_backup_server.service.checks import within
+from milvus_backup_server.service.checks import Deadline
 from milvus_backup_server.service.context import Environment
 from milvus_backup_server.service.operations import OperationManager
 from milvus_backup_server.service.removal import remove_backup
@@ -43,7 +43,8 @@ class DeleteBackup:
         repository = self._environment.registry.repository()
         layout = repository.layout(request.backup_name)
         store = repository.storage.store
-        async with within(self._environment.limits.check_seconds):
+        deadline = Deadline(self._environment.limits.check_seconds)
+        async with deadline.asking_store(repository.storage):
             await self._require(store, layout)
         asked = OperationRequest(
             footprint=Footprint(OperationKind.DELETE_BACKUP, request.backup_name),

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from milvus_backup_server.domain.errors import BackupError, ObjectNotFound
 from milvus_backup_server.domain.objects import ObjectInfo, Upload, UploadedPart
@@ -97,7 +98,7 @@ async def _write_parts(
 
     async def write(part: bytes) -> None:
         nonlocal size
-        await asyncio.to_thread(hasher.update, part)
+        await feed(hasher, part)
         size += len(part)
         done.append(await store.upload_part(upload, len(done) + 1, part))
 
@@ -183,12 +184,24 @@ async def to_the_end(
         raise cancelled
 
 
+class Hasher(Protocol):
+    """What ``hashlib`` makes."""
+
+    def update(self, data: bytes, /) -> None:
+        """Hash more bytes."""
+        ...
+
+
+async def feed(hasher: Hasher, data: bytes) -> None:
+    """Hash more bytes without holding the event loop."""
+    if len(data) < _THREAD_BYTES:
+        hasher.update(data)
+    else:
+        await asyncio.to_thread(hasher.update, data)
+
+
 async def md5_of(data: bytes) -> str:
     """Return the MD5 in hex without holding the event loop."""
-    if len(data) < _THREAD_BYTES:
-        return _md5(data)
-    return await asyncio.to_thread(_md5, data)
-
-
-def _md5(data: bytes) -> str:
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+    hasher = hashlib.md5(usedforsecurity=False)
+    await feed(hasher, data)
+    return hasher.hexdigest()

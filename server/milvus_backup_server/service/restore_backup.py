@@ -33,7 +33,7 @@ from milvus_backup_server.domain.selection import Selection
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.catalog import Catalog
-from milvus_backup_server.service.checks import cluster_storage, supported_version, within
+from milvus_backup_server.service.checks import Deadline, cluster_storage, supported_version
 from milvus_backup_server.service.concurrency import for_each
 from milvus_backup_server.service.context import Environment
 from milvus_backup_server.service.importing import ImportQueue
@@ -79,8 +79,7 @@ class RestoreBackup:
         if known is not None:
             return known
         name = new_operation_name()
-        async with within(self._environment.limits.check_seconds):
-            checked = await self._check(request, name)
+        checked = await self._check(request, name)
         asked = OperationRequest(
             name=name,
             footprint=Footprint(
@@ -106,13 +105,15 @@ class RestoreBackup:
     async def _check(self, request: RestoreRequest, operation: str) -> CheckedRestore:
         cluster = self._environment.registry.cluster()
         repository = self._environment.registry.repository()
+        deadline = Deadline(self._environment.limits.check_seconds)
         backup = await self._catalog.get_basic(request.backup_name)
         _require_restorable(backup)
-        version, _ = await supported_version(cluster.gateway, self._environment.limits)
+        async with deadline.asking_milvus(cluster.gateway):
+            version, _ = await supported_version(cluster.gateway, self._environment.limits)
         fault = version_fault(backup.milvus_version, version)
         if fault is not None:
             raise fault
-        milvus = await cluster_storage(cluster)
+        milvus = await cluster_storage(cluster, deadline)
         plan = await self._plan(request)
         targets = {item.source: item.target for item in plan if item.target is not None}
         layout = repository.layout(request.backup_name)

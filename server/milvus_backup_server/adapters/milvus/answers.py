@@ -72,6 +72,7 @@ _CODES: Mapping[int, Answer] = {
     8: Answer.PASSING,  # rate limit
     100: Answer.COLLECTION_MISSING,
     101: Answer.NOT_LOADED,
+    201: Answer.NOT_LOADED,  # of a partition
     700: Answer.INDEX_MISSING,
     800: Answer.DATABASE_MISSING,
     1000: Answer.KEY_MISSING,
@@ -92,7 +93,10 @@ _OLD_CODES: Mapping[int, Answer] = {
 
 # Errors that went from one part of Milvus to another lose their number on the way.
 _TEXTS: tuple[tuple[re.Pattern[str], Answer], ...] = (
-    (re.compile(r"database not found", re.IGNORECASE), Answer.DATABASE_MISSING),
+    (
+        re.compile(r"database not found|database:\S* not found", re.IGNORECASE),
+        Answer.DATABASE_MISSING,
+    ),
     (re.compile(r"database already exist", re.IGNORECASE), Answer.DATABASE_EXISTS),
     (
         re.compile(r"collection not found|can't find collection", re.IGNORECASE),

@@ -75,6 +75,12 @@ class GrpcMilvusGateway:
         request = milvus_pb2.CreateDatabaseRequest(db_name=database)
         await self._call("CreateDatabase", request, accept=frozenset({Answer.DATABASE_EXISTS}))
 
+    async def drop_database(self, database: str) -> None:
+        """Remove an empty database; no error if it does not exist, refused if it is not empty."""
+        request = milvus_pb2.DropDatabaseRequest(db_name=database)
+        missing = frozenset({Answer.DATABASE_MISSING})
+        await self._call("DropDatabase", request, CollectionName(database, ""), accept=missing)
+
     async def list_collections(self, database: str) -> list[CollectionName]:
         """Return the collections of a database."""
         request = milvus_pb2.ShowCollectionsRequest(db_name=database)

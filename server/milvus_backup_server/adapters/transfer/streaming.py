@@ -17,7 +17,7 @@ from milvus_backup_server.domain.objects import (
     md5_of_etag,
 )
 from milvus_backup_server.ports.object_store import ObjectStore
-from milvus_backup_server.service.objects import md5_of, uploading
+from milvus_backup_server.service.objects import feed, md5_of, uploading
 
 _TRIES = 3
 
@@ -106,7 +106,7 @@ class Streamer:
         for part in parts_of(size, self._settings.part_size_bytes):
             async with self._budget.hold(part.length):
                 data = await store.get(key, offset=part.offset, length=part.length, if_match=etag)
-                await asyncio.to_thread(hasher.update, data)
+                await feed(hasher, data)
                 del data  # before the bytes are given back
         return hasher.hexdigest()
 
@@ -143,7 +143,7 @@ class _Relay:
 
         try:
             data = await _fetch(job, source, part)
-            await asyncio.to_thread(self.hasher.update, data)
+            await feed(self.hasher, data)
         except BaseException:
             release()
             raise

@@ -1,0 +1,173 @@
+"""Settings into adapters and limits: what the composition root hands to each part."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import structlog
+
+from milvus_backup_server.adapters.local import LocalStore
+from milvus_backup_server.adapters.milvus import GrpcMilvusGateway, TlsMode
+from milvus_backup_server.adapters.milvus import MilvusSettings as GatewaySettings
+from milvus_backup_server.adapters.s3 import (
+    S3Clients,
+    S3ClientSettings,
+    S3Credentials,
+    S3Profile,
+)
+from milvus_backup_server.adapters.store_wrappers import RequestLimiter, RetryPolicy, reliable
+from milvus_backup_server.adapters.transfer import TransferSettings
+from milvus_backup_server.domain.errors import StorageUnavailable
+from milvus_backup_server.ports.milvus import MilvusGateway
+from milvus_backup_server.ports.object_store import ObjectStore
+from milvus_backup_server.service.context import WorkLimits
+from milvus_backup_server.service.operations import OperationLimits
+from milvus_backup_server.settings_models import AuthSettings, Settings, StorageSettings
+
+MIB: Final = 1 << 20
+_ADDRESSING: Final[dict[str, Literal["auto", "path", "virtual"]]] = {
+    "aliyun": "virtual",
+    "tencent": "virtual",
+    "hwc": "virtual",
+}
+_AWS_HOST: Final = "s3.amazonaws.com"
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """What the use cases reach the outside with."""
+
+    gateway: MilvusGateway
+    milvus_store: ObjectStore
+    backup_store: ObjectStore
+
+
+async def open_adapters(stack: AsyncExitStack, settings: Settings) -> Adapters:
+    """Make the adapters and have the stack close them. Nothing is sent: all may be down.
+
+    Raises:
+        BackupError: The settings cannot be used, which only the libraries could find out.
+    """
+    limits, waits = settings.service.limits, settings.service.storage
+    clients = await stack.enter_async_context(
+        S3Clients(
+            S3ClientSettings(
+                connect_timeout_seconds=waits.connect_timeout_seconds,
+                read_timeout_seconds=waits.request_timeout_seconds,
+                max_connections=limits.requests_in_flight,
+            )
+        )
+    )
+    limiter = RequestLimiter(limits.requests_in_flight)
+
+    async def store(storage: StorageSettings) -> ObjectStore:
+        return reliable(
+            await _store(clients, storage),
+            limiter,
+            RetryPolicy(total_seconds=waits.retry_budget_seconds),
+            deadline_seconds=waits.request_timeout_seconds,
+            on_retry=_note_retry,
+        )
+
+    milvus_store = await store(settings.milvus.storage)
+    backup_store = await store(settings.backup.storage)
+    gateway = GrpcMilvusGateway(gateway_settings(settings))
+    stack.push_async_callback(gateway.close)
+    return Adapters(gateway, milvus_store, backup_store)
+
+
+def gateway_settings(settings: Settings) -> GatewaySettings:
+    """Return how the gateway reaches Milvus."""
+    grpc, waits = settings.milvus.grpc, settings.service.milvus
+    return GatewaySettings(
+        host=grpc.address,
+        port=grpc.port,
+        user=settings.milvus.user,
+        password=settings.milvus.password.get_secret_value(),
+        tls=TlsMode(grpc.tls_mode),
+        ca=_path(grpc.ca_cert_path),
+        certificate=_path(grpc.mtls_cert_path),
+        key=_path(grpc.mtls_key_path),
+        server_name=grpc.server_name,
+        call_seconds=waits.call_timeout_seconds,
+        retry_seconds=waits.retry_seconds,
+    )
+
+
+def s3_profile(storage: StorageSettings) -> S3Profile:
+    """Return how a bucket is reached."""
+    # Amazon's one name for all regions is left to the library, which knows each region's own.
+    amazon = storage.address == _AWS_HOST
+    return S3Profile(
+        provider=storage.provider,
+        endpoint="" if amazon else f"{storage.address}:{storage.port}",
+        region=storage.region,
+        bucket=storage.bucket_name,
+        addressing="auto" if amazon else _ADDRESSING.get(storage.provider, "path"),
+        credentials=_credentials(storage.auth),
+        use_ssl=storage.use_ssl,
+    )
+
+
+def work_limits(settings: Settings) -> WorkLimits:
+    """Return the bounds and waits of the use cases."""
+    waits = settings.service.milvus
+    return WorkLimits(
+        collections=settings.backup.concurrency.collections,
+        check_seconds=settings.service.check_timeout_seconds,
+        flush_seconds=waits.flush_timeout_seconds,
+        poll_seconds=waits.poll_seconds,
+        import_stall_seconds=waits.import_stall_seconds,
+        import_job_bytes=waits.import_job_max_mib * MIB,
+        create_bucket=settings.service.storage.create_backup_bucket,
+        allow_untested_versions=waits.allow_untested_versions,
+    )
+
+
+def operation_limits(settings: Settings) -> OperationLimits:
+    """Return the bounds of the operation manager."""
+    operations = settings.service.operations
+    return OperationLimits(
+        concurrent=operations.concurrent,
+        pending=operations.pending,
+        remembered=operations.remembered,
+        cleanup_seconds=operations.cleanup_seconds,
+    )
+
+
+def transfer_settings(settings: Settings) -> TransferSettings:
+    """Return the limits of the transfer engine."""
+    return TransferSettings(
+        workers=settings.copies_in_flight,
+        bytes_in_flight=settings.service.limits.memory_mib * MIB,
+        copy_threshold_bytes=settings.transfer.multipart_copy_threshold_mib * MIB,
+    )
+
+
+async def _store(clients: S3Clients, storage: StorageSettings) -> ObjectStore:
+    if storage.provider == "local":
+        return LocalStore(Path(storage.root_path))
+    return await clients.store(s3_profile(storage))
+
+
+def _credentials(auth: AuthSettings) -> S3Credentials | None:
+    if auth.type != "static":
+        return None
+    return S3Credentials(
+        auth.access_key_id,
+        auth.secret_access_key.get_secret_value(),
+        auth.session_token.get_secret_value(),
+    )
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
+def _note_retry(method: str, error: StorageUnavailable) -> None:
+    _log.debug("store request failed and may be repeated", method=method, error=error.message)

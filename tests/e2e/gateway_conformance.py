@@ -1,0 +1,188 @@
+"""What the conformance tests run on: a gateway, and a way to write rows beside it."""
+
+import asyncio
+import itertools
+import random
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Protocol
+
+from milvus_backup_server.adapters.memory_store import MemoryServer
+from milvus_backup_server.adapters.milvus import GrpcMilvusGateway, MilvusSettings
+from milvus_backup_server.domain.milvus import (
+    CollectionName,
+    Flush,
+    ImportJob,
+    ImportState,
+    physical_milliseconds,
+)
+from milvus_backup_server.domain.records import CollectionSchema, FieldSchema, KeyValue
+from milvus_backup_server.ports.milvus import MilvusGateway
+from tests.support.clients import connected
+from tests.support.environment import Environment
+from tests.support.fake_milvus import FakeMilvus
+
+_ENDED = frozenset({ImportState.COMPLETED, ImportState.FAILED, ImportState.UNKNOWN})
+
+DIMENSION = 4
+ROOT = "files"
+
+PLAIN = CollectionSchema(
+    description="a description",
+    fields=(
+        FieldSchema(field_id=100, name="pk", is_primary_key=True, data_type=5),
+        FieldSchema(
+            field_id=101,
+            name="v",
+            data_type=101,
+            type_params=(KeyValue(key="dim", value=str(DIMENSION)),),
+        ),
+    ),
+)
+
+KEYED = CollectionSchema(
+    fields=(
+        *PLAIN.fields,
+        FieldSchema(
+            field_id=102,
+            name="tenant",
+            data_type=21,
+            type_params=(KeyValue(key="max_length", value="20"),),
+            is_partition_key=True,
+        ),
+    ),
+    enable_dynamic_field=True,
+)
+
+
+class Subject(Protocol):
+    """A Milvus under test."""
+
+    @property
+    def gateway(self) -> MilvusGateway:
+        """The gateway."""
+        ...
+
+    async def insert(self, name: CollectionName, keys: Iterable[int]) -> None:
+        """Insert rows."""
+        ...
+
+    async def delete(self, name: CollectionName, keys: Sequence[int]) -> None:
+        """Delete rows."""
+        ...
+
+    async def objects(self, prefix: str) -> list[str]:
+        """List the keys below a prefix of Milvus's bucket."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class FakeSubject:
+    """The Milvus in memory."""
+
+    def __init__(self) -> None:
+        self._store = MemoryServer().store("milvus")
+        self.gateway = FakeMilvus(self._store, ROOT)
+
+    async def insert(self, name: CollectionName, keys: Iterable[int]) -> None:
+        self.gateway.insert(name, keys)
+
+    async def delete(self, name: CollectionName, keys: Sequence[int]) -> None:
+        self.gateway.delete(name, keys)
+
+    async def objects(self, prefix: str) -> list[str]:
+        page = await self._store.list_page(prefix)
+        return [item.key for item in page.objects]
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class RealSubject:
+    """A real Milvus, its rows written by pymilvus."""
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        milvus = environment.milvus
+        self.gateway = GrpcMilvusGateway(MilvusSettings(host=milvus.host, port=milvus.port))
+
+    async def insert(self, name: CollectionName, keys: Iterable[int]) -> None:
+        def run() -> None:
+            rows = [{"pk": key, "v": _vector()} for key in keys]
+            with connected(self._environment.milvus.uri, name.database) as client:
+                client.insert(name.name, rows)
+
+        await asyncio.to_thread(run)
+
+    async def delete(self, name: CollectionName, keys: Sequence[int]) -> None:
+        def run() -> None:
+            with connected(self._environment.milvus.uri, name.database) as client:
+                client.delete(name.name, ids=list(keys))
+
+        await asyncio.to_thread(run)
+
+    async def objects(self, prefix: str) -> list[str]:
+        def run() -> list[str]:
+            seaweed = self._environment.seaweed
+            return list(seaweed.objects.keys(self._environment.milvus.bucket, prefix))
+
+        return await asyncio.to_thread(run)
+
+    async def close(self) -> None:
+        await self.gateway.close()
+
+
+def _vector() -> list[float]:
+    return [random.random() for _ in range(DIMENSION)]
+
+
+async def create(
+    subject: Subject, name: CollectionName, schema: CollectionSchema = PLAIN, partitions: int = 0
+) -> None:
+    """Make a collection with one shard, unlike any default in its other settings."""
+    await subject.gateway.create_collection(
+        name,
+        schema,
+        shards=1,
+        consistency_level=1,
+        properties=[KeyValue(key="collection.ttl.seconds", value="86400")],
+        partition_count=partitions,
+    )
+
+
+async def until(check: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(60):
+        for pause in itertools.repeat(0.05):
+            if await check():
+                return
+            await asyncio.sleep(pause)
+
+
+async def flushed(subject: Subject, name: CollectionName) -> Flush:
+    """Flush a collection and wait until everything is written."""
+    flush = (await subject.gateway.flush(name.database, [name.name]))[name.name]
+    await until(lambda: subject.gateway.is_flushed(name, flush))
+    return flush
+
+
+async def ended(subject: Subject, job_id: str) -> ImportJob:
+    """Wait for the end of an import."""
+
+    async def check() -> bool:
+        return (await subject.gateway.import_job(job_id)).state in _ENDED
+
+    await until(check)
+    return await subject.gateway.import_job(job_id)
+
+
+async def clock_past(subject: Subject, moment: int) -> None:
+    """Wait until the clock shows a later millisecond."""
+
+    async def check() -> bool:
+        now = await subject.gateway.allocate_timestamp()
+        return physical_milliseconds(now) > physical_milliseconds(moment)
+
+    await until(check)

@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+from google.rpc.status_pb2 import Status
+
+from milvus_backup.v1 import operation_pb2 as pb
+from milvus_backup_client.cli.outcomes import EXIT_CODES, ExitCode
+from tests.support.command_line import run
+from tests.support.scripted_service import (
+    FOREVER,
+    UNREACHABLE,
+    ScriptedService,
+    serving,
+    status,
+)
+
+CREATE = pb.OPERATION_KIND_CREATE_BACKUP
+DENIED = status(grpc.StatusCode.FAILED_PRECONDITION, "STORAGE_DENIED", "the bucket 'b'\nis closed")
+STARTED = pb.Operation(name="op_1", kind=CREATE, state=pb.OPERATION_STATE_PENDING, revision=1)
+
+
+@pytest.fixture
+async def service() -> ScriptedService:
+    service = ScriptedService()
+    service.on("CreateBackup", STARTED)
+    return service
+
+
+@pytest.fixture
+async def address(service: ScriptedService) -> AsyncIterator[str]:
+    async with serving(service) as address:
+        yield address
+
+
+def ended(state: pb.OperationState.ValueType, error: Status | None = None) -> pb.Operation:
+    return pb.Operation(name="op_1", kind=CREATE, state=state, error=error, revision=9)
+
+
+@pytest.mark.parametrize(
+    ("operation", "line", "code"),
+    [
+        (
+            ended(pb.OPERATION_STATE_FAILED, DENIED),
+            "Error: the bucket 'b' is closed (STORAGE_DENIED)",
+            1,
+        ),
+        (
+            ended(
+                pb.OPERATION_STATE_FAILED,
+                status(grpc.StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE", "no store"),
+            ),
+            "Error: no store (STORAGE_UNAVAILABLE)",
+            1,
+        ),
+        (
+            ended(
+                pb.OPERATION_STATE_CANCELLED,
+                status(grpc.StatusCode.CANCELLED, "OPERATION_CANCELLED", "cancelled on request"),
+            ),
+            "Error: cancelled on request (OPERATION_CANCELLED)",
+            3,
+        ),
+        (
+            ended(
+                pb.OPERATION_STATE_INTERRUPTED,
+                status(grpc.StatusCode.ABORTED, "OPERATION_INTERRUPTED", "the service stopped"),
+            ),
+            "Error: the service stopped (OPERATION_INTERRUPTED)",
+            5,
+        ),
+    ],
+    ids=["failed", "store", "cancelled", "interrupted"],
+)
+async def test_how_an_operation_ends(
+    service: ScriptedService, address: str, operation: pb.Operation, line: str, code: int
+) -> None:
+    service.on("WatchOperation", operation)
+    done = await run(address, "create", "-n", "nightly")
+    assert (done.stdout, done.exit_code) == ("", code)
+    assert done.stderr.splitlines()[-1] == line
+    watched = await run(address, "watch", "op_1", "--output", "json")
+    assert json.loads(watched.stdout)["name"] == "op_1"
+    assert (watched.stderr, watched.exit_code) == (f"{line}\n", code)
+
+
+async def test_a_partial_success(service: ScriptedService, address: str) -> None:
+    partial = ended(pb.OPERATION_STATE_PARTIALLY_SUCCEEDED)
+    partial.collection_count = 3
+    partial.failed_collection_count = 1
+    partial.collections.add(
+        database="shop", name="a", state=pb.COLLECTION_STATE_FAILED, error=DENIED
+    )
+    partial.collections.add(database="shop", name="b", state=pb.COLLECTION_STATE_SUCCEEDED)
+    service.on("WatchOperation", partial)
+    done = await run(address, "create", "-n", "nightly", "--output", "json")
+    assert json.loads(done.stdout)["state"] == "OPERATION_STATE_PARTIALLY_SUCCEEDED"
+    assert done.exit_code == 6
+    assert done.stderr == (
+        "Failed: shop.a: the bucket 'b' is closed (STORAGE_DENIED)\n"
+        "Error: 1 of 3 collections failed (OPERATION_PARTIALLY_SUCCEEDED)\n"
+    )
+
+
+async def test_warnings(service: ScriptedService, address: str) -> None:
+    warned = ended(pb.OPERATION_STATE_SUCCEEDED)
+    warned.warnings.append(status(grpc.StatusCode.NOT_FOUND, "COLLECTION_NOT_FOUND", "c is gone"))
+    warned.warning_count = 3
+    service.on("WatchOperation", warned)
+    done = await run(address, "watch", "op_1")
+    assert done.exit_code == 0
+    assert done.stderr.splitlines()[-2:] == [
+        "Warning: c is gone (COLLECTION_NOT_FOUND)",
+        "Warning: and 2 more",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "line", "code"),
+    [
+        (
+            status(grpc.StatusCode.NOT_FOUND, "BACKUP_NOT_FOUND", "backup 'x' does not exist"),
+            "Error: backup 'x' does not exist (BACKUP_NOT_FOUND)",
+            1,
+        ),
+        (
+            status(grpc.StatusCode.UNAVAILABLE, "MILVUS_UNAVAILABLE", "Milvus is away"),
+            "Error: Milvus is away (MILVUS_UNAVAILABLE)",
+            1,
+        ),
+        (
+            status(grpc.StatusCode.UNAVAILABLE, "SERVER_STOPPING", "the service stops"),
+            "Error: the service stops (SERVER_STOPPING)",
+            4,
+        ),
+        (
+            status(grpc.StatusCode.UNIMPLEMENTED, text="Method not found!"),
+            "Error: Method not found!",
+            1,
+        ),
+        (status(grpc.StatusCode.INTERNAL), "Error: the service answered INTERNAL", 1),
+    ],
+    ids=["missing", "milvus", "stopping", "method", "internal"],
+)
+async def test_a_refused_call(
+    service: ScriptedService, address: str, answer: Status, line: str, code: int
+) -> None:
+    service.on("GetBackup", answer)
+    done = await run(address, "get", "-n", "x")
+    assert (done.stdout, done.stderr, done.exit_code) == ("", f"{line}\n", code)
+
+
+@pytest.mark.parametrize("code", list(grpc.StatusCode)[1:], ids=lambda code: code.name)
+async def test_no_status_gives_a_traceback(
+    service: ScriptedService, address: str, code: grpc.StatusCode
+) -> None:
+    service.on("CreateBackup", status(code, "MADE_UP_LATER", "no"))
+    service.on("CancelOperation", status(code, text="no"))
+    for command in (["create", "-n", "x"], ["cancel", "op_1"]):
+        done = await run(address, *command)
+        assert done.stdout == ""
+        assert done.stderr.startswith("Error: ")
+        assert done.stderr.count("\n") == 1
+        assert done.exit_code in {1, 2, 4}
+
+
+async def test_nobody_listens(tmp_path: Path) -> None:
+    done = await run(f"unix:{tmp_path}/none", "list")
+    assert (done.stdout, done.exit_code) == ("", 4)
+    assert done.stderr.startswith(f"Error: the service at unix:{tmp_path}/none cannot be reached: ")
+    assert done.stderr.count("\n") == 1
+
+
+async def test_no_answer(service: ScriptedService, address: str) -> None:
+    service.on("GetBackup", FOREVER)
+    done = await run(address, "get", "-n", "x", "--timeout", "0.2")
+    assert (done.stderr, done.exit_code) == (
+        f"Error: the service at {address} did not answer in time\n",
+        4,
+    )
+
+
+async def test_a_watch_that_loses_its_operation(service: ScriptedService, address: str) -> None:
+    service.on("WatchOperation", STARTED, UNREACHABLE)
+    service.on(
+        "WatchOperation", status(grpc.StatusCode.NOT_FOUND, "OPERATION_NOT_FOUND", "forgotten")
+    )
+    done = await run(address, "watch", "op_1")
+    assert done.stderr.splitlines()[-1] == "Error: forgotten (OPERATION_NOT_FOUND)"
+    assert done.exit_code == 1
+
+
+async def test_a_service_that_stops_while_followed(service: ScriptedService, address: str) -> None:
+    service.on(
+        "WatchOperation",
+        status(grpc.StatusCode.UNAVAILABLE, "OPERATION_STALLED", "no end in sight"),
+    )
+    done = await run(address, "watch", "op_1")
+    assert done.stderr == (
+        "Lost; the operation goes on if the service does.\n"
+        f"  watch it:  milvus-backup --address {address} watch op_1\n"
+        f"  cancel it: milvus-backup --address {address} cancel op_1\n"
+        "Error: no end in sight (OPERATION_STALLED)\n"
+    )
+
+
+async def test_without_an_address() -> None:
+    done = await run("", "list")
+    assert (done.stdout, done.stderr, done.exit_code) == (
+        "",
+        "Error: no service to talk to: give --address HOST:PORT or set MILVUS_BACKUP_ADDRESS\n",
+        2,
+    )
+
+
+async def test_an_address_on_the_command_line_wins(service: ScriptedService, address: str) -> None:
+    service.on("CancelOperation", STARTED)
+    before = await run("127.0.0.1:1", "--address", address, "cancel", "op_1")
+    after = await run("127.0.0.1:1", "cancel", "op_1", "--address", address)
+    assert (before.exit_code, after.exit_code) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        ("get", "Missing option '-n' / '--name'"),
+        ("delete", "Missing option '-n' / '--name'"),
+        ("restore", "Missing option '-n' / '--name'"),
+        ("watch", "Missing argument 'OPERATION'"),
+        ("create --label team", "'team' is not key=value"),
+        ("create --label a=1 --label a=2", "'a' is given twice"),
+        ("create --filter a,,b", "there is an empty name in 'a,,b'"),
+        ("restore -n x -r a", "'a' is not old:new"),
+        ("restore -n x -r a:b:c", "'a:b:c' is not old:new"),
+        ("restore -n x -r a:", "'a:' is not old:new"),
+        ("restore -n x -r a:b,a:c", "'a' is renamed twice"),
+        ("list --output xml", "'xml' is not one of 'text', 'json'"),
+        ("list --timeout 0", "0.0 is not in the range x>0"),
+        ("backup", "No such command 'backup'"),
+        ("create --strategy meta_only", "No such option '--strategy'"),
+    ],
+)
+async def test_a_wrong_command_line(words: str, fault: str) -> None:
+    done = await run("127.0.0.1:1", *words.split())
+    assert done.exit_code == 2
+    assert fault in done.stderr
+    assert done.stdout == ""
+
+
+async def test_the_help_tells_the_exit_codes() -> None:
+    done = await run("", "--help")
+    assert done.exit_code == 0
+    told = [int(line.split()[0]) for line in EXIT_CODES.splitlines()[2:]]
+    assert told == list(ExitCode) == [0, 1, 2, 3, 4, 5, 6, 130]
+    assert "    6  the operation ended, some collections failed\n" in done.stdout

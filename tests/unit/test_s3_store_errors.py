@@ -1,0 +1,446 @@
+"""Foreign errors in the words of the domain: every exception of botocore, every kind of answer."""
+
+import asyncio
+import inspect
+import re
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import aiohttp
+import botocore.exceptions
+import pytest
+from aiohttp import web
+from botocore.parsers import ResponseParserError
+
+from milvus_backup_server.adapters.s3 import (
+    S3Clients,
+    S3ClientSettings,
+    S3Credentials,
+    S3Profile,
+    S3Store,
+)
+from milvus_backup_server.adapters.s3.errors import Asked, translated
+from milvus_backup_server.domain.errors import (
+    BackupError,
+    BucketNotFound,
+    CopyDenied,
+    ObjectAlreadyExists,
+    ObjectChanged,
+    ObjectNotFound,
+    StorageDenied,
+    StorageRefused,
+    StorageUnavailable,
+    UploadNotFound,
+)
+from milvus_backup_server.domain.objects import StoreLocation, Upload, UploadedPart
+
+SECRET = "zaphod-secret"
+ETAG = "0123456789abcdef0123456789abcdef"
+
+# Exceptions of the library
+
+
+PASSING = {
+    "CapacityNotAvailableError",
+    "ChecksumError",
+    "ConnectionClosedError",
+    "ConnectionError",
+    "ConnectTimeoutError",
+    "EndpointConnectionError",
+    "FlexibleChecksumError",
+    "HTTPClientError",
+    "IncompleteReadError",
+    "ProxyConnectionError",
+    "ReadTimeoutError",
+    "ResponseStreamingError",
+    "SSLError",
+}
+DENIED = {
+    "CredentialRetrievalError",
+    "LoginAuthorizationCodeError",
+    "LoginError",
+    "LoginInsufficientPermissions",
+    "LoginRefreshRequired",
+    "LoginTokenLoadError",
+    "MetadataRetrievalError",
+    "NoAuthTokenError",
+    "NoCredentialsError",
+    "PartialCredentialsError",
+    "RefreshWithMFAUnsupportedError",
+    "SSOError",
+    "SSOTokenLoadError",
+    "TokenRetrievalError",
+    "UnauthorizedSSOTokenError",
+    "UnknownCredentialError",
+    "UnknownTokenProviderError",
+}
+# Names that sound like one of the above; these are about settings.
+SETTINGS = {"InvalidChecksumConfigError"}
+SOUNDS_PASSING = re.compile(r"Timeout|Connect|Closed|Checksum|Incomplete|Streaming|HTTP|SSL")
+SOUNDS_DENIED = re.compile(r"Credential|Token|SSO|Login|Auth|MFA")
+
+
+def library_exceptions() -> list[type[Exception]]:
+    found = inspect.getmembers(botocore.exceptions, inspect.isclass)
+    return [
+        cls
+        for _, cls in found
+        if issubclass(cls, Exception)
+        and not issubclass(cls, (Warning, botocore.exceptions.ClientError))
+    ]
+
+
+def translation(error: Exception) -> BackupError:
+    """Return what an exception becomes."""
+    with pytest.raises(BackupError) as raised, translated(Asked("read", "http://s3", "b", "k")):
+        raise error
+    assert raised.value.__cause__ is error
+    return raised.value
+
+
+@pytest.mark.parametrize("cls", library_exceptions(), ids=lambda cls: cls.__name__)
+def test_every_exception_of_the_library_has_its_place(cls: type[Exception]) -> None:
+    name = cls.__name__
+    if name not in SETTINGS:
+        assert bool(SOUNDS_PASSING.search(name)) <= (name in PASSING), "new: where does it belong?"
+        assert bool(SOUNDS_DENIED.search(name)) <= (name in DENIED), "new: where does it belong?"
+    expected: type[BackupError] = StorageRefused
+    if name in PASSING:
+        expected = StorageUnavailable
+    elif name in DENIED:
+        expected = StorageDenied
+    error = translation(cls.__new__(cls))
+    assert type(error) is expected
+    assert error.metadata["code"] == name
+
+
+def test_the_lists_above_name_real_classes() -> None:
+    names = {cls.__name__ for cls in library_exceptions()}
+    assert names >= PASSING | DENIED | SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (TimeoutError(), StorageUnavailable),
+        (ConnectionResetError(), StorageUnavailable),
+        (aiohttp.ClientPayloadError(), StorageUnavailable),
+        (aiohttp.ServerDisconnectedError(), StorageUnavailable),
+        (aiohttp.InvalidURL("x"), StorageRefused),
+        (ResponseParserError(), StorageUnavailable),
+        (ValueError("Invalid endpoint"), StorageRefused),
+    ],
+)
+def test_exceptions_from_below_the_library(error: Exception, expected: type[BackupError]) -> None:
+    assert type(translation(error)) is expected
+
+
+def test_a_certificate_that_is_not_trusted_will_not_pass() -> None:
+    error = botocore.exceptions.SSLError(endpoint_url="https://s3", error="x")
+    error.__context__ = ssl.SSLCertVerificationError("self-signed")
+    assert type(translation(error)) is StorageRefused
+
+
+# Answers of a store
+
+
+Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class ScriptedS3:
+    """A server that answers every request as a test says."""
+
+    def __init__(self) -> None:
+        self.endpoint = ""
+        self.requests: list[web.Request] = []
+        self.respond: Respond = self.refuse_all
+
+    async def refuse_all(self, _: web.Request) -> web.StreamResponse:
+        return web.Response(status=500)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.requests.append(request)
+        await request.read()
+        return await self.respond(request)
+
+    def answer(self, status: int, code: str = "", body: str | None = None) -> None:
+        """Answer all requests with an error as S3 writes it, or with a body."""
+        text = f"<Error><Code>{code}</Code><Message>m</Message></Error>" if code else ""
+
+        async def respond(_: web.Request) -> web.StreamResponse:
+            return web.Response(status=status, text=text if body is None else body)
+
+        self.respond = respond
+
+
+@pytest.fixture(scope="session")
+async def server() -> AsyncIterator[ScriptedS3]:
+    scripted = ScriptedS3()
+    runner = web.ServerRunner(web.Server(scripted.handle), shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0][:2]
+    scripted.endpoint = f"http://{host}:{port}"
+    yield scripted
+    await runner.cleanup()
+
+
+@pytest.fixture(scope="session")
+async def store(server: ScriptedS3) -> AsyncIterator[S3Store]:
+    settings = S3ClientSettings(connect_timeout_seconds=2, read_timeout_seconds=0.5)
+    async with S3Clients(settings) as clients:
+        yield await clients.store(profile_of(server))
+
+
+@pytest.fixture
+def s3(server: ScriptedS3) -> ScriptedS3:
+    server.requests.clear()
+    return server
+
+
+def profile_of(s3: ScriptedS3) -> S3Profile:
+    credentials = S3Credentials("zaphod", SECRET, "zaphod-token")
+    return S3Profile("minio", s3.endpoint, "us-east-1", "bucket", "path", credentials)
+
+
+ELSEWHERE = StoreLocation("minio", "http://elsewhere", "source")
+REQUESTS: dict[str, Callable[[S3Store], Awaitable[object]]] = {
+    "bucket_exists": lambda store: store.bucket_exists(),
+    "create_bucket": lambda store: store.create_bucket(),
+    "head": lambda store: store.head("k"),
+    "get": lambda store: store.get("k", if_match=ETAG),
+    "put": lambda store: store.put("k", b"1"),
+    "create": lambda store: store.put("k", b"1", if_absent=True),
+    "copy": lambda store: store.copy(ELSEWHERE, "s", "k", if_match=ETAG),
+    "start_upload": lambda store: store.start_upload("k"),
+    "upload_part": lambda store: store.upload_part(Upload("k", "u"), 1, b"1"),
+    "copy_part": lambda store: store.copy_part(
+        Upload("k", "u"), 1, ELSEWHERE, "s", offset=0, length=1, if_match=ETAG
+    ),
+    "complete_upload": lambda store: store.complete_upload(
+        Upload("k", "u"), [UploadedPart(1, ETAG)]
+    ),
+    "abort_upload": lambda store: store.abort_upload(Upload("k", "u")),
+    "list_uploads": lambda store: store.list_uploads(""),
+    "list_page": lambda store: store.list_page(""),
+    "delete": lambda store: store.delete(["k"]),
+}
+
+
+@pytest.mark.parametrize("method", REQUESTS)
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ((500, "InternalError"), StorageUnavailable),
+        ((503, "SlowDown"), StorageUnavailable),
+        ((502, ""), StorageUnavailable),
+        ((429, "TooManyRequests"), StorageUnavailable),
+        ((400, "RequestTimeout"), StorageUnavailable),
+        ((409, "OperationAborted"), StorageUnavailable),
+        ((400, "ExpiredToken"), StorageDenied),
+        ((403, "AccessDenied"), StorageDenied),
+        ((403, "SomethingNew"), StorageDenied),
+        ((400, "InvalidArgument"), StorageRefused),
+        ((501, "NotImplemented"), StorageRefused),
+        ((507, "XMinioStorageFull"), StorageRefused),
+    ],
+)
+async def test_each_answer_means_the_same_everywhere(
+    s3: ScriptedS3,
+    store: S3Store,
+    method: str,
+    answer: tuple[int, str],
+    expected: type[BackupError],
+) -> None:
+    s3.answer(*answer)
+    if method in ("copy", "copy_part") and expected is StorageDenied:
+        expected = CopyDenied
+    if method in ("bucket_exists", "head") and answer[0] == 400:
+        expected = StorageRefused  # the answer to a HEAD has no body, so no code
+    with pytest.raises(BackupError) as raised:
+        await REQUESTS[method](store)
+    assert type(raised.value) is expected
+    assert len(s3.requests) == 1, "the client library repeats nothing"
+    assert "zaphod" not in f"{raised.value} {raised.value.metadata}"
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "expected"),
+    [
+        ("get", (404, "NoSuchKey"), ObjectNotFound),
+        ("get", (404, "NoSuchBucket"), BucketNotFound),
+        ("get", (412, "PreconditionFailed"), ObjectChanged),
+        ("copy", (404, "NoSuchKey"), ObjectNotFound),
+        ("copy", (412, "PreconditionFailed"), ObjectChanged),
+        ("copy", (403, "InvalidObjectState"), StorageRefused),
+        ("copy_part", (404, "NoSuchUpload"), UploadNotFound),
+        ("copy_part", (412, "PreconditionFailed"), ObjectChanged),
+        ("create", (412, "PreconditionFailed"), ObjectAlreadyExists),
+        ("create", (409, "ConditionalRequestConflict"), StorageUnavailable),
+        ("put", (400, "BadDigest"), StorageUnavailable),
+        ("upload_part", (404, "NoSuchUpload"), UploadNotFound),
+        ("complete_upload", (404, "NoSuchUpload"), UploadNotFound),
+        ("complete_upload", (400, "InvalidPart"), StorageRefused),
+        ("list_page", (404, "NoSuchBucket"), BucketNotFound),
+        ("head", (404, ""), BucketNotFound),
+    ],
+)
+async def test_answers_of_their_own(
+    s3: ScriptedS3,
+    store: S3Store,
+    method: str,
+    answer: tuple[int, str],
+    expected: type[BackupError],
+) -> None:
+    s3.answer(*answer)
+    with pytest.raises(BackupError) as raised:
+        await REQUESTS[method](store)
+    assert type(raised.value) is expected
+
+
+@pytest.mark.parametrize("method", ["copy", "copy_part", "complete_upload"])
+async def test_an_error_in_an_answer_of_200_is_an_error(
+    s3: ScriptedS3, store: S3Store, method: str
+) -> None:
+    s3.answer(200, "InternalError")
+    with pytest.raises(StorageUnavailable):
+        await REQUESTS[method](store)
+    assert len(s3.requests) == 1
+
+
+@pytest.mark.parametrize("method", ["copy", "complete_upload", "list_page", "start_upload"])
+@pytest.mark.parametrize("body", ["", "<html>busy</html>", "<ListBucketResult><Contents>"])
+async def test_an_answer_of_200_that_is_no_answer_is_an_error(
+    s3: ScriptedS3, store: S3Store, method: str, body: str
+) -> None:
+    s3.answer(200, body=body)
+    with pytest.raises(StorageUnavailable):
+        await REQUESTS[method](store)
+
+
+async def test_a_listing_that_breaks_off_is_no_shorter_listing(
+    s3: ScriptedS3, store: S3Store
+) -> None:
+    s3.answer(
+        200,
+        body="<ListBucketResult><IsTruncated>true</IsTruncated><Contents><Key>k</Key><Size>1</Size>"
+        "<ETag>x</ETag></Contents></ListBucketResult>",
+    )
+    with pytest.raises(StorageUnavailable):
+        await store.list_page("")
+
+
+async def test_keys_that_could_not_be_deleted_are_an_error(s3: ScriptedS3, store: S3Store) -> None:
+    body = "<DeleteResult><Error><Key>k</Key><Code>{}</Code></Error></DeleteResult>"
+    for code, expected in (
+        ("AccessDenied", StorageDenied),
+        ("InternalError", StorageUnavailable),
+        ("ObjectLocked", StorageRefused),
+    ):
+        s3.answer(200, body=body.format(code))
+        with pytest.raises(expected) as raised:
+            await store.delete(["k"])
+        assert raised.value.metadata["key"] == "k"
+
+
+async def test_deleting_sends_the_md5_that_stores_ask_for(s3: ScriptedS3, store: S3Store) -> None:
+    s3.answer(200, body="<DeleteResult></DeleteResult>")
+    await store.delete(["k"])
+    assert len(s3.requests[0].headers["Content-MD5"]) == 24
+
+
+async def test_an_answer_that_never_comes_is_given_up(s3: ScriptedS3, store: S3Store) -> None:
+    forever = asyncio.Event()
+
+    async def hang(_: web.Request) -> web.StreamResponse:
+        await forever.wait()
+        return web.Response()
+
+    s3.respond = hang
+    with pytest.raises(StorageUnavailable):
+        await store.get("k")
+    forever.set()
+
+
+@pytest.mark.parametrize("hang", [False, True])
+async def test_a_body_that_breaks_off_is_no_shorter_object(
+    s3: ScriptedS3, store: S3Store, hang: bool
+) -> None:
+    released = asyncio.Event()
+
+    async def break_off(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "10", "ETag": ETAG})
+        await response.prepare(request)
+        await response.write(b"12345")
+        if hang:
+            await released.wait()
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    s3.respond = break_off
+    with pytest.raises(StorageUnavailable):
+        await store.get("k")
+    assert len(s3.requests) == 1
+    released.set()
+
+
+async def test_a_broken_connection_is_told(s3: ScriptedS3, store: S3Store) -> None:
+    async def reset(request: web.Request) -> web.StreamResponse:
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
+    s3.respond = reset
+    for method, request in REQUESTS.items():
+        with pytest.raises(StorageUnavailable) as raised:
+            await request(store)
+        assert raised.value.metadata["endpoint"] == s3.endpoint, method
+
+
+# Profiles
+
+
+def test_secrets_are_not_shown() -> None:
+    credentials = S3Credentials("zaphod", SECRET, "zaphod-token")
+    profile = S3Profile("s3", "", "eu-central-1", "bucket", credentials=credentials)
+    for shown in (repr(credentials), repr(profile), str(profile)):
+        assert SECRET not in shown
+        assert "zaphod-token" not in shown
+    assert repr(profile.location).count("zaphod") == 0
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "use_ssl", "expected"),
+    [
+        ("", True, "https://s3.amazonaws.com"),
+        ("minio:9000", True, "https://minio:9000"),
+        ("minio:9000", False, "http://minio:9000"),
+        ("http://minio:9000/", True, "http://minio:9000"),
+    ],
+)
+def test_where_a_profile_leads(endpoint: str, use_ssl: bool, expected: str) -> None:
+    profile = S3Profile("minio", endpoint, "", "bucket", use_ssl=use_ssl)
+    assert profile.location == StoreLocation("minio", expected, "bucket")
+
+
+async def test_settings_that_no_client_can_be_made_of_are_told() -> None:
+    async with S3Clients(S3ClientSettings()) as clients:
+        for profile in (
+            S3Profile("s3", "http://[", "r", "bucket", credentials=S3Credentials("a", "b")),
+            S3Profile("s3", "", "r", "bucket", ca_file="/no/such/file"),
+        ):
+            with pytest.raises(StorageRefused):
+                await clients.store(profile)
+
+
+async def test_credentials_that_are_nowhere_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/no/such/file")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/no/such/file")
+    async with S3Clients(S3ClientSettings()) as clients:
+        store = await clients.store(S3Profile("s3", "http://127.0.0.1:1", "us-east-1", "bucket"))
+        with pytest.raises(StorageDenied):
+            await store.list_page("")
