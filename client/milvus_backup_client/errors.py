@@ -8,9 +8,10 @@
       RequestIdReused                the same request_id came with another request
       OperationConflict              another operation is in the way
       PreconditionFailed             BackupNotRestorable, MilvusVersionUnsupported,
-                                     SourceStorageMismatch, SourceInconsistent, BucketNotFound,
-                                     StorageDenied, StorageRefused, MilvusDenied, MilvusRefused,
-                                     ImportFailed, RowCountMismatch, OperationEnded
+                                     SourceStorageMismatch, SourceInconsistent,
+                                     StorageNotConfigured, BucketNotFound, StorageDenied,
+                                     StorageRefused, MilvusDenied, MilvusRefused, ImportFailed,
+                                     RowCountMismatch, OperationEnded
       BackupCorrupt                  the backup's files do not agree with each other
       TooManyOperations              the bound of waiting operations is reached
       Unavailable                    StorageUnavailable, MilvusUnavailable, OperationStalled,
@@ -179,6 +180,12 @@ class SourceInconsistent(PreconditionFailed):
     """Milvus's objects or answers do not agree with each other, also after planning anew."""
 
     reason = "SOURCE_INCONSISTENT"
+
+
+class StorageNotConfigured(PreconditionFailed):
+    """The service's settings do not name Milvus's object store, so its objects cannot be read."""
+
+    reason = "STORAGE_NOT_CONFIGURED"
 
 
 class BucketNotFound(PreconditionFailed):

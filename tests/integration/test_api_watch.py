@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import grpc
+import grpc.aio
 import pytest
 
 from milvus_backup.v1 import operation_pb2
 from milvus_backup.v1.operation_service_pb2 import WatchOperationRequest, WatchOperationsRequest
 from milvus_backup.v1.operation_service_pb2_grpc import OperationServiceStub
 from milvus_backup_server.domain.operations import OperationState, Phase
-from tests.support.fake_use_cases import FakeApi, Job, failure, serving_fakes
+from tests.support.fake_use_cases import FakeApi, Job, serving_fakes
 
 SUCCEEDED = operation_pb2.OPERATION_STATE_SUCCEEDED
 
@@ -65,7 +66,9 @@ async def test_a_stream_that_is_given_up_stops_nothing(api: FakeApi, how: str) -
     if how == "cancel":
         call.cancel()
     else:
-        assert (await failure(call)).code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call.read()
+        assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     await asyncio.sleep(0.1)
     assert api.operations.get(job.name).state is OperationState.RUNNING
     assert not job.cancelled
@@ -95,11 +98,11 @@ async def test_at_most_one_message_in_an_interval_but_the_last_is_not_held_back(
     request = WatchOperationRequest(name=job.name)
     request.min_interval.seconds = 30
     call = OperationServiceStub(api.channel).WatchOperation(request)
-    await call.read()
-    tracker = await job.tracker()
-    for number in range(100):
-        tracker.wait_for(f"step {number}")
-    job.go_on.set()
+    tracker, states = await job.tracker(), []
     async with asyncio.timeout(5):
-        rest = [operation.state async for operation in call]
-    assert rest == [SUCCEEDED]
+        async for operation in call:
+            states.append(operation.state)
+            for number in range(100):
+                tracker.wait_for(f"step {number}")
+            job.go_on.set()
+    assert states == [operation_pb2.OPERATION_STATE_RUNNING, SUCCEEDED]

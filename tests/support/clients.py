@@ -1,11 +1,14 @@
 """pymilvus clients for the tests, closed in time."""
 
 import contextlib
+import threading
 from collections.abc import Iterator
 
 from pymilvus import DataType, MilvusClient
+from pymilvus.milvus_client import IndexParams
 
 _FLAT = {DataType.FLOAT_VECTOR: ("FLAT", "L2"), DataType.BINARY_VECTOR: ("BIN_FLAT", "HAMMING")}
+_creating_index = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -26,6 +29,16 @@ def make_database(uri: str, database: str, *, token: str = "") -> None:
             client.create_database(database)
 
 
+def create_index(client: MilvusClient, collection: str, params: IndexParams) -> None:
+    """Make indexes and wait until they are built, one collection at a time.
+
+    Milvus 2.3 forgets to build an index when another collection's was asked for at the same
+    moment, and finds it a minute later.
+    """
+    with _creating_index:
+        client.create_index(collection, params)
+
+
 def make_queryable(client: MilvusClient, collection: str) -> None:
     """Load a collection, after giving a brute-force index to vector fields without one."""
     indexed = {
@@ -38,5 +51,5 @@ def make_queryable(client: MilvusClient, collection: str) -> None:
             index_type, metric_type = _FLAT[field["type"]]
             missing.add_index(field["name"], index_type=index_type, metric_type=metric_type)
     if len(missing) > 0:
-        client.create_index(collection, missing)
+        create_index(client, collection, missing)
     client.load_collection(collection)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pymilvus import CollectionSchema, MilvusClient
 
+from tests.support.clients import create_index
 from tests.support.rows import Key, Row, Rows
 
 _BATCH = 5_000
@@ -93,7 +94,7 @@ class CollectionBuilder:
                 **({"metric_type": wanted.metric_type} if wanted.metric_type else {}),
                 **({"params": dict(wanted.params)} if wanted.params else {}),
             )
-            self._client.create_index(self.name, params)
+            create_index(self._client, self.name, params)
 
     def load(self) -> None:
         """Load the collection and wait until it is loaded."""

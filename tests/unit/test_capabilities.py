@@ -30,7 +30,8 @@ def test_names_what_a_version_can_do(version: str, names: tuple[str, ...]) -> No
     ("version", "tested"),
     [
         ("2.2.16", False),
-        ("2.3.0", True),
+        ("2.3.0", False),
+        ("2.3.1", True),
         ("v2.3.5-lite", True),
         ("2.3.22", True),
         ("2.4.0", False),
@@ -47,4 +48,4 @@ def test_an_unreadable_version_can_do_nothing() -> None:
 
 
 def test_the_range_reads_like_a_constraint() -> None:
-    assert TESTED_RANGE == ">= 2.3.0, < 2.4.0"
+    assert TESTED_RANGE == ">= 2.3.1, < 2.4.0"

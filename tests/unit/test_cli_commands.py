@@ -234,6 +234,7 @@ async def test_the_plan_of_a_create(service: ScriptedService, address: str) -> N
         "  and 11 more\n"
         "copying: the store copies by itself\n"
     )
+    assert done.stderr == ""
     assert service.requests["CreateBackup"][0].validate_only
     assert not service.requests["WatchOperation"]
 

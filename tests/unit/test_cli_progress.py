@@ -81,7 +81,7 @@ def test_a_line_tells_what_is_waited_for_and_that_it_is_cancelled() -> None:
 
 
 def test_a_phase_of_a_newer_service() -> None:
-    newer = pb.PhaseProgress.FromString(b"\x08\x63\x48\x01")  # phase 99, rows_done 1
+    newer = pb.PhaseProgress.FromString(b"\x08\x63\x50\x01")  # phase 99, rows_done 1
     assert line_of(operation(newer)) == "#99: 1 rows"
 
 

@@ -14,8 +14,9 @@ MilvusDenied MilvusRefused MilvusUnavailable MilvusVersionUnsupported NotFound O
 OperationConflict OperationEnded OperationInterrupted OperationNotFound
 OperationPartiallySucceeded OperationStalled PreconditionFailed RequestIdReused RetryPolicy
 RowCountMismatch ServerStopping ServiceUnreachable SourceInconsistent SourceStorageMismatch
-StorageDenied StorageRefused StorageUnavailable TargetAlreadyExists TooManyOperations Unavailable
-channel_options error_of from_rpc_error from_status has_ended is_final
+StorageDenied StorageNotConfigured StorageRefused StorageUnavailable TargetAlreadyExists
+TooManyOperations Unavailable channel_options error_of from_rpc_error from_status has_ended
+is_final
 """
 ALLOWED = {"google", "grpc", "grpc_status", "milvus_backup", "milvus_backup_client"}
 # grpc imports its own extensions where they are installed: they are there before.

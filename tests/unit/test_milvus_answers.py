@@ -46,6 +46,8 @@ def status(code: int = 0, reason: str = "", *, old: int = 0, retriable: bool = F
         (101, 1, "collection not loaded[collection=1]", Answer.NOT_LOADED),
         (201, 1, "partition not loaded[partition=2]", Answer.NOT_LOADED),
         (1000, 1, "key not found[key=by-dev/meta/importtask/123]", Answer.KEY_MISSING),
+        (0, 1, "collection 5 has not been loaded to memory or load failed", Answer.NOT_LOADED),
+        (0, 1, "import task id doesn't exist", Answer.KEY_MISSING),
         (1, 1, "service not ready[standalone=1]", Answer.PASSING),
         (8, 49, "rate limit exceeded[rate=1]", Answer.PASSING),
         (65535, 1, "rpc error: code = Unavailable desc = closing", Answer.LOST),

@@ -167,6 +167,11 @@ def test_a_flush_holds_what_it_sealed_and_what_was_flushed_before() -> None:
     }
 
 
+def test_a_flush_without_a_moment_is_none() -> None:
+    answer = milvus_pb2.FlushResponse(coll_segIDs={"c1": schema_pb2.LongArray(data=[3])})
+    assert mapping.flushes(["c1"], answer) == {}
+
+
 def test_channel_checkpoints_are_those_of_the_go_tool() -> None:
     # From a backup that its release 0.5.16 made of Milvus 2.5.27.
     channel = "by-dev-rootcoord-dml_4_470639445398158117v0"
@@ -175,6 +180,7 @@ def test_channel_checkpoints_are_those_of_the_go_tool() -> None:
         "b29yZC1kbWxfNC0xLTE3OTUzNDcxMDI4MTYwMTAyNzcggoCg79KEg8QG"
     )
     answer = milvus_pb2.FlushResponse()
+    answer.coll_flush_ts["c1"] = MOMENT
     answer.channel_cps[channel].ParseFromString(base64.b64decode(checkpoint))
     assert answer.channel_cps[channel].channel_name == channel
     (flush,) = mapping.flushes(["c1"], answer).values()

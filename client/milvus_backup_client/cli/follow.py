@@ -24,7 +24,7 @@ from milvus_backup_client.cli.plans import plan_lines
 from milvus_backup_client.cli.session import Session
 from milvus_backup_client.cli.texts import duration_seconds
 from milvus_backup_client.errors import BackupServiceError, Unavailable
-from milvus_backup_client.operations import error_of
+from milvus_backup_client.operations import error_of, is_final
 
 # What scripts for the Go tool look for.
 _SUCCESS = {
@@ -51,7 +51,9 @@ async def start(
             f"Left. Whether the operation began is not known; see: {session.command('operations')}"
         )
         raise
-    if detach and not operation.HasField("end_time"):
+    if is_final(operation):  # only a plan was asked for, or the same request_id came before
+        return conclude(session, operation)
+    if detach:
         return _detached(session, operation)
     return await follow(session, operation, session.display(), conclude)
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 
 from milvus_backup_server.domain.milvus import MilvusVersion
 
-TESTED_FROM = MilvusVersion(2, 3, 0)
+# 2.3.0 does not tell the moment of a flush.
+TESTED_FROM = MilvusVersion(2, 3, 1)
 TESTED_BEFORE = MilvusVersion(2, 4, 0)
 TESTED_RANGE = f">= {TESTED_FROM}, < {TESTED_BEFORE}"
 """Versions with which this service makes and restores backups, for messages."""

@@ -213,7 +213,7 @@ class RestoreRun:
         objects = self._objects[name]
         self._tracker.collection(name, state=CollectionState.RUNNING)
         if self._checked.place.staged:
-            self._tracker.enter(Phase.STAGING)
+            self._tracker.enter(Phase.STAGING, Totals(bytes=self._import_totals.bytes))
             await self._staging.fill(objects.verified)
         self._tracker.enter(Phase.IMPORTING, self._import_totals)
         built = await self._builder.create(name, self._checked.targets[name], record)
@@ -238,11 +238,17 @@ class RestoreRun:
         prefix = self._checked.place.prefix
         source = ImportSource(prefix + unit.insert, prefix + unit.delta if unit.delta else "")
 
+        credited = 0
+
         def seen(job: ImportJob) -> None:
+            nonlocal credited
             self._tracker.wait_for(
                 f"import job {job.job_id} of Milvus into {built.target} "
                 f"({job.state.value}, {job.progress} %)"
             )
+            done = unit.bytes * job.progress // 100
+            self._tracker.advance(Amount(bytes=done - credited), built.source)
+            credited = done
 
         self._tracker.wait_for(f"a turn to import into {built.target}")
         try:
@@ -253,7 +259,7 @@ class RestoreRun:
             self._tracker.wait_for("")
         self._counts.jobs += 1
         self._counts.rows += job.rows
-        self._tracker.advance(Amount(bytes=unit.bytes, rows=unit.rows), built.source)
+        self._tracker.advance(Amount(bytes=unit.bytes - credited, rows=unit.rows), built.source)
         return job.rows
 
     async def _check_rows(

@@ -103,6 +103,8 @@ _TEXTS: tuple[tuple[re.Pattern[str], Answer], ...] = (
         Answer.COLLECTION_MISSING,
     ),
     (re.compile(r"index not found|index not exist", re.IGNORECASE), Answer.INDEX_MISSING),
+    (re.compile(r"has not been loaded", re.IGNORECASE), Answer.NOT_LOADED),
+    (re.compile(r"import task id doesn't exist", re.IGNORECASE), Answer.KEY_MISSING),
     (re.compile(r"rate limit exceeded|not ready", re.IGNORECASE), Answer.PASSING),
     (
         re.compile(

@@ -143,7 +143,7 @@ class GrpcMilvusGateway:
         answer = await self._call(
             "Flush",
             request,
-            CollectionName(database, ""),
+            CollectionName(database, collections[0] if len(collections) == 1 else ""),
             seconds=_FLUSH_SECONDS * len(collections),
         )
         return mapping.flushes(collections, answer)

@@ -108,7 +108,7 @@ def _segment(info: Message) -> SegmentInfo:
 
 
 def flushes(collections: Sequence[str], answer: Message) -> dict[str, Flush]:
-    """Return what Flush answered, by collection.
+    """Return what Flush answered, by collection; nothing for one without a moment.
 
     The checkpoints are those of all channels that were flushed, by virtual channel: the answer
     does not tell whose they are.
@@ -127,4 +127,5 @@ def flushes(collections: Sequence[str], answer: Message) -> dict[str, Flush]:
             channel_checkpoints=checkpoints,
         )
         for name in collections
+        if answer.coll_flush_ts.get(name)
     }

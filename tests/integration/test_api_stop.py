@@ -1,0 +1,252 @@
+"""The whole service as ``app`` builds it: starts when nothing else is up, stops in order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+import pytest
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
+from milvus_backup.v1 import operation_pb2, server_service_pb2
+from milvus_backup.v1.operation_service_pb2 import WatchOperationRequest, WatchOperationsRequest
+from milvus_backup.v1.operation_service_pb2_grpc import OperationServiceStub
+from milvus_backup.v1.server_service_pb2_grpc import ServerServiceStub
+from milvus_backup_server.app import RunningApp, StopRequest, running_app
+from milvus_backup_server.domain.conflicts import Footprint
+from milvus_backup_server.domain.errors import ServerStopping
+from milvus_backup_server.domain.operations import Caller, DeleteResult, OperationKind, Result
+from milvus_backup_server.service.running import OperationRequest
+from milvus_backup_server.service.tracker import Tracker
+from milvus_backup_server.settings_models import Settings
+
+NOBODY = 1  # a port on which nothing listens
+OUTSIDE: dict[str, Any] = {
+    "milvus": {"grpc": {"port": NOBODY}, "storage": {"port": NOBODY}},
+    "backup": {"storage": {"port": NOBODY}},
+}
+WAITS: dict[str, Any] = {
+    "checkTimeoutSeconds": 2,
+    "milvus": {"callTimeoutSeconds": 1, "retrySeconds": 0.1},
+    "storage": {"retryBudgetSeconds": 0.1},
+}
+
+
+def settings(grace: float = 0.2, **grpc_face: Any) -> Settings:
+    face = {"port": 0, **grpc_face}
+    service = {"shutdownGraceSeconds": grace, "grpc": face, **WAITS}
+    return Settings.model_validate({**OUTSIDE, "service": service})
+
+
+@dataclass
+class Work:
+    """An operation of a running app that goes on until it is told to end."""
+
+    app: RunningApp
+    let_end: asyncio.Event = field(default_factory=asyncio.Event)
+    name: str = ""
+
+    def begin(self) -> None:
+        footprint = Footprint(OperationKind.DELETE_BACKUP, "nightly")
+        request = OperationRequest(footprint, Caller(), object())
+        self.name = self.app.use_cases.operations.begin(request, self._body).name
+
+    async def _body(self, tracker: Tracker) -> Result:
+        await self.let_end.wait()
+        return DeleteResult(0)
+
+
+@dataclass
+class Outcome:
+    """What a watcher saw: the states, and the error that ended the stream, if any."""
+
+    states: list[int] = field(default_factory=list)
+    error: grpc.aio.AioRpcError | None = None
+
+    async def follow(self, call: Any) -> None:
+        try:
+            async for operation in call:
+                self.states.append(operation.state)
+        except grpc.aio.AioRpcError as error:
+            self.error = error
+
+
+@asynccontextmanager
+async def stoppable(
+    chosen: Settings, stop: StopRequest | None = None
+) -> AsyncIterator[tuple[RunningApp, asyncio.Event]]:
+    """Run an app in a task of its own; setting the event begins its end, which is waited for."""
+    started: asyncio.Queue[RunningApp] = asyncio.Queue()
+    end = asyncio.Event()
+
+    async def run() -> None:
+        async with running_app(chosen, stop=stop) as app:
+            started.put_nowait(app)
+            await end.wait()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(run())
+        yield await started.get(), end
+        end.set()
+
+
+async def test_it_starts_when_nothing_else_is_up() -> None:
+    async with (
+        running_app(settings()) as app,
+        grpc.aio.insecure_channel(app.address) as channel,
+    ):
+        info = await ServerServiceStub(channel).GetServerInfo(
+            server_service_pb2.GetServerInfoRequest()
+        )
+        assert info.cluster.address == f"localhost:{NOBODY}"
+        assert info.cluster.error.code == grpc.StatusCode.UNAVAILABLE.value[0]
+        assert info.repository.bucket == "a-bucket"
+
+
+async def test_what_runs_is_drained_with_its_watchers() -> None:
+    watcher = Outcome()
+    async with stoppable(settings(grace=20)) as (app, stop):
+        work = Work(app)
+        work.begin()
+        async with grpc.aio.insecure_channel(app.address) as channel:
+            call = OperationServiceStub(channel).WatchOperation(
+                WatchOperationRequest(name=work.name)
+            )
+            following = asyncio.create_task(watcher.follow(call))
+            await asyncio.sleep(0.2)
+            stop.set()
+            await asyncio.sleep(0.2)
+            health: Any = HealthStub(channel)
+            answer = await health.Check(health_pb2.HealthCheckRequest())
+            assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
+            with pytest.raises(ServerStopping):
+                Work(app).begin()
+            work.let_end.set()
+            await following
+    assert watcher.states[-1] == operation_pb2.OPERATION_STATE_SUCCEEDED
+    assert watcher.error is None
+
+
+async def test_what_does_not_end_in_time_is_interrupted_and_its_watchers_see_it() -> None:
+    one, many, nothing = Outcome(), Outcome(), Outcome()
+    async with stoppable(settings(grace=0.3)) as (app, stop):
+        work = Work(app)
+        work.begin()
+        async with grpc.aio.insecure_channel(app.address) as channel:
+            stub = OperationServiceStub(channel)
+            slow = WatchOperationsRequest(names=[work.name])
+            slow.min_interval.seconds = 60
+            following = [
+                asyncio.create_task(
+                    one.follow(stub.WatchOperation(WatchOperationRequest(name=work.name)))
+                ),
+                asyncio.create_task(many.follow(stub.WatchOperations(slow))),
+                asyncio.create_task(nothing.follow(stub.WatchOperations(WatchOperationsRequest()))),
+            ]
+            await asyncio.sleep(0.2)
+            began = time.monotonic()
+            stop.set()
+            await asyncio.gather(*following)
+            assert time.monotonic() - began < 3
+    for outcome in (one, many):
+        assert outcome.states[-1] == operation_pb2.OPERATION_STATE_INTERRUPTED
+        assert outcome.error is None
+    assert nothing.error is not None
+    assert nothing.error.code() is grpc.StatusCode.UNAVAILABLE
+    assert nothing.states[-1] == operation_pb2.OPERATION_STATE_INTERRUPTED
+
+
+async def test_a_second_request_ends_the_grace() -> None:
+    asked = StopRequest()
+    async with stoppable(settings(grace=60), asked) as (app, stop):
+        Work(app).begin()
+        asked.ask()
+        stop.set()
+        await asyncio.sleep(0.2)
+        began = time.monotonic()
+        asked.ask()
+    assert time.monotonic() - began < 5
+
+
+async def test_a_taken_port_leaves_nothing_open() -> None:
+    async with running_app(settings()) as app:
+        port = app.endpoint.port
+        with pytest.raises(OSError, match="cannot listen"):
+            async with running_app(settings(port=port)):
+                pass
+
+
+# --- the process
+
+
+@dataclass
+class Process:
+    """``python -m milvus_backup_server`` with its log."""
+
+    process: asyncio.subprocess.Process
+    log: list[dict[str, Any]] = field(default_factory=list)
+
+    async def line(self, event: str) -> dict[str, Any]:
+        assert self.process.stderr
+        async with asyncio.timeout(30):
+            while data := await self.process.stderr.readline():
+                self.log.append(json.loads(data))
+                if self.log[-1]["event"] == event:
+                    return self.log[-1]
+        raise AssertionError(f"the log ended without {event}: {self.log}")
+
+
+async def start(*arguments: str) -> Process:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "milvus_backup_server",
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    return Process(process)
+
+
+async def test_the_command_serves_until_a_signal(tmp_path: Path) -> None:
+    socket, config = tmp_path / "s.sock", tmp_path / "backup.yaml"
+    config.write_text("configVersion: v2\nx: 1\n")
+    running = await start("--config", str(config), "--grpc-socket", str(socket))
+    line = await running.line("serving")
+    assert line["address"] == f"unix:{socket}"
+    assert line["file"] == str(config)
+    async with grpc.aio.insecure_channel(line["address"]) as channel:
+        health: Any = HealthStub(channel)
+        answer = await health.Check(health_pb2.HealthCheckRequest())
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    running.process.send_signal(signal.SIGTERM)
+    await running.line("stopped")
+    out, _ = await running.process.communicate()
+    assert (running.process.returncode, out) == (0, b"")
+    (warning,) = [line for line in running.log if line["level"] == "warning"]
+    assert "unknown setting x is ignored" in warning["warning"]
+
+
+async def test_a_taken_port_is_one_line() -> None:
+    async with running_app(settings()) as app:
+        running = await start("--config", "", "--grpc-port", str(app.endpoint.port))
+        _, err = await running.process.communicate()
+        assert running.process.returncode == 1
+        # gRPC's core writes a line of its own before ours.
+        assert "Traceback" not in err.decode()
+        assert (
+            err.decode()
+            .splitlines()[-1]
+            .startswith(f"milvus-backup server: cannot listen on {app.address}")
+        )
