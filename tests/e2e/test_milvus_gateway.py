@@ -11,19 +11,82 @@ from milvus_backup_server.adapters.milvus import GrpcMilvusGateway, MilvusSettin
 from milvus_backup_server.domain.errors import MilvusDenied, MilvusRefused, MilvusUnavailable
 from milvus_backup_server.domain.milvus import (
     CollectionName,
-    Flush,
-    ImportOptions,
-    ImportSource,
-    ImportState,
 )
-from tests.e2e.gateway_conformance import PLAIN, ROOT, RealSubject, create, ended, flushed, until
+from milvus_backup_server.domain.records import CollectionSchema, IndexInfo
+from tests.e2e.gateway_conformance import PLAIN, RealSubject, create
 from tests.support.clients import connected
-from tests.support.datasets import make_all_types
 from tests.support.environment import Environment
 from tests.support.milvus import MilvusStandalone
-from tests.support.rows import assert_same_rows, fetch_rows
+from tests.support.rows import fetch_rows
 
 pytestmark = pytest.mark.e2e
+
+
+ALL_TYPES = CollectionSchema.from_json(
+    {
+        "description": "every type of 2.3",
+        "fields": [
+            {
+                "fieldID": 100,
+                "name": "pk",
+                "is_primary_key": True,
+                "data_type": 21,
+                "type_params": [{"key": "max_length", "value": "64"}],
+            },
+            {
+                "fieldID": 101,
+                "name": "tenant",
+                "description": "the partition key",
+                "data_type": 5,
+                "is_partition_key": True,
+            },
+            *(
+                {"fieldID": 102 + place, "name": f"type_{number}", "data_type": number}
+                for place, number in enumerate((1, 2, 3, 4, 5, 10, 11, 23))
+            ),
+            {
+                "fieldID": 110,
+                "name": "numbers",
+                "data_type": 22,
+                "type_params": [{"key": "max_capacity", "value": "16"}],
+                "element_type": 5,
+            },
+            {
+                "fieldID": 111,
+                "name": "texts",
+                "data_type": 22,
+                "type_params": [
+                    {"key": "max_length", "value": "32"},
+                    {"key": "max_capacity", "value": "8"},
+                ],
+                "element_type": 21,
+            },
+            {
+                "fieldID": 112,
+                "name": "v",
+                "data_type": 101,
+                "type_params": [{"key": "dim", "value": "16"}],
+            },
+        ],
+        "enable_dynamic_field": True,
+    }
+)
+
+INDEXES = [
+    IndexInfo(
+        field_name="v",
+        index_name="vidx",
+        index_type="HNSW",
+        params={
+            "M": "16",
+            "efConstruction": "100",
+            "index_type": "HNSW",
+            "metric_type": "COSINE",
+        },
+    ),
+    IndexInfo(field_name="type_5", index_name="sidx"),
+    IndexInfo(field_name="pk", index_name="tidx", index_type="Trie", params={"index_type": "Trie"}),
+]
 
 
 @pytest.fixture
@@ -81,52 +144,16 @@ async def test_goes_on_after_a_restart(guarded: MilvusStandalone) -> None:
     await gateway.close()
 
 
-async def test_an_import_in_place_gives_the_rows(
-    subject: RealSubject, environment: Environment
-) -> None:
-    uri, gateway = environment.milvus.uri, subject.gateway
-    source, target = (CollectionName("default", f"gateway_{end}") for end in ("from", "to"))
-    dataset = await asyncio.to_thread(make_all_types, uri, name=source.name)
-    flush = await flushed(subject, source)
-    found = await gateway.describe_collection(source)
-    await gateway.drop_collection(target)
-    await gateway.create_collection(
-        target,
-        found.schema,
-        shards=found.shards,
-        consistency_level=found.consistency_level,
-        properties=found.properties,
-        partition_count=found.partition_count,
-    )
-    made = await gateway.describe_collection(target)
-    assert made.schema == replace(found.schema, name=target.name)
-    partitions = await gateway.list_partitions(source)
-    names = [partition.name for partition in await gateway.list_partitions(target)]
-    assert names == [partition.name for partition in partitions]
-
-    rows = 0
-    for partition in partitions:
-        tail = f"{found.collection_id}/{partition.partition_id}/"
-        directories = ImportSource(f"{ROOT}/insert_log/{tail}", f"{ROOT}/delta_log/{tail}")
-        job = await gateway.submit_import(
-            target, partition.name, [directories], ImportOptions(flush.moment)
-        )
-        done = await ended(subject, job)
-        assert done.state is ImportState.COMPLETED
-        rows += done.rows
-    assert rows == len(dataset.rows) == 795
-    for index in await gateway.list_indexes(source):
-        await gateway.create_index(target, index)
-    indexes = [await gateway.list_indexes(name) for name in (source, target)]
-    assert [replace(index, index_id=0) for index in indexes[0]] == [
-        replace(index, index_id=0) for index in indexes[1]
-    ]
-    restored = await asyncio.to_thread(fetch_rows, uri, "default", target.name)
-    assert_same_rows(dataset.rows, restored)
-    assert await gateway.load_state(target) == "Loaded"
-    assert await gateway.load_state(target, names[0]) == "Loaded"
-    for name in (source, target):
-        await gateway.drop_collection(name)
+async def test_every_type_comes_back_as_it_was_made(subject: RealSubject) -> None:
+    name, gateway = CollectionName("default", "gateway_types"), subject.gateway
+    await create(subject, name, ALL_TYPES, 3)
+    found = await gateway.describe_collection(name)
+    assert found.schema.to_json() == replace(ALL_TYPES, name=name.name).to_json()
+    for index in INDEXES:
+        await gateway.create_index(name, index)
+    listed = await gateway.list_indexes(name)
+    assert [replace(index, index_id=0) for index in listed] == INDEXES
+    await gateway.drop_collection(name)
 
 
 async def test_a_loaded_collection_with_an_alias_is_renamed(
@@ -154,34 +181,3 @@ async def test_a_loaded_collection_with_an_alias_is_renamed(
         len(await asyncio.to_thread(fetch_rows, environment.milvus.uri, "default", new.name)) == 10
     )
     await subject.gateway.drop_collection(new)
-
-
-async def test_compaction_replaces_segments_and_leaves_their_objects(
-    subject: RealSubject, environment: Environment
-) -> None:
-    name, gateway = CollectionName("default", "gateway_compacted"), subject.gateway
-    await create(subject, name)
-    flush: Flush | None = None
-    for start in range(0, 40, 10):
-        await subject.insert(name, range(start, start + 10))
-        flush = await flushed(subject, name)
-    assert flush is not None
-    assert len(flush.segment_ids) == 4
-    # Milvus compacts only what is indexed.
-    await asyncio.to_thread(fetch_rows, environment.milvus.uri, "default", name.name)
-    number = (await gateway.describe_collection(name)).collection_id
-    before = set(await subject.objects(f"{ROOT}/insert_log/{number}/"))
-
-    def compact() -> None:
-        with connected(environment.milvus.uri) as client:
-            client.compact(name.name)
-
-    await asyncio.to_thread(compact)
-
-    async def replaced() -> bool:
-        listed = {segment.segment_id for segment in await gateway.list_segments(name)}
-        return not flush.segment_ids <= listed
-
-    await until(replaced)
-    assert before < set(await subject.objects(f"{ROOT}/insert_log/{number}/"))
-    await gateway.drop_collection(name)

@@ -153,6 +153,13 @@ async def test_bytes_that_are_no_message_are_refused(api: FakeApi, method: str) 
     assert info_of(status).reason == "INVALID_REQUEST"
 
 
+async def test_bytes_that_are_no_request_of_reflection_are_refused(api: FakeApi) -> None:
+    channel: Any = api.channel
+    method = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+    status = await status_of(channel.stream_stream(method)(iter([b"\x0a\xff\x01"])))
+    assert info_of(status).reason == "INVALID_REQUEST"
+
+
 @pytest.mark.parametrize("service", ["BackupService", "OperationService", "Nothing"])
 async def test_an_rpc_that_is_not_there(api: FakeApi, service: str) -> None:
     channel: Any = api.channel

@@ -18,6 +18,7 @@ from milvus_backup_server.adapters.milvus.stubs import (
     common_pb2,
     milvus_pb2,
     milvus_pb2_grpc,
+    schema_pb2,
 )
 from milvus_backup_server.domain.errors import (
     CollectionNotFound,
@@ -102,6 +103,11 @@ async def gateway(milvus: ScriptedMilvus) -> AsyncIterator[GrpcMilvusGateway]:
 
 def status(code: int, reason: str = "why") -> Message:
     return common_pb2.Status(code=code, reason=reason)
+
+
+def described(number: int, name: str) -> Message:
+    schema = schema_pb2.CollectionSchema(name=name)
+    return milvus_pb2.DescribeCollectionResponse(collectionID=number, schema=schema, db_name="shop")
 
 
 async def test_greets_once_and_says_who_it_is(milvus: ScriptedMilvus) -> None:
@@ -264,19 +270,21 @@ async def test_an_import_that_milvus_refuses_is_known(
 async def test_a_rename_whose_answer_was_lost_is_found_done(
     milvus: ScriptedMilvus, gateway: GrpcMilvusGateway, second: Scripted
 ) -> None:
-    milvus.answers["DescribeCollection"] = [milvus_pb2.DescribeCollectionResponse(collectionID=5)]
+    milvus.answers["DescribeCollection"] = [described(5, "c1"), described(5, "c2")]
     milvus.answers["RenameCollection"] = [grpc.StatusCode.UNAVAILABLE, second]
     await gateway.rename_collection(C1, "c2")
     assert milvus.calls["RenameCollection"] == 2
 
 
+@pytest.mark.parametrize(
+    "there",
+    [described(6, "c2"), described(5, "c1")],
+    ids=["another collection", "an alias of its own"],
+)
 async def test_a_rename_to_a_taken_name_is_refused(
-    milvus: ScriptedMilvus, gateway: GrpcMilvusGateway
+    milvus: ScriptedMilvus, gateway: GrpcMilvusGateway, there: Scripted
 ) -> None:
-    milvus.answers["DescribeCollection"] = [
-        milvus_pb2.DescribeCollectionResponse(collectionID=5),
-        milvus_pb2.DescribeCollectionResponse(collectionID=6),
-    ]
+    milvus.answers["DescribeCollection"] = [described(5, "c1"), there]
     milvus.answers["RenameCollection"] = [status(65535, "duplicated new collection name")]
     with pytest.raises(MilvusRefused):
         await gateway.rename_collection(C1, "c2")

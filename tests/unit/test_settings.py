@@ -222,7 +222,7 @@ def test_a_null_leaf_is_not_set_and_an_anchor_is_read(folder: Path) -> None:
         ("transfer: {mode: fast}", "transfer.mode", "one of 'auto', 'direct' or 'streaming'"),
         ("log: {level: loud}", "log.level", "one of 'debug', 'info'"),
         ("service: {grpc: {port: -1}}", "service.grpc.port", "at least 0"),
-        ("service: {shutdownGraceSeconds: .nan}", "service.shutdownGraceSeconds", "a number"),
+        ("service: {shutdownGraceSeconds: .nan}", "service.shutdownGraceSeconds", "at least 0"),
         ("service: {milvus: {pollSeconds: 0}}", "service.milvus.pollSeconds", "more than 0"),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -36,7 +36,7 @@ _CALLERS_FAULT = frozenset(
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps the handlers of calls with one request; only reflection has another kind."""
+    """Wraps the handlers of all calls, those of health and reflection among them."""
 
     async def intercept_service(
         self,
@@ -45,22 +45,23 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         ],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Q, A] | None:
-        """Return the handler of a call, wrapped."""
+        """Return the handler of a call, wrapped; None for a call that nobody serves."""
         handler = await continuation(handler_call_details)
-        if handler is None or handler.request_streaming:
-            return handler
+        if handler is None:
+            return None
         call: Any = _Call(handler_call_details.method, handler)
+        serializer = handler.response_serializer
         # Without a deserializer the handler gets bytes: what cannot be decoded is ours to report.
+        if handler.request_streaming:
+            return grpc.stream_stream_rpc_method_handler(call.converse, None, serializer)
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(
-                call.stream, None, handler.response_serializer
-            )
-        return grpc.unary_unary_rpc_method_handler(call.answer, None, handler.response_serializer)
+            return grpc.unary_stream_rpc_method_handler(call.stream, None, serializer)
+        return grpc.unary_unary_rpc_method_handler(call.answer, None, serializer)
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A method and its handler."""
+    """A method and its handler. There is no method with many requests and one answer."""
 
     method: str
     handler: Any
@@ -71,13 +72,12 @@ class _Call:
 
     async def stream(self, data: bytes, context: Context) -> None:
         async with _guarded(self.method, context):
-            answers = self.handler.unary_stream(self._read(data), context)
-            if inspect.isawaitable(answers):  # the health service writes by itself
-                await answers
-                return
-            async with aclosing(answers):
-                async for answer in answers:
-                    await context.write(answer)
+            await _send(self.handler.unary_stream(self._read(data), context), context)
+
+    async def converse(self, stream: AsyncIterator[bytes], context: Context) -> None:
+        async with _guarded(self.method, context):
+            requests = (self._read(data) async for data in stream)
+            await _send(self.handler.stream_stream(requests, context), context)
 
     def _read(self, data: bytes) -> object:
         try:
@@ -85,6 +85,15 @@ class _Call:
         except DecodeError:
             fault = FieldViolation("request", "the bytes are not a message of this method")
             raise InvalidRequest(fault) from None
+
+
+async def _send(answers: AsyncGenerator[object, None] | Awaitable[None], context: Context) -> None:
+    if inspect.isawaitable(answers):  # the health service writes by itself
+        await answers
+        return
+    async with aclosing(answers):
+        async for answer in answers:
+            await context.write(answer)
 
 
 @asynccontextmanager

@@ -212,19 +212,20 @@ class GrpcMilvusGateway:
         request = milvus_pb2.RenameCollectionRequest(
             db_name=collection.database, oldName=collection.name, newName=name
         )
-        before = (await self.describe_collection(collection)).collection_id
+        before = await self.describe_collection(collection)
         try:
             await self._call("RenameCollection", request, collection)
         except (CollectionNotFound, MilvusRefused):
             # The repetition of a call whose answer was lost finds its own work done.
-            if await self._id_of(CollectionName(collection.database, name)) != before:
+            if not await self._has_become(before, CollectionName(collection.database, name)):
                 raise
 
-    async def _id_of(self, collection: CollectionName) -> int | None:
+    async def _has_become(self, before: CollectionDescription, name: CollectionName) -> bool:
         try:
-            return (await self.describe_collection(collection)).collection_id
+            found = await self.describe_collection(name)
         except CollectionNotFound:
-            return None
+            return False
+        return (found.collection_id, found.name) == (before.collection_id, name)
 
     async def submit_import(
         self,
