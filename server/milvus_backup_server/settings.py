@@ -74,7 +74,7 @@ def load(
     warnings = tuple(_warnings(given))
     known = {key: row for key, row in given.items() if key in _KEYS}
     settings = _validated(known | _inherited(known), list(_misplaced(given)))
-    return Loaded(settings, file, warnings)
+    return Loaded(settings, file, (*warnings, *_without_effect(settings)))
 
 
 def _check_version(version: Given | None, file: Path) -> None:
@@ -102,6 +102,12 @@ def _warnings(given: Mapping[str, Given]) -> Iterator[str]:
         near = difflib.get_close_matches(key, _KEYS, n=1)
         hint = f"; did you mean {_KEYS[near[0]]}?" if near else ""
         yield f"unknown setting {row.key} is ignored ({row.origin}){hint}"
+
+
+def _without_effect(settings: Settings) -> Iterator[str]:
+    mode = settings.transfer.mode
+    if mode != "auto":
+        yield f"transfer.mode {mode} has no effect yet: the service chooses by itself, as with auto"
 
 
 def _misplaced(given: Mapping[str, Given]) -> Iterator[FieldViolation]:

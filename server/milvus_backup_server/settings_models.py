@@ -229,7 +229,7 @@ class ServiceSettings(Section):
 
     grpc: GrpcFaceSettings = GrpcFaceSettings()
     shutdown_grace_seconds: GraceSeconds = 30.0
-    check_timeout_seconds: Seconds = 10.0
+    check_timeout_seconds: Seconds = 8.0
     operations: OperationSettings = OperationSettings()
     limits: LimitSettings = LimitSettings()
     milvus: MilvusWaitSettings = MilvusWaitSettings()

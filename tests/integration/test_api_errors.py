@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import logging
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -44,9 +45,11 @@ async def api() -> AsyncIterator[FakeApi]:
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    stream = io.StringIO()
+    root, stream = logging.getLogger(), io.StringIO()
+    handlers, level = root.handlers[:], root.level
     configure_logging("info", stream)
     yield stream
+    root.handlers[:], root.level = handlers, level
     structlog.reset_defaults()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,11 @@ from milvus_backup_server.api.server import ApiServer, Endpoint
 from tests.support.fake_use_cases import FakeApi, failure, serving_fakes
 
 OURS = [f"milvus_backup.v1.{name}Service" for name in ("Backup", "Operation", "Server")]
+SYMBOLS = [
+    "milvus_backup.v1.Operation",
+    "milvus_backup.v1.BackupService.CreateBackup",
+    "google.rpc.ErrorInfo",
+]
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -59,13 +65,18 @@ async def test_reflection_tells_of_every_service(api: FakeApi) -> None:
     ]
 
 
-@pytest.mark.parametrize("symbol", [*OURS, "milvus_backup.v1.Operation", "google.rpc.ErrorInfo"])
+@pytest.mark.parametrize("symbol", [*OURS, *SYMBOLS])
 async def test_reflection_gives_the_files_of_a_symbol(api: FakeApi, symbol: str) -> None:
     answer = await reflected(api, file_containing_symbol=symbol)
     files = answer.file_descriptor_response.file_descriptor_proto
     names = [FileDescriptorProto.FromString(data).name for data in files]
-    folder = symbol.rpartition(".")[0].replace(".", "/")
+    folder = "google/rpc/" if symbol.startswith("google") else "milvus_backup/v1/"
     assert any(name.startswith(folder) for name in names)
+
+
+async def test_reflection_does_not_know_what_is_not_there(api: FakeApi) -> None:
+    answer = await reflected(api, file_containing_symbol="milvus_backup.v1.Nothing.AtAll")
+    assert answer.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
 
 
 @pytest.mark.parametrize("service", ["", *OURS])
@@ -114,13 +125,13 @@ async def test_a_socket_that_a_killed_server_left_is_taken_over(
     api: FakeApi, tmp_path: Path
 ) -> None:
     path = tmp_path / "left.sock"
-    left = await asyncio.start_unix_server(lambda _reader, _writer: None, path)
-    left.close()
-    await left.wait_closed()
-    path.touch()
-    path.unlink()
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+    assert path.is_socket()
     server = another_server(api)
-    await server.start(Endpoint(socket=str(path)))
+    endpoint = await server.start(Endpoint(socket=str(path)))
+    async with grpc.aio.insecure_channel(endpoint.target) as channel:
+        await OperationServiceStub(channel).ListOperations(ListOperationsRequest())
     await server.stop()
 
 

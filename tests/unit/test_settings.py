@@ -163,6 +163,11 @@ def test_keys_of_the_go_tool_without_effect_are_told_in_one_line(folder: Path) -
     )
 
 
+def test_a_mode_of_copying_that_is_not_there_yet_is_told(folder: Path) -> None:
+    (warning,) = read(folder, "transfer: {mode: streaming}").warnings
+    assert warning.startswith("transfer.mode streaming has no effect yet")
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import quote
 
 import grpc.aio
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import FileDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
@@ -79,7 +82,8 @@ class ApiServer:
         add_ServerServiceServicer_to_server(ServerServicer(use_cases.diagnostics), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*SERVICE_NAMES, HEALTH_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
+        files: Any = _ReflectedFiles()
+        reflection.enable_server_reflection(names, self._server, pool=files)
 
     async def start(self, endpoint: Endpoint) -> Endpoint:
         """Listen, serve, and return where: with the port that was chosen for port 0.
@@ -106,6 +110,21 @@ class ApiServer:
         """Take no more calls and end those that are open, watches of health among them."""
         await self.announce_stop()
         await self._server.stop(_STOP_GRACE_SECONDS)
+
+
+class _ReflectedFiles:
+    """The descriptors that reflection tells of: protobuf's own pool, which finds no methods."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(descriptor_pool.Default(), name)
+
+    def FindFileContainingSymbol(self, symbol: str) -> FileDescriptor:  # noqa: N802
+        """Return the file of a symbol, a method among them."""
+        find = descriptor_pool.Default().FindFileContainingSymbol
+        try:
+            return find(symbol)
+        except KeyError:
+            return find(symbol.rpartition(".")[0])
 
 
 async def _answers(socket: str) -> bool:

@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
 
@@ -350,7 +351,11 @@ def _matches(
 
 def finished(request: OperationRequest, result: Result) -> Operation:
     """Return a finished operation that was never stored: the answer to ``validate_only``."""
-    running = Running(request, lambda _: None)
-    running.start()
-    running.succeed(result)
-    return running.snapshot()
+    snapshot = Running(request, lambda _: None).snapshot()
+    return replace(
+        snapshot,
+        state=OperationState.SUCCEEDED,
+        start_time=snapshot.create_time,
+        end_time=datetime.now(UTC),
+        result=result,
+    )

@@ -257,10 +257,31 @@ class RestoreRun:
             )
         finally:
             self._tracker.wait_for("")
+        self._check_unit(built, unit, job)
         self._counts.jobs += 1
         self._counts.rows += job.rows
         self._tracker.advance(Amount(bytes=unit.bytes - credited, rows=unit.rows), built.source)
         return job.rows
+
+    def _check_unit(self, built: Built, unit: ImportUnit, job: ImportJob) -> None:
+        """Find out that Milvus read nothing: it ends such a job as if all were well.
+
+        That happens when it uses another bucket than the settings say. Rows that it did import
+        prove the bucket, because our directories are nowhere else.
+        """
+        if job.rows or not unit.rows or self._counts.rows:
+            return
+        error = RowCountMismatch(
+            f"Milvus imported nothing of {built.source}, which has up to {unit.rows} rows in "
+            f"partition {unit.partition!r}: either all of them are deleted, or milvus.storage is "
+            "not the bucket that Milvus uses",
+            subject=str(built.source),
+            imported=0,
+            recorded=unit.rows,
+        )
+        if not unit.delta:
+            raise error
+        self._tracker.warn(error)
 
     async def _check_rows(
         self, record: CollectionBackupInfo, objects: _Objects, built: Built, imported: int

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
 from milvus_backup_server.domain.conflicts import Footprint
@@ -18,6 +19,8 @@ from milvus_backup_server.domain.operations import (
     Result,
 )
 from milvus_backup_server.service.tracker import Tracker
+
+_log = logging.getLogger(__name__)
 
 Body = Callable[[Tracker], Awaitable[Result]]
 """The work of an operation. It reports to the tracker, cleans up after itself, and returns what it made."""
@@ -97,6 +100,7 @@ class Running:
         """Note that the work begins."""
         self._start_time = datetime.now(UTC)
         self.state = OperationState.RUNNING
+        self._log("operation begins")
         self._note_change()
 
     def succeed(self, result: Result) -> None:
@@ -163,7 +167,23 @@ class Running:
         self._end_time = datetime.now(UTC)
         self.state = state
         self.ended.set()
+        self._log("operation ended", **self._outcome())
         self._note_change()
+
+    def _outcome(self) -> dict[str, object]:
+        begun = self._start_time or self._create_time
+        seconds = ((self._end_time or begun) - begun).total_seconds()
+        facts: dict[str, object] = {"state": self.state.value, "seconds": round(seconds, 3)}
+        if self._error is not None:
+            facts |= {"reason": self._error.reason, "error": self._error.message}
+        if self._result is not None:
+            facts["result"] = asdict(self._result)
+        return facts
+
+    def _log(self, event: str, **facts: object) -> None:
+        footprint = self.request.footprint
+        about = {"operation": self.name, "kind": footprint.kind.value}
+        _log.info(event, extra={**about, "backup": footprint.backup_name, **facts})
 
     def _note_change(self) -> None:
         self.changed.notify()

@@ -11,6 +11,7 @@ from milvus_backup_server.domain.capabilities import Capabilities
 from milvus_backup_server.domain.errors import (
     CollectionNotFound,
     DatabaseNotFound,
+    MilvusUnavailable,
     OperationStalled,
     SourceInconsistent,
 )
@@ -112,7 +113,7 @@ class Snapshots:
         """
         try:
             async with asyncio.timeout(self._limits.flush_seconds):
-                while not await self._gateway.is_flushed(name, flush):  # noqa: ASYNC110 Milvus is asked
+                while not await self._is_flushed(name, flush):  # noqa: ASYNC110 Milvus is asked
                     await asyncio.sleep(self._limits.poll_seconds)
         except TimeoutError:
             raise OperationStalled(
@@ -137,6 +138,13 @@ class Snapshots:
             moment=backup_moment(flush.moment, hybrid_end=self._capabilities.hybrid_end_ts),
             segments={it.segment_id: it for it in segments if it.segment_id in flush.segment_ids},
         )
+
+    async def _is_flushed(self, name: CollectionName, flush: Flush) -> bool:
+        """Ask Milvus; one that restarts goes on with the flush, so silence only means not yet."""
+        try:
+            return await self._gateway.is_flushed(name, flush)
+        except MilvusUnavailable:
+            return False
 
     async def _milliseconds(self) -> int:
         return physical_milliseconds(await self._gateway.allocate_timestamp())

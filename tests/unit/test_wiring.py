@@ -1,0 +1,98 @@
+"""Settings as the adapters get them."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from milvus_backup_server.adapters.milvus import TlsMode
+from milvus_backup_server.settings_models import Settings, StorageSettings
+from milvus_backup_server.wiring import (
+    MIB,
+    gateway_settings,
+    open_adapters,
+    operation_limits,
+    s3_profile,
+    transfer_settings,
+    work_limits,
+)
+
+
+def settings(**values: Any) -> Settings:
+    return Settings.model_validate(values)
+
+
+@pytest.mark.parametrize(
+    ("storage", "url", "addressing"),
+    [
+        ({}, "http://localhost:9000", "path"),
+        ({"useSSL": True, "port": 443, "address": "minio"}, "https://minio:443", "path"),
+        ({"provider": "aws", "address": "s3.amazonaws.com", "useSSL": True}, "", "auto"),
+        (
+            {"provider": "aliyun", "address": "oss.aliyuncs.com", "port": 443, "useSSL": True},
+            "https://oss.aliyuncs.com:443",
+            "virtual",
+        ),
+        (
+            {"provider": "gcp", "address": "storage.googleapis.com", "port": 443, "useSSL": True},
+            "https://storage.googleapis.com:443",
+            "path",
+        ),
+    ],
+    ids=["minio", "tls", "aws", "aliyun", "gcp"],
+)
+def test_endpoints(storage: dict[str, Any], url: str, addressing: str) -> None:
+    profile = s3_profile(StorageSettings.model_validate(storage))
+    assert (profile.endpoint_url, profile.addressing) == (url, addressing)
+
+
+def test_credentials() -> None:
+    static = s3_profile(StorageSettings.model_validate({"auth": {"sessionToken": "t"}}))
+    assert static.credentials is not None
+    assert (static.credentials.secret_key, static.credentials.session_token) == ("minioadmin", "t")
+    assert s3_profile(StorageSettings.model_validate({"auth": {"type": "iam"}})).credentials is None
+
+
+def test_gateway() -> None:
+    grpc = {"tlsMode": "mutual", "caCertPath": "ca.pem", "serverName": "m"}
+    made = gateway_settings(settings(milvus={"user": "me", "password": "geheim", "grpc": grpc}))
+    assert (made.host, made.port, made.user, made.password) == ("localhost", 19530, "me", "geheim")
+    assert (made.tls, made.ca, made.key) == (TlsMode.MUTUAL, Path("ca.pem"), None)
+
+
+def test_limits() -> None:
+    chosen = settings(
+        backup={"concurrency": {"collections": 3}},
+        transfer={"concurrency": 16, "multipartCopyThresholdMiB": 7},
+        service={
+            "checkTimeoutSeconds": 1,
+            "operations": {"concurrent": 5},
+            "limits": {"memoryMiB": 100},
+            "milvus": {"importJobMaxMiB": 2, "allowUntestedVersions": True},
+            "storage": {"createBackupBucket": False},
+        },
+    )
+    work = work_limits(chosen)
+    assert (work.collections, work.check_seconds, work.import_job_bytes) == (3, 1, 2 * MIB)
+    assert (work.allow_untested_versions, work.create_bucket) == (True, False)
+    assert operation_limits(chosen).concurrent == 5
+    transfer = transfer_settings(chosen)
+    assert (transfer.workers, transfer.bytes_in_flight) == (16, 100 * MIB)
+    assert transfer.copy_threshold_bytes == 7 * MIB
+
+
+def test_never_more_copies_than_requests() -> None:
+    chosen = settings(service={"limits": {"requestsInFlight": 8}})
+    assert transfer_settings(chosen).workers == 8
+
+
+async def test_a_directory_for_the_backups(tmp_path: Path) -> None:
+    storage = {"provider": "local", "rootPath": str(tmp_path / "backups")}
+    async with AsyncExitStack() as stack:
+        adapters = await open_adapters(stack, settings(backup={"storage": storage}))
+        assert adapters.backup_store.location.bucket == str(tmp_path / "backups")
+        assert adapters.milvus_store.location.endpoint == "http://localhost:9000"
+        assert adapters.gateway.address == "localhost:19530"
