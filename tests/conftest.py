@@ -9,8 +9,8 @@ from tests.support.environment import Environment
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _no_aws_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the settings of whoever runs the tests away from botocore."""
+def no_aws_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the AWS settings of whoever runs the tests away from botocore."""
     nothing = tmp_path_factory.mktemp("aws") / "nothing"
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -22,7 +22,7 @@ def _no_aws_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 
 
 @pytest.fixture(scope="session")
-def environment(_no_aws_settings: None) -> Iterator[Environment]:
+def environment() -> Iterator[Environment]:
     """One SeaweedFS and one Milvus for the run (of each xdist process)."""
     with Environment() as running:
         yield running

@@ -1,19 +1,13 @@
 """The suite over every store: real S3, a directory, memory, and the decorators."""
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from milvus_backup_server.adapters.local import LocalStore
 from milvus_backup_server.adapters.memory_store import MemoryServer
-from milvus_backup_server.adapters.s3 import (
-    S3Clients,
-    S3ClientSettings,
-    S3Credentials,
-    S3Profile,
-)
+from milvus_backup_server.adapters.s3 import S3Clients, S3ClientSettings
 from milvus_backup_server.adapters.store_wrappers import RequestLimiter, RetryPolicy, reliable
 from milvus_backup_server.domain.errors import (
     BucketNotFound,
@@ -22,32 +16,8 @@ from milvus_backup_server.domain.errors import (
 )
 from milvus_backup_server.ports.object_store import ObjectStore
 from tests.contract.object_store_suite import Buckets, ObjectStoreSuite, unique_prefix
+from tests.contract.s3_profiles import profile
 from tests.support.seaweedfs import SeaweedFS
-
-
-@pytest.fixture(scope="session")
-def seaweed() -> Iterator[SeaweedFS]:
-    with SeaweedFS() as server:
-        for bucket in ("suite-one", "suite-two"):
-            server.make_bucket(bucket)
-        yield server
-
-
-@pytest.fixture(scope="session")
-async def clients() -> AsyncIterator[S3Clients]:
-    async with S3Clients(S3ClientSettings(connect_timeout_seconds=2)) as clients:
-        yield clients
-
-
-def profile(seaweed: SeaweedFS, bucket: str, *, secret: str = "", endpoint: str = "") -> S3Profile:
-    return S3Profile(
-        provider="minio",
-        endpoint=endpoint or seaweed.endpoint,
-        region=seaweed.region,
-        bucket=bucket,
-        addressing="path",
-        credentials=S3Credentials(seaweed.access_key, secret or seaweed.secret_key),
-    )
 
 
 async def assert_missing(store: ObjectStore) -> None:

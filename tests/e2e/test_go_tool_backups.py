@@ -8,8 +8,8 @@ import pytest
 from milvus_backup.v1.backup_pb2 import BACKUP_FORMAT_BINLOG, BACKUP_STATE_COMPLETE
 from milvus_backup_client import BackupNotRestorable
 from tests.support.environment import Environment
-from tests.support.fixtures import archive_objects, expected_rows
-from tests.support.rows import assert_same_rows, fetch_rows
+from tests.support.fixtures import ROWS, backup_objects
+from tests.support.rows import Rows, assert_same_rows, fetch_rows, load_expected
 from tests.support.running_service import Service, environment_settings, running_service
 
 pytestmark = pytest.mark.e2e
@@ -48,7 +48,7 @@ async def service(environment: Environment) -> AsyncIterator[Service]:
     """A service whose backups lie in Milvus's own bucket, so that they are imported in place."""
     bucket = environment.milvus.bucket
     for name in (*(archive.name for archive in ARCHIVES), *FROM_NEWER):
-        for key, data in archive_objects(name):
+        for key, data in backup_objects(name):
             environment.seaweed.objects.write(bucket, f"{ROOT}/{name}/{key}", data)
     settings = environment_settings(environment, backup_bucket=bucket, backup_root=ROOT)
     async with running_service(settings) as running:
@@ -71,7 +71,14 @@ async def test_restores_to_the_rows_it_must_give(
         database, _, name = collection.rpartition(".")
         database = database or "default"
         rows = fetch_rows(environment.milvus.uri, database, name + suffix)
-        assert_same_rows(expected_rows(f"{database}.{name}"), rows)
+        assert_same_rows(_expected(database, name), rows)
+
+
+def _expected(database: str, name: str) -> Rows:
+    if name == "empty_one":
+        return {}
+    key = "id" if name == "orders" else "pk"
+    return load_expected(ROWS / f"{database}.{name}.jsonl.gz", key=key)
 
 
 async def test_arrays_whose_type_0_3_did_not_record_are_refused_before_anything(

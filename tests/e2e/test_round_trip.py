@@ -9,9 +9,10 @@ import pytest
 from milvus_backup.v1.backup_pb2 import BACKUP_STATE_COMPLETE
 from milvus_backup.v1.operation_pb2 import OPERATION_STATE_SUCCEEDED
 from tests.support.clients import connected
-from tests.support.datasets import Dataset, make_all
+from tests.support.collection_builder import Dataset
+from tests.support.datasets import make_all
 from tests.support.environment import BACKUP_BUCKET, Environment
-from tests.support.fixtures import meta_file
+from tests.support.fixtures import metadata
 from tests.support.rows import assert_same_rows, fetch_rows
 from tests.support.running_service import Service, environment_settings, running_service
 
@@ -51,9 +52,7 @@ async def backup(service: Service, datasets: dict[str, Dataset]) -> str:
     return BACKUP
 
 
-async def test_the_backup_is_described(
-    service: Service, backup: str, datasets: dict[str, Dataset]
-) -> None:
+async def test_the_backup_is_described(service: Service, backup: str) -> None:
     found = await service.client.get_backup(backup)
 
     assert found.state == BACKUP_STATE_COMPLETE
@@ -104,7 +103,7 @@ async def test_the_files_have_the_shape_of_the_go_tools(
     for name in names:
         key = f"backup/{backup}/meta/{name}.json"
         ours = json.loads(environment.seaweed.objects.read(BACKUP_BUCKET, key))
-        theirs = json.loads(meta_file("fx_go_0_5_16", f"{name}.json"))
+        theirs = metadata("fx_go_0_5_16", name)
         if name == "full_meta":
             assert set(ours.pop("milvus_backup_service")) == {"manifest", "sha256"}
         assert _shape(_without_groups(ours)) == _shape(theirs)

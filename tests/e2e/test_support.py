@@ -1,36 +1,45 @@
 """The servers, the data sets and the comparison that the other end-to-end tests stand on."""
 
+import gzip
 import signal
-from collections.abc import Iterator
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
 
 from tests.support.clients import connected
-from tests.support.datasets import Dataset, make_all, make_versioned, versioned_row
-from tests.support.environment import BACKUP_BUCKET, Environment, service_settings
+from tests.support.collection_builder import Dataset
+from tests.support.datasets import make_empty_one, make_versioned, versioned_row
+from tests.support.environment import BACKUP_BUCKET, Environment
 from tests.support.milvus import MilvusStandalone
 from tests.support.processes import StartError
-from tests.support.rows import assert_same_rows, fetch_rows
+from tests.support.rows import assert_same_rows, fetch_rows, load_expected
 from tests.support.s3 import S3Objects
 from tests.support.seaweedfs import SeaweedFS
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("support")]
 
 SIZES = {
     "hello_milvus": 3_000,
     "all_types": 795,
     "bin_vec": 300,
-    "empty_one": 0,
     "churn": 1_850,
     "groups": 1_391,
     "orders": 400,
 }
 
-
-@pytest.fixture(scope="module")
-def datasets(environment: Environment) -> dict[str, Dataset]:
-    return {made.collection: made for made in make_all(environment.milvus.uri)}
+OWNER_THAT_DIES = """
+import os, signal
+from pathlib import Path
+from tests.support.processes import ChildProcess, run_directory
+directory = run_directory("orphan")
+child = ChildProcess(["/bin/sleep", "600"], directory=directory, log=directory / "log")
+print(child.pid, directory, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 @pytest.mark.parametrize("collection", SIZES)
@@ -45,9 +54,14 @@ def test_fetched_rows_are_the_expected_ones(
     assert_same_rows(made.rows, rows)
 
 
-def test_changed_missing_and_extra_rows_are_named(
-    environment: Environment, datasets: dict[str, Dataset]
-) -> None:
+def test_a_collection_without_rows_and_index_can_be_read(environment: Environment) -> None:
+    uri = environment.milvus.uri
+    make_empty_one(uri, name="nothing")
+
+    assert fetch_rows(uri, "default", "nothing") == {}
+
+
+def test_changed_missing_and_extra_rows_are_named(environment: Environment) -> None:
     uri = environment.milvus.uri
     expected = make_versioned(uri, "altered", range(20)).rows
     with connected(uri) as client:
@@ -66,35 +80,58 @@ def test_changed_missing_and_extra_rows_are_named(
     assert "version: expected 'v0', found 'v1'" in report
 
 
+def test_recorded_rows_are_read_by_key(tmp_path: Path) -> None:
+    path = tmp_path / "default.some.jsonl.gz"
+    with gzip.open(path, "wt", encoding="utf-8") as lines:
+        lines.write('{"id": "a", "b": [{"hex": "00ff"}]}\n{"id": "ü", "b": null}\n')
+
+    assert load_expected(path, key="id") == {
+        "a": {"id": "a", "b": [{"hex": "00ff"}]},
+        "ü": {"id": "ü", "b": None},
+    }
+
+
 def test_more_rows_than_one_query_may_return(environment: Environment) -> None:
     uri = environment.milvus.uri
-    made = make_versioned(uri, "many", range(-10_000, 10_000))
+    made = make_versioned(uri, "many", range(-8_500, 8_500))
 
     assert_same_rows(made.rows, fetch_rows(uri, "default", "many"))
-    with connected(uri) as client:
-        client.drop_collection("many")
 
 
-def test_second_milvus_has_its_own_bucket_and_rows(environment: Environment) -> None:
-    second = environment.second_milvus()
-    made = make_versioned(second.uri, "only_here", range(10))
-
-    with connected(environment.milvus.uri) as first:
-        assert not first.has_collection("only_here")
-    assert_same_rows(made.rows, fetch_rows(second.uri, "default", "only_here"))
-    assert any("insert_log" in key for key in environment.seaweed.objects.keys(second.bucket))
-    assert environment.second_milvus() is second
-
-
-def test_milvus_keeps_rows_and_address_over_sigkill(environment: Environment) -> None:
+def test_second_milvus_is_apart_and_survives_sigkill(environment: Environment) -> None:
     second = environment.second_milvus()
     address = second.address
-    made = make_versioned(second.uri, "survivor", range(100))
+    made = make_versioned(second.uri, "only_here", range(10))
+    with connected(environment.milvus.uri) as first:
+        assert not first.has_collection("only_here")
+    assert any("insert_log" in key for key in environment.seaweed.objects.keys(second.bucket))
 
     second.restart()
 
+    assert environment.second_milvus() is second
     assert second.address == address
-    assert_same_rows(made.rows, fetch_rows(second.uri, "default", "survivor"))
+    assert_same_rows(made.rows, fetch_rows(second.uri, "default", "only_here"))
+
+
+def test_milvus_reads_its_shipped_configuration(environment: Environment) -> None:
+    log = environment.milvus.process.log.read_text(errors="replace")
+
+    assert "Read config failed" not in log
+    assert "[interval=1h0m0s] [missingTolerance=1h0m0s] [dropTolerance=3h0m0s]" in log
+
+
+def test_start_failure_says_why(environment: Environment) -> None:
+    broken = MilvusStandalone(
+        environment.seaweed, "broken", overrides={"mq": {"type": "carrier pigeon"}}
+    )
+    with pytest.raises(StartError, match=r"milvus ended during its start:\s+panic"), broken:
+        pytest.fail("started")
+    assert not broken.directory.exists()
+
+
+def test_taken_ports_are_refused(environment: Environment) -> None:
+    with pytest.raises(StartError, match="ports taken"):
+        environment.milvus.launch()
 
 
 @pytest.mark.parametrize("access_key", ["right", "wrong"])
@@ -103,16 +140,17 @@ def test_wrong_credentials_are_refused(environment: Environment, access_key: str
     key = seaweed.access_key if access_key == "right" else "nobody"
     stranger = S3Objects(seaweed.endpoint, key, "wrong", seaweed.region)
     try:
-        with pytest.raises(ClientError, match="SignatureDoesNotMatch|InvalidAccessKeyId"):
+        with pytest.raises(ClientError, match=r"SignatureDoesNotMatch|InvalidAccessKeyId"):
             list(stranger.keys(BACKUP_BUCKET))
     finally:
         stranger.close()
 
 
-def test_objects_survive_a_kill_of_the_store() -> None:
+def test_objects_survive_a_kill_of_a_stopped_store() -> None:
     with SeaweedFS() as seaweed:
         seaweed.make_bucket("kept")
         seaweed.objects.write("kept", "a/b", b"bytes")
+        seaweed.process.send_signal(signal.SIGSTOP)
         seaweed.kill()
         seaweed.start()
         assert list(seaweed.objects.keys("kept")) == ["a/b"]
@@ -120,25 +158,18 @@ def test_objects_survive_a_kill_of_the_store() -> None:
     assert not seaweed.directory.exists()
 
 
-def test_start_failure_shows_the_log(environment: Environment) -> None:
-    broken = MilvusStandalone(
-        environment.seaweed, "broken", overrides={"minio": {"port": 1}, "etcd": {"endpoints": ""}}
+def test_nothing_outlives_an_owner_that_is_killed() -> None:
+    owner = subprocess.run(
+        [sys.executable, "-c", OWNER_THAT_DIES],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
     )
-    try:
-        with pytest.raises(StartError, match=r"(?s)milvus ended during its start:.*panic"):
-            broken.start()
-    finally:
-        broken.stop()
+    pid, directory = owner.stdout.split()
+    assert owner.returncode == -signal.SIGKILL
 
-
-def test_a_stopped_process_is_killed_too() -> None:
-    with SeaweedFS() as seaweed:
-        seaweed.process.send_signal(signal.SIGSTOP)
-        guarded = seaweed.process
-    assert not guarded.running
-
-
-def test_settings_are_the_servers_own(environment: Environment) -> None:
-    settings = service_settings(environment.seaweed, environment.milvus)
-
-    assert settings["milvus"]["grpc"]["port"] == environment.milvus.port
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{pid}").exists() or Path(directory).exists():
+        assert time.monotonic() < deadline, f"process {pid} or {directory} is still there"
+        time.sleep(0.05)

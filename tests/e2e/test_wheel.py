@@ -25,8 +25,8 @@ CLIENT_ALONE = ("grpc", "grpc_status", "google", "typing_extensions.py")
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", directory]
-    subprocess.run([*command, ROOT], check=True, capture_output=True)
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir"]
+    subprocess.run([*command, str(directory), str(ROOT)], check=True, capture_output=True)
     (built,) = directory.glob("milvus_backup-*.whl")
     return built
 
@@ -40,9 +40,11 @@ def fresh_environment(directory: Path, wheel: Path, libraries: Sequence[Path]) -
     venv.create(directory, with_pip=False, symlinks=True)
     site = next(directory.glob("lib/python*/site-packages"))
     (site / "libraries.pth").write_text("\n".join(map(str, libraries)))
-    command = [sys.executable, "-m", "pip", "--python", directory / "bin" / "python", "install"]
+    pip = [sys.executable, "-m", "pip", "--python", str(directory / "bin" / "python")]
     subprocess.run(
-        [*command, "--quiet", "--no-index", "--no-deps", wheel], check=True, capture_output=True
+        [*pip, "install", "--quiet", "--no-index", "--no-deps", str(wheel)],
+        check=True,
+        capture_output=True,
     )
     return directory / "bin"
 
@@ -57,9 +59,12 @@ def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(programs: Path, environment: Environment, tmp_path: Path) -> Iterator[ChildProcess]:
     settings = tmp_path / "backup.yaml"
     settings.write_text(json.dumps(service_settings(environment.seaweed, environment.milvus)))
-    command = [programs / "milvus-backup", "server", "--config", settings, "--grpc-port", "0"]
+    program = str(programs / "milvus-backup")
     running = ChildProcess(
-        command, directory=tmp_path, log=tmp_path / "log", environment=plain_environment()
+        [program, "server", "--config", settings, "--grpc-port", "0"],
+        directory=tmp_path,
+        log=tmp_path / "log",
+        environment=plain_environment(),
     )
     yield running
     running.terminate(20)

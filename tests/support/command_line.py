@@ -12,7 +12,14 @@ from click.testing import CliRunner, Result
 
 from milvus_backup_client.cli.app import app
 
-_VARIABLES = ("PATH", "HOME", "LANG")
+_VARIABLES = ("PATH", "PYTHONPATH", "HOME", "LANG")
+# A test run started in the background ignores Ctrl-C, and so would its children.
+_PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from milvus_backup_client.cli import main
+main()
+"""
 
 
 async def run(address: str, *arguments: str, **environment: str) -> Result:
@@ -52,7 +59,7 @@ class Program:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
-            "from milvus_backup_client.cli import main; main()",
+            _PROGRAM,
             *arguments,
             stdout=asyncio.subprocess.PIPE,
             stderr=theirs,

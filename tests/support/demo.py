@@ -26,7 +26,9 @@ from tests.support.environment import Environment, service_settings
 from tests.support.processes import ChildProcess, free_ports, plain_environment
 from tests.support.rows import assert_same_rows, fetch_rows
 
-SIZES = {"demo_products": 70_000, "demo_users": 40_000}
+SHARES = {"demo_products": 7, "demo_users": 4}
+"""The collections, and how the rows are shared between them."""
+ROWS = 110_000
 BACKUP = "demo"
 SUFFIX = "_restored"
 
@@ -43,21 +45,25 @@ async def main(argv: Sequence[str]) -> int:
         action="store_true",
         help="change one restored row before the comparison, to see it fail",
     )
+    parser.add_argument(
+        "--rows", type=int, default=ROWS, help="rows over both collections (default %(default)s)"
+    )
     options = parser.parse_args(argv)
     begun = time.monotonic()
     with Environment() as environment:
-        code = await _run(environment, alter=options.alter_a_row)
+        code = await _run(environment, options.rows, alter=options.alter_a_row)
     print(f"\n{'Done' if code == 0 else 'FAILED'} in {time.monotonic() - begun:.0f} s; stopped.")
     return code
 
 
-async def _run(environment: Environment, *, alter: bool) -> int:
+async def _run(environment: Environment, rows: int, *, alter: bool) -> int:
     milvus = environment.milvus
     print(f"Milvus 2.3.5 at {milvus.address}, S3 (SeaweedFS) at {environment.seaweed.endpoint}")
-    datasets = [await asyncio.to_thread(_fill, milvus.uri, *item) for item in SIZES.items()]
+    sizes = {name: rows * share // sum(SHARES.values()) for name, share in SHARES.items()}
+    datasets = [await asyncio.to_thread(_fill, milvus.uri, *item) for item in sizes.items()]
     async with _service(environment) as client:
-        print(f"\nBacking up {', '.join(SIZES)} as {BACKUP!r}:")
-        shown = await _follow(client, await client.create_backup(BACKUP, collections=list(SIZES)))
+        print(f"\nBacking up {', '.join(sizes)} as {BACKUP!r}:")
+        shown = await _follow(client, await client.create_backup(BACKUP, collections=list(sizes)))
         print(f"\nRestoring them under new names (suffix {SUFFIX}):")
         shown += await _follow(client, await client.restore_backup(BACKUP, suffix=SUFFIX))
     print(f"\n{shown} progress updates were streamed. Comparing every row:")
@@ -167,7 +173,7 @@ def _amounts(phase: PhaseProgress) -> list[str]:
 
 def _alter(uri: str) -> None:
     """Change one row of a restored collection."""
-    name = f"{next(iter(SIZES))}{SUFFIX}"
+    name = f"{next(iter(SHARES))}{SUFFIX}"
     with connected(uri) as client:
         client.upsert(name, versioned_rows([5], "altered"))
     print(f"  altered row 5 of {name}")

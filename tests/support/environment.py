@@ -1,8 +1,9 @@
 """What most end-to-end tests and the demo need: one S3 server and one Milvus, a second if asked."""
 
+import json
 import threading
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tests.support.milvus import MilvusStandalone
 from tests.support.seaweedfs import SeaweedFS
@@ -73,11 +74,8 @@ def service_settings(
     *,
     backup_bucket: str = BACKUP_BUCKET,
     backup_root: str = BACKUP_ROOT,
-) -> dict[str, object]:
-    """Return the service's configuration (the Go tool's keys, version 2) for these servers.
-
-    `json.dumps` of it is a YAML file. Copies and changes of it are the caller's own.
-    """
+) -> dict[str, Any]:
+    """Return the service's configuration (the Go tool's keys, version 2) for these servers."""
     user, _, password = milvus.token.partition(":")
     return {
         "configVersion": "v2",
@@ -92,6 +90,11 @@ def service_settings(
         },
         "backup": {"storage": _storage(seaweed, backup_bucket, backup_root)},
     }
+
+
+def as_yaml(settings: dict[str, Any]) -> str:
+    """Return settings as the text of a configuration file."""
+    return json.dumps(settings, indent=2)  # JSON is YAML
 
 
 def _storage(seaweed: SeaweedFS, bucket: str, root: str) -> dict[str, object]:

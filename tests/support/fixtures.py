@@ -1,8 +1,9 @@
 """The backups in `tests/fixtures`, which released versions of the Go tool made."""
 
+import functools
 import json
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +33,12 @@ def unpack(archive: str, directory: Path) -> Path:
 
 def backup_objects(archive: str) -> Iterator[tuple[str, bytes]]:
     """Yield key (relative to the backup's directory) and content of every object of a backup."""
-    with tarfile.open(_path(archive)) as packed:
-        for member in packed:
-            content = packed.extractfile(member)
-            if content is not None:
-                key = member.name.removeprefix(f"{archive}/")
-                yield (key if "/" in key else f"meta/{key}"), content.read()
+    yield from _contents(archive).items()
 
 
 def backup_file(archive: str, key: str) -> bytes:
     """Return one object of a backup."""
-    return next(content for found, content in backup_objects(archive) if found == key)
+    return _contents(archive)[key]
 
 
 def metadata(archive: str, file: str = "full_meta") -> Any:
@@ -64,6 +60,18 @@ async def put_backup(
             written[f"{directory}/{key}"] = content
             await store.put(f"{directory}/{key}", content)
     return written
+
+
+@functools.cache
+def _contents(archive: str) -> Mapping[str, bytes]:
+    found: dict[str, bytes] = {}
+    with tarfile.open(_path(archive)) as packed:
+        for member in packed:
+            content = packed.extractfile(member)
+            if content is not None:
+                key = member.name.removeprefix(f"{archive}/")
+                found[key if "/" in key else f"meta/{key}"] = content.read()
+    return found
 
 
 def _path(archive: str) -> Path:

@@ -26,6 +26,7 @@ from tests.support.processes import (
 from tests.support.seaweedfs import SeaweedFS
 
 _START_TIMEOUT = 120.0
+_SHORTEST_BUCKET = 3
 
 
 class MilvusStandalone:
@@ -57,7 +58,12 @@ class MilvusStandalone:
             session_ttl: seconds; a restart after SIGKILL waits that long for the old session, and
                 a process that is stopped or starved for longer gives up.
             overrides: sections of milvus.yaml that win over everything above.
+
+        Raises:
+            ValueError: the bucket's name is too short for Milvus.
         """
+        if len(bucket) < _SHORTEST_BUCKET:
+            raise ValueError(f"{bucket!r}: shorter than {_SHORTEST_BUCKET} characters")
         self.bucket = bucket
         self.root_path = root_path
         self.authorization = authorization
@@ -116,12 +122,12 @@ class MilvusStandalone:
     def launch(self) -> None:
         """Start the server without waiting for it, with the data that an earlier run left."""
         binary = unpacked_milvus()
-        self.directory.mkdir(exist_ok=True)
         configs = write_configuration(self.directory, self.ports, binary / CONFIG_TEMPLATE)
         self._process = ChildProcess(
             [binary / "milvus", "run", "standalone"],
             directory=self.directory,
             log=self.directory / "milvus.log",
+            ports=self.ports,
             environment=plain_environment(
                 DEPLOY_MODE="STANDALONE",
                 LD_LIBRARY_PATH=str(binary),
@@ -149,7 +155,10 @@ class MilvusStandalone:
         return self
 
     def kill(self) -> None:
-        """End it by SIGKILL; the data stays, `start` goes on with it on the same ports."""
+        """End it by SIGKILL; the data stays, `start` goes on with it on the same ports.
+
+        SIGTERM is no way to stop: Milvus 2.3.5 was still there a minute later.
+        """
         if self._process is not None:
             self._process.kill()
             self._process = None
@@ -165,7 +174,11 @@ class MilvusStandalone:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
 
     def __exit__(
         self,

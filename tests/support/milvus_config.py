@@ -128,7 +128,7 @@ def write_configuration(directory: Path, ports: Ports, template: Path) -> Path:
     `{{ name: default }}` get their defaults.
     """
     configs = directory / "configs"
-    configs.mkdir(exist_ok=True)
+    configs.mkdir(parents=True, exist_ok=True)
     shipped = re.sub(r"\{\{[^:}]*:?\s*([^}]*?)\s*\}\}", r"\1", template.read_text())
     (configs / "milvus.yaml").write_text(shipped)
     # JSON is YAML.

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import os
 import random
+import secrets
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 _GUARD = Path(__file__).with_name("guard.py")
@@ -52,9 +53,9 @@ def free_ports(count: int) -> list[int]:
 
 
 def run_directory(name: str) -> Path:
-    """Make a directory for one server, below MILVUS_BACKUP_TEST_DIR or the system's place."""
-    base = os.environ.get("MILVUS_BACKUP_TEST_DIR")
-    return Path(tempfile.mkdtemp(prefix=f"milvus-backup-{name}-", dir=base))
+    """Choose a directory for one server, below MILVUS_BACKUP_TEST_DIR or the system's place."""
+    base = os.environ.get("MILVUS_BACKUP_TEST_DIR", tempfile.gettempdir())
+    return Path(base) / f"milvus-backup-{name}-{secrets.token_hex(4)}"
 
 
 def http_ok(url: str, *, timeout: float = 3.0) -> bool:
@@ -82,16 +83,25 @@ class ChildProcess:
         *,
         directory: Path,
         log: Path,
+        ports: Iterable[int] = (),
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """Start `command` (an absolute path and its arguments) in `directory`.
 
         Args:
             command: what to run.
-            directory: the existing run directory, the command's working directory.
+            directory: the run directory, the command's working directory; made if need be.
             log: file that standard output and standard error are appended to.
+            ports: those that the command will listen on.
             environment: the whole environment of the command; PATH and HOME only when None.
+
+        Raises:
+            StartError: one of the ports is taken. Milvus may answer as healthy in spite of it.
         """
+        taken = [port for port in ports if not _is_free(port)]
+        if taken:
+            raise StartError(f"ports taken by somebody else: {taken}")
+        directory.mkdir(parents=True, exist_ok=True)
         self.log = log
         self.name = Path(command[0]).name
         ours, theirs = socket.socketpair()

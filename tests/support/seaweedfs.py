@@ -97,11 +97,12 @@ class SeaweedFS:
 
     def launch(self) -> None:
         """Start the server without waiting for it, with the data that an earlier run left."""
-        self.directory.mkdir(exist_ok=True)
+        self.directory.mkdir(parents=True, exist_ok=True)
         self._process = ChildProcess(
             [weed_binary(), "server", *_FLAGS, *self._arguments()],
             directory=self.directory,
             log=self.directory / "weed.log",
+            ports=self._ports,
             environment=plain_environment(TMPDIR=str(self.directory)),
         )
 
@@ -138,7 +139,11 @@ class SeaweedFS:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def __enter__(self) -> Self:
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.stop()
+            raise
 
     def __exit__(
         self,

@@ -63,6 +63,8 @@ def test_a_line_tells_nothing_that_is_not_known() -> None:
     assert line_of(operation(planning)) == "planning"
     assert line_of(operation(listing)) == "listing: 1,200 objects"
     assert line_of(operation(empty)) == "copying"
+    beyond = pb.PhaseProgress(phase=pb.OPERATION_PHASE_IMPORTING, rows_done=150, rows_total=100)
+    assert line_of(operation(beyond)) == "importing: 100%, 150 of 100 rows"
     assert line_of(operation(state=pb.OPERATION_STATE_PENDING)) == "pending"
     assert line_of(operation(COPYING, state=pb.OPERATION_STATE_FAILED)) == "failed"
 

@@ -130,21 +130,21 @@ async def test_the_budget_ends_a_watch(service: ScriptedService, client: BackupC
     assert await anext(watch) == RUNNING
     with pytest.raises(ServiceUnreachable):
         await anext(watch)
-    assert 0.4 < time.monotonic() - begin < 5
+    assert 0.4 < time.monotonic() - begin < 15
 
 
-async def test_the_budget_is_for_silence(service: ScriptedService, client: BackupClient) -> None:
-    for revision in range(1, 8):
-        service.on(
-            "WatchOperation",
-            Pause(0.15),
-            state(revision, pb.OPERATION_STATE_RUNNING),
-            UNREACHABLE,
-        )
-    service.on("WatchOperation", state(8, pb.OPERATION_STATE_SUCCEEDED))
-    begin = time.monotonic()
-    assert (await client.wait("op_1")).revision == 8
-    assert time.monotonic() - begin > 0.5
+async def test_the_budget_is_for_silence(service: ScriptedService) -> None:
+    for revision in range(1, 7):
+        running = state(revision, pb.OPERATION_STATE_RUNNING)
+        service.on("WatchOperation", Pause(0.4), running, UNREACHABLE)
+    service.on("WatchOperation", state(7, pb.OPERATION_STATE_SUCCEEDED))
+    async with (
+        serving(service) as address,
+        BackupClient(address, retry=QUICK, reconnect_seconds=2) as client,
+    ):
+        begin = time.monotonic()
+        assert (await client.wait("op_1")).revision == 7
+        assert time.monotonic() - begin > 2
 
 
 async def test_other_failures_end_a_watch(service: ScriptedService, client: BackupClient) -> None:

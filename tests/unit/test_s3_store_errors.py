@@ -136,7 +136,7 @@ def test_exceptions_from_below_the_library(error: Exception, expected: type[Back
 
 
 def test_a_certificate_that_is_not_trusted_will_not_pass() -> None:
-    error = botocore.exceptions.SSLError(endpoint_url="https://s3", error="x")
+    error = botocore.exceptions.SSLError(endpoint_url="https://s3", error=OSError())
     error.__context__ = ssl.SSLCertVerificationError("self-signed")
     assert type(translation(error)) is StorageRefused
 
@@ -144,7 +144,7 @@ def test_a_certificate_that_is_not_trusted_will_not_pass() -> None:
 # Answers of a store
 
 
-Respond = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Respond = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class ScriptedS3:
@@ -152,13 +152,13 @@ class ScriptedS3:
 
     def __init__(self) -> None:
         self.endpoint = ""
-        self.requests: list[web.Request] = []
+        self.requests: list[web.BaseRequest] = []
         self.respond: Respond = self.refuse_all
 
-    async def refuse_all(self, _: web.Request) -> web.StreamResponse:
+    async def refuse_all(self, _: web.BaseRequest) -> web.StreamResponse:
         return web.Response(status=500)
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         self.requests.append(request)
         await request.read()
         return await self.respond(request)
@@ -167,7 +167,7 @@ class ScriptedS3:
         """Answer all requests with an error as S3 writes it, or with a body."""
         text = f"<Error><Code>{code}</Code><Message>m</Message></Error>" if code else ""
 
-        async def respond(_: web.Request) -> web.StreamResponse:
+        async def respond(_: web.BaseRequest) -> web.StreamResponse:
             return web.Response(status=status, text=text if body is None else body)
 
         self.respond = respond
@@ -255,12 +255,15 @@ async def test_each_answer_means_the_same_everywhere(
     s3.answer(*answer)
     if method in ("copy", "copy_part") and expected is StorageDenied:
         expected = CopyDenied
-    if method in ("bucket_exists", "head") and answer[0] == 400:
+    is_head = method in ("bucket_exists", "head")
+    if is_head and answer[0] in (400, 409):
         expected = StorageRefused  # the answer to a HEAD has no body, so no code
     with pytest.raises(BackupError) as raised:
         await REQUESTS[method](store)
     assert type(raised.value) is expected
-    assert len(s3.requests) == 1, "the client library repeats nothing"
+    # The library asks for the bucket's region once more where the answer leaves it open.
+    asked = 2 if method == "head" and answer[0] == 400 else 1
+    assert len(s3.requests) == asked, "the library repeats nothing"
     assert "zaphod" not in f"{raised.value} {raised.value.metadata}"
 
 
@@ -349,10 +352,18 @@ async def test_deleting_sends_the_md5_that_stores_ask_for(s3: ScriptedS3, store:
     assert len(s3.requests[0].headers["Content-MD5"]) == 24
 
 
+async def test_writing_asks_for_no_leave(s3: ScriptedS3, store: S3Store) -> None:
+    s3.answer(500)
+    for method in ("put", "upload_part"):
+        with pytest.raises(StorageUnavailable):
+            await REQUESTS[method](store)
+    assert [request.headers.get("Expect") for request in s3.requests] == [None, None]
+
+
 async def test_an_answer_that_never_comes_is_given_up(s3: ScriptedS3, store: S3Store) -> None:
     forever = asyncio.Event()
 
-    async def hang(_: web.Request) -> web.StreamResponse:
+    async def hang(_: web.BaseRequest) -> web.StreamResponse:
         await forever.wait()
         return web.Response()
 
@@ -368,7 +379,7 @@ async def test_a_body_that_breaks_off_is_no_shorter_object(
 ) -> None:
     released = asyncio.Event()
 
-    async def break_off(request: web.Request) -> web.StreamResponse:
+    async def break_off(request: web.BaseRequest) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Length": "10", "ETag": ETAG})
         await response.prepare(request)
         await response.write(b"12345")
@@ -386,7 +397,7 @@ async def test_a_body_that_breaks_off_is_no_shorter_object(
 
 
 async def test_a_broken_connection_is_told(s3: ScriptedS3, store: S3Store) -> None:
-    async def reset(request: web.Request) -> web.StreamResponse:
+    async def reset(request: web.BaseRequest) -> web.StreamResponse:
         assert request.transport is not None
         request.transport.abort()
         return web.Response()
@@ -434,12 +445,7 @@ async def test_settings_that_no_client_can_be_made_of_are_told() -> None:
                 await clients.store(profile)
 
 
-async def test_credentials_that_are_nowhere_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/no/such/file")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/no/such/file")
+async def test_credentials_that_are_nowhere_are_told() -> None:
     async with S3Clients(S3ClientSettings()) as clients:
         store = await clients.store(S3Profile("s3", "http://127.0.0.1:1", "us-east-1", "bucket"))
         with pytest.raises(StorageDenied):

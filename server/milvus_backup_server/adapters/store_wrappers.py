@@ -1,6 +1,7 @@
-"""Decorators of ``ObjectStore``: the limit of requests in flight, and the one layer that retries.
+"""Decorators of ``ObjectStore``: limit of requests in flight, ends of writes, the one layer that retries.
 
-They stand in the order Retry(Limit(store)): a request that waits for its next try holds no slot.
+They stand in the order Retry(Settle(Limit(store))): a request that waits for its next try holds no
+slot, and a cancelled one is not tried again.
 """
 
 from __future__ import annotations
@@ -22,8 +23,12 @@ from milvus_backup_server.domain.errors import (
 )
 from milvus_backup_server.domain.objects import ObjectInfo, Upload, UploadedPart, md5_of_etag
 from milvus_backup_server.ports.object_store import ObjectStore
+from milvus_backup_server.service.objects import to_the_end
 
 T = TypeVar("T")
+
+_READS = frozenset({"bucket_exists", "head", "get", "list_page", "list_uploads"})
+_SETTLE_SECONDS = 5.0
 
 RetryHook = Callable[[str, StorageUnavailable], None]
 """Told of every retry: the method, and what the try before it failed with."""
@@ -64,6 +69,31 @@ class LimitedStore(StoreDecorator):
                     subject=self.location.endpoint,
                     bucket=self.location.bucket,
                 ) from error
+
+
+class SettlingStore(StoreDecorator):
+    """Waits for the end of a write whose caller is cancelled, for some seconds.
+
+    A store may do what it was sent although nobody waits for the answer any more. Whoever cleans up
+    after a cancel would then be too early: what arrives behind the clean-up stays for good.
+    """
+
+    async def _request(self, method: str, call: Callable[[], Awaitable[T]]) -> T:
+        if method in _READS:
+            return await call()
+        writing = asyncio.ensure_future(call())
+        try:
+            return await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await to_the_end(_ended(writing), _SETTLE_SECONDS)
+            raise
+
+
+async def _ended(writing: asyncio.Future[T]) -> None:
+    try:
+        await asyncio.wait({writing})
+    finally:
+        writing.cancel()
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,4 +226,4 @@ def reliable(
 ) -> ObjectStore:
     """Return the store with all decorators that the service wants, in their order."""
     limited = LimitedStore(store, limiter, deadline_seconds=deadline_seconds)
-    return RetryingStore(limited, policy, on_retry)
+    return RetryingStore(SettlingStore(limited), policy, on_retry)

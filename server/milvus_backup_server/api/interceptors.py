@@ -30,7 +30,6 @@ _CALLERS_FAULT = frozenset(
         grpc.StatusCode.NOT_FOUND,
         grpc.StatusCode.ALREADY_EXISTS,
         grpc.StatusCode.ABORTED,
-        grpc.StatusCode.FAILED_PRECONDITION,
     }
 )
 

@@ -132,10 +132,17 @@ def record_faults(record: CollectionBackupInfo) -> Iterator[BackupNotRestorable]
                 "it cannot be made from the metadata alone; select the other collections",
                 field=item.name,
             )
-    if record.l0_segments or any(
-        s.is_l0 for p in record.partition_backups for s in p.segment_backups
-    ):
+    segments = [s for p in record.partition_backups for s in p.segment_backups]
+    if record.l0_segments or any(segment.is_l0 for segment in segments):
         yield _not_restorable(name, "has L0 segments, which need Milvus 2.4 or later")
+    for segment in segments:
+        if segment.num_of_rows and not segment.is_l0 and not _has_logs(segment.binlogs):
+            yield _not_restorable(
+                name,
+                f"has {segment.num_of_rows} rows in segment {segment.segment_id} but no log files "
+                "of it in the metadata",
+                segment=str(segment.segment_id),
+            )
 
 
 def version_fault(backup: str, target: str) -> BackupNotRestorable | None:
@@ -156,10 +163,14 @@ def version_fault(backup: str, target: str) -> BackupNotRestorable | None:
 
 
 def groups_of(partition: PartitionBackupInfo) -> list[GroupObjects]:
-    """Return the groups of a partition, each once, however many segments share it."""
+    """Return the groups of a partition, each once, however many segments share it.
+
+    Segments without insert logs have no directory that Milvus could import.
+    """
     members: dict[int, list[SegmentBackupInfo]] = {}
     for segment in partition.segment_backups:
-        members.setdefault(segment.group_id, []).append(segment)
+        if _has_logs(segment.binlogs):
+            members.setdefault(segment.group_id, []).append(segment)
     return [
         GroupObjects(
             group_id=group_id,

@@ -102,9 +102,10 @@ class BackupRun:
                 await self._take_name()
                 await self._copy(spools)
                 return await self._write(spools)
-            except asyncio.CancelledError:
+            except BaseException as error:
                 if self._tracker.cancel_requested:
                     await self._clean_up()
+                    self._tracker.raise_cancelled(error)
                 raise
 
     # --- planning: nothing is written

@@ -98,9 +98,10 @@ class ImportQueue:
 
     async def _follow(self, job_id: str, collection: CollectionName, seen: Seen) -> ImportJob:
         moved = time.monotonic()
-        last: ImportJob | None = None
+        last = ImportJob(job_id, ImportState.PENDING)
+        seen(last)
         while True:
-            job = await self._look(job_id, last)
+            job = await self._look(last)
             if job != last:
                 moved, last = time.monotonic(), job
                 seen(job)
@@ -115,12 +116,13 @@ class ImportQueue:
                 )
             await asyncio.sleep(self._limits.poll_seconds)
 
-    async def _look(self, job_id: str, last: ImportJob | None) -> ImportJob:
+    async def _look(self, last: ImportJob) -> ImportJob:
         """Return a job; while Milvus does not answer, the job as it was last seen."""
+        job_id = last.job_id
         try:
             job = await self._gateway.import_job(job_id)
         except MilvusUnavailable:
-            return last or ImportJob(job_id, ImportState.PENDING)
+            return last
         if job.state is ImportState.UNKNOWN:
             raise ImportFailed(f"Milvus does not know its import job {job_id} any more", job=job_id)
         return job

@@ -26,7 +26,8 @@ async def json_items(
         file: The file's name, for messages.
 
     Yields:
-        The label of the path and the value.
+        The label of the path and the value. Integers of any size are exact; numbers with a fraction
+        are Decimals.
 
     Raises:
         BackupCorrupt: It is no JSON.
@@ -51,7 +52,8 @@ async def json_items(
 
 
 def _parser(found: Any, path: str) -> Any:
-    return ijson.items_coro(found, path, use_float=True)
+    # Not with use_float: that cannot read integers of 64 bits without a sign.
+    return ijson.items_coro(found, path)
 
 
 async def _slices(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

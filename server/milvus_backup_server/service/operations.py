@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
@@ -99,8 +99,8 @@ class OperationManager:
         known = self.repeated(request.request_id, request.original)
         if known is not None:
             return known
-        self._refuse_conflict(request.footprint)
-        if self.count(OperationState.PENDING) >= self._limits.pending:
+        self.refuse_conflict(request.footprint)
+        if len(self._active()) >= self._limits.concurrent + self._limits.pending:
             raise TooManyOperations(
                 f"{self._limits.pending} operations wait already", pending=self._limits.pending
             )
@@ -129,7 +129,8 @@ class OperationManager:
             )
         return known.snapshot()
 
-    def _refuse_conflict(self, footprint: Footprint) -> None:
+    def refuse_conflict(self, footprint: Footprint) -> None:
+        """Raise OperationConflict if an operation is in the way of one with this footprint."""
         active = ((item.name, item.request.footprint) for item in self._active())
         other = first_conflict(active, footprint)
         if other:
@@ -149,7 +150,8 @@ class OperationManager:
     def _end_unstarted(self, running: Running) -> None:
         """End an operation whose task was cancelled before its first step, so that its code never ran."""
         if not running.state.ends_watch:
-            running.stop(self._reason_of_stop(running))
+            running.stop(_reason_of_stop(running))
+            self._forget_old()
 
     async def _run(self, running: Running, body: Body) -> None:
         try:
@@ -157,7 +159,7 @@ class OperationManager:
                 running.start()
                 running.succeed(await body(running.tracker))
         except asyncio.CancelledError:
-            running.stop(self._reason_of_stop(running))
+            running.stop(_reason_of_stop(running))
         except BackupError as error:
             running.fail(error)
         except Exception as error:  # noqa: BLE001 whatever it is, the operation must end in it
@@ -167,12 +169,6 @@ class OperationManager:
             running.fail(found or InternalError())
         finally:
             self._forget_old()
-
-    def _reason_of_stop(self, running: Running) -> BackupError:
-        cut_short = running.task is not None and running.task.cancelling() > 1
-        if running.state is OperationState.CANCELLING and not cut_short:
-            return OperationCancelled("cancelled on request")
-        return OperationInterrupted("the service was stopped before the operation's end")
 
     def _forget_old(self) -> None:
         ended = [item for item in self._known.values() if item.state.ends_watch]
@@ -195,17 +191,23 @@ class OperationManager:
         states: frozenset[OperationState] = frozenset(),
     ) -> Page[Operation]:
         """Return a page of operations, newest first, beginning behind the one named ``after``."""
-        names = list(reversed(self._known))
-        begin = names.index(after) + 1 if after in self._known else 0
         found: list[Operation] = []
-        for name in names[begin:]:
-            item = self._known[name]
+        for item in self._behind(after):
             if not _matches(item, backup_name, kinds, states):
                 continue
             if len(found) == limit:
                 return Page(tuple(found), found[-1].name)
             found.append(item.snapshot())
         return Page(tuple(found))
+
+    def _behind(self, after: str) -> Sequence[Running]:
+        """Return the operations older than the one named, newest first; all without a name."""
+        names = list(reversed(self._known))
+        if after in self._known:
+            names = names[names.index(after) + 1 :]
+        elif after:  # forgotten meanwhile; names begin with the second in which they were made
+            names = [name for name in names if name.split("_")[0] <= after.split("_")[0]]
+        return [self._known[name] for name in names]
 
     def collections(self, name: str, offset: int, limit: int) -> Page[CollectionProgress]:
         """Return a page of an operation's collections in its own order."""
@@ -290,12 +292,13 @@ class OperationManager:
                     snapshot = item.snapshot()
                     sent[name] = snapshot.revision
                     yield snapshot
-            for name in sent.keys() - self._known.keys():
+            for name in sent.keys() - present.keys():
                 del sent[name]
-            if wanted and all(item.state.ends_watch for item in wanted.values()):
-                return
-            if self._stopping and not self._active():
-                raise ServerStopping("the service is stopping")
+            if not _has_unsent(wanted or self._known, sent):
+                if wanted and all(item.state.ends_watch for item in wanted.values()):
+                    return
+                if self._stopping and not self._active():
+                    raise ServerStopping("the service is stopping")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._any_end.wait_beyond(ends), min_interval)
             await self._any_change.wait_beyond(version)
@@ -310,17 +313,32 @@ class OperationManager:
         self._stopping = True
         self._any_end.notify()
         self._any_change.notify()
-        tasks = [item.task for item in self._known.values() if item.task and not item.task.done()]
-        if not tasks:
-            return
-        _, late = await asyncio.wait(tasks, timeout=grace) if grace else ((), tasks)
-        for task in late:
-            task.cancel()
-        if late:
-            _, stuck = await asyncio.wait(late, timeout=self._limits.cleanup_seconds)
-            for task in stuck:
-                task.cancel()
-            await asyncio.gather(*stuck, return_exceptions=True)
+        await _ended(self._active(), grace)
+        for item in self._active():
+            if item.state is not OperationState.CANCELLING:  # that one cleans up already
+                item.interrupt()
+        await _ended(self._active(), self._limits.cleanup_seconds)
+        for item in self._active():
+            item.interrupt()
+        await _ended(self._active(), None)
+
+
+def _has_unsent(present: Mapping[str, Running], sent: Mapping[str, int]) -> bool:
+    """Tell whether something changed while a watcher took its time."""
+    return any(sent.get(name) != item.changed.version for name, item in present.items())
+
+
+async def _ended(running: Sequence[Running], seconds: float | None) -> None:
+    """Wait until operations have ended, but no longer than ``seconds``."""
+    tasks = [item.task for item in running if item.task is not None]
+    if tasks and seconds != 0:
+        await asyncio.wait(tasks, timeout=seconds)
+
+
+def _reason_of_stop(running: Running) -> BackupError:
+    if running.state is OperationState.CANCELLING and not running.interrupted:
+        return OperationCancelled("cancelled on request")
+    return OperationInterrupted("the service was stopped before the operation's end")
 
 
 def first_backup_error(error: BaseException) -> BackupError | None:

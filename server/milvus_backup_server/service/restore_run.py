@@ -141,8 +141,10 @@ class RestoreRun:
                 await self._verify(spools)
                 await self._import()
                 await self._finish()
-            except BaseException:
+            except BaseException as error:
                 await self._clean_up()
+                if self._tracker.cancel_requested:
+                    self._tracker.raise_cancelled(error)
                 raise
         return RestoreResult(
             collection_count=len(self._checked.targets),

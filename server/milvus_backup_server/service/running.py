@@ -55,12 +55,12 @@ class Broadcast:
 
     def __init__(self) -> None:
         self.version = 0
-        self._waiting: list[asyncio.Future[None]] = []
+        self._waiting: dict[asyncio.Future[None], None] = {}
 
     def notify(self) -> None:
         """Tell that something changed."""
         self.version += 1
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, {}
         for future in waiting:
             if not future.done():
                 future.set_result(None)
@@ -69,8 +69,11 @@ class Broadcast:
         """Wait until the count is larger than ``version``."""
         while self.version <= version:
             future = asyncio.get_running_loop().create_future()
-            self._waiting.append(future)
-            await future
+            self._waiting[future] = None
+            try:
+                await future
+            finally:  # who gave up waiting must not stay here until the next change
+                self._waiting.pop(future, None)
 
 
 class Running:
@@ -89,6 +92,7 @@ class Running:
         self.tracker = Tracker(self._note_change)
         self.changed = Broadcast()
         self.ended = asyncio.Event()
+        self.interrupted = False
         self._notify = notify
         self._create_time = datetime.now(UTC)
         self._start_time: datetime | None = None
@@ -135,6 +139,12 @@ class Running:
         self._note_change()
         self.task.cancel()
 
+    def interrupt(self) -> None:
+        """Stop the body, or its clean-up, because the service stops."""
+        self.interrupted = True
+        if self.task is not None:
+            self.task.cancel()
+
     def snapshot(self) -> Operation:
         """Return the operation as it is now."""
         tracker = self.tracker
@@ -162,7 +172,8 @@ class Running:
         )
 
     def _end(self, state: OperationState) -> None:
-        self.tracker.stop_collections()
+        # A cancelled operation has taken back everything, also what was done.
+        self.tracker.stop_collections(undone=state is OperationState.CANCELLED)
         self.tracker.finish()
         self._end_time = datetime.now(UTC)
         self.state = state

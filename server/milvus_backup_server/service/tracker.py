@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -102,7 +103,7 @@ class Tracker:
         if self._present is not None:
             known = self._phases[self._present]
             self._phases[self._present] = replace(known, done=known.done + done)
-            self._rate.add(done.bytes)
+            self._rate.add(max(done.bytes, 0))  # what is taken back did move
         if collection is not None:
             known_collection = self._collections[collection]
             self.collection(collection, bytes_done=known_collection.bytes_done + done.bytes)
@@ -121,6 +122,16 @@ class Tracker:
             self._warnings.append(warning)
         self._changed()
 
+    def raise_cancelled(self, error: BaseException) -> None:
+        """Turn what failed while the operation was being cancelled, and was cleaned up, into a warning.
+
+        Raises:
+            CancelledError: The error is one for callers.
+        """
+        if isinstance(error, BackupError):
+            self.warn(error)
+            raise asyncio.CancelledError from error
+
     def add_collections(self, collections: Iterable[CollectionProgress]) -> None:
         """State which collections the operation works on."""
         for item in collections:
@@ -138,9 +149,10 @@ class Tracker:
             self._by_state[after.state][source] = None
         self._changed()
 
-    def stop_collections(self) -> None:
-        """Mark what has not ended as STOPPED; used when the operation ends before them."""
-        for state in (CollectionState.PENDING, CollectionState.RUNNING):
+    def stop_collections(self, *, undone: bool) -> None:
+        """Mark what has not ended as STOPPED; with ``undone`` also what was done and taken back."""
+        done = (CollectionState.SUCCEEDED,) if undone else ()
+        for state in (CollectionState.PENDING, CollectionState.RUNNING, *done):
             for source in list(self._by_state[state]):
                 self.collection(source, state=CollectionState.STOPPED)
 

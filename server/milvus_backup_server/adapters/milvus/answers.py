@@ -126,6 +126,13 @@ _RPC_CODES: Mapping[grpc.StatusCode, type[BackupError]] = {
     grpc.StatusCode.PERMISSION_DENIED: MilvusDenied,
 }
 
+# In place of the library's own words, which speak of its insides.
+_RPC_TEXTS: Mapping[grpc.StatusCode, str] = {
+    grpc.StatusCode.UNAVAILABLE: "no connection",
+    grpc.StatusCode.DEADLINE_EXCEEDED: "no answer in time",
+    grpc.StatusCode.CANCELLED: "the connection was closed",
+}
+
 # How a connection that broke in the middle of an answer looks under these codes.
 _BROKEN = re.compile(r"RST_STREAM|stream removed|connection reset|socket closed", re.IGNORECASE)
 
@@ -201,7 +208,7 @@ def from_rpc(code: grpc.StatusCode, details: str, asked: Asked) -> BackupError:
     """Return the error that a failed RPC means."""
     broken = code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN) and _BROKEN.search(details)
     kind = MilvusUnavailable if broken else _RPC_CODES.get(code, MilvusRefused)
-    return _error(kind, asked, short(details) or code.name, code.name)
+    return _error(kind, asked, _RPC_TEXTS.get(code) or short(details) or code.name, code.name)
 
 
 @contextmanager

@@ -137,6 +137,7 @@ _RAISED: tuple[tuple[type[Exception], _Kind], ...] = (
     (boto.BotoCoreError, _REFUSED),
     (boto.UndefinedModelAttributeError, _REFUSED),
     (ResponseParserError, _DAMAGED),
+    (KeyError, _DAMAGED),  # a field that every answer has
     (TimeoutError, _LATE),
     (aiohttp.ClientConnectorError, _CONNECT),
     (aiohttp.InvalidURL, _REFUSED),

@@ -17,7 +17,6 @@ from milvus_backup_server.domain.errors import (
     ObjectAlreadyExists,
     ObjectChanged,
     ObjectNotFound,
-    StorageUnavailable,
     UploadNotFound,
 )
 from milvus_backup_server.domain.objects import (
@@ -98,12 +97,12 @@ class S3Store:
         try:
             with translated(self._asked("look up", key)):
                 answer = await self._client.head_object(Bucket=self._bucket, Key=key)
+                modified = _utc(answer.get("LastModified"))
+                return ObjectInfo(key, answer["ContentLength"], _bare(answer["ETag"]), modified)
         except ObjectNotFound as error:
             if await self.bucket_exists():
                 return None
             raise BucketNotFound(error.message, **error.metadata) from error
-        modified = _utc(answer.get("LastModified"))
-        return ObjectInfo(key, answer["ContentLength"], _bare(answer["ETag"]), modified)
 
     async def get(
         self, key: str, *, offset: int = 0, length: int | None = None, if_match: str = ""
@@ -147,13 +146,13 @@ class S3Store:
                 CopySource=_source(source, source_key),
                 **_copy_condition(if_match),
             )
-        return _bare(answer["CopyObjectResult"].get("ETag", ""))
+            return _bare(answer["CopyObjectResult"]["ETag"])
 
     async def start_upload(self, key: str) -> Upload:
         """Begin a multipart upload."""
         with translated(self._asked("begin an upload to", key)):
             answer = await self._client.create_multipart_upload(Bucket=self._bucket, Key=key)
-        return Upload(key, answer["UploadId"])
+            return Upload(key, answer["UploadId"])
 
     async def upload_part(self, upload: Upload, number: int, data: bytes) -> UploadedPart:
         """Write a part; the store compares the MD5."""
@@ -167,7 +166,7 @@ class S3Store:
                 Body=data,
                 ContentMD5=digest,
             )
-        return UploadedPart(number, _bare(answer["ETag"]))
+            return UploadedPart(number, _bare(answer["ETag"]))
 
     async def copy_part(
         self,
@@ -191,7 +190,7 @@ class S3Store:
                 CopySourceRange=f"bytes={offset}-{offset + length - 1}",
                 **_copy_condition(if_match),
             )
-        return UploadedPart(number, _bare(answer["CopyPartResult"].get("ETag", "")))
+            return UploadedPart(number, _bare(answer["CopyPartResult"]["ETag"]))
 
     async def complete_upload(self, upload: Upload, parts: Sequence[UploadedPart]) -> str:
         """Make the object of its parts."""
@@ -203,7 +202,7 @@ class S3Store:
                 UploadId=upload.upload_id,
                 MultipartUpload={"Parts": listed},  # type: ignore[typeddict-item]
             )
-        return _bare(answer.get("ETag", ""))
+            return _bare(answer["ETag"])
 
     async def abort_upload(self, upload: Upload) -> None:
         """Forget an upload."""
@@ -221,7 +220,7 @@ class S3Store:
             answer = await self._client.list_multipart_uploads(
                 Bucket=self._bucket, Prefix=prefix, MaxUploads=1000
             )
-        return [Upload(row["Key"], row["UploadId"]) for row in answer.get("Uploads", [])]
+            return [Upload(row["Key"], row["UploadId"]) for row in answer.get("Uploads", [])]
 
     async def list_page(
         self, prefix: str, *, token: str = "", delimiter: bool = False, limit: int = 1000
@@ -237,21 +236,7 @@ class S3Store:
         if delimiter:
             request["Delimiter"] = "/"
         with translated(self._asked("list")):
-            answer = await self._client.list_objects_v2(**request)
-        return self._page(answer)
-
-    def _page(self, answer: ListObjectsV2OutputTypeDef) -> ListPage:
-        next_token = answer.get("NextContinuationToken", "") if answer["IsTruncated"] else ""
-        if answer["IsTruncated"] and not next_token:
-            # A list that ends here would be a shorter list than the truth.
-            raise StorageUnavailable(
-                f"the listing of {self._bucket} breaks off without a token", bucket=self._bucket
-            )
-        return ListPage(
-            tuple(_listed(row) for row in answer.get("Contents", [])),
-            tuple(row["Prefix"] for row in answer.get("CommonPrefixes", [])),
-            next_token,
-        )
+            return _page(await self._client.list_objects_v2(**request))
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Remove objects in one request; the first refused key decides on the error."""
@@ -294,6 +279,15 @@ def _copy_condition(etag: str) -> _CopyCondition:
 
 def _source(location: StoreLocation, key: str) -> CopySourceTypeDef:
     return {"Bucket": location.bucket, "Key": key}
+
+
+def _page(answer: ListObjectsV2OutputTypeDef) -> ListPage:
+    return ListPage(
+        tuple(_listed(row) for row in answer.get("Contents", [])),
+        tuple(row["Prefix"] for row in answer.get("CommonPrefixes", [])),
+        # Without a token the list would end here, shorter than the truth: hence no ``get``.
+        answer["NextContinuationToken"] if answer["IsTruncated"] else "",
+    )
 
 
 def _listed(row: ObjectTypeDef) -> ObjectInfo:

@@ -29,7 +29,7 @@ class Streamed:
     Attributes:
         etag: ETag of the copy.
         md5: MD5 of the bytes.
-        confirmed: Whether no ETag of the target was another MD5 than that of the bytes.
+        confirmed: Whether the ETag is no other MD5 than that of the bytes.
     """
 
     etag: str
@@ -72,7 +72,7 @@ class Streamer:
             data = await _fetch(job, source, Part(1, 0, job.size))
             md5 = await md5_of(data)
             written = await target.put(job.target_key, data)
-        return Streamed(written.etag, md5, _agrees(written.etag, md5))
+        return _streamed(written.etag, md5)
 
     async def _in_parts(
         self, job: TransferJob, source: ObjectStore, target: ObjectStore
@@ -83,7 +83,7 @@ class Streamer:
                 for part in parts_of(job.size, self._settings.part_size_bytes):
                     await relay.pass_on(group, job, source, part)
             etag = await target.complete_upload(upload, relay.parts)
-        return Streamed(etag, relay.hasher.hexdigest(), relay.confirmed)
+        return _streamed(etag, relay.hasher.hexdigest())
 
     async def _is_sound(
         self, job: TransferJob, source: ObjectStore, target: ObjectStore, streamed: Streamed
@@ -118,7 +118,6 @@ class _Relay:
         self, budget: ByteBudget, parts_in_flight: int, target: ObjectStore, upload: Upload
     ) -> None:
         self.hasher = hashlib.md5(usedforsecurity=False)
-        self.confirmed = True
         self._budget = budget
         self._slots = asyncio.Semaphore(parts_in_flight)
         self._target = target
@@ -151,10 +150,7 @@ class _Relay:
         group.create_task(self._write(part.number, data)).add_done_callback(release)
 
     async def _write(self, number: int, data: bytes) -> None:
-        md5 = await md5_of(data)
-        written = await self._target.upload_part(self._upload, number, data)
-        self._done[number] = written
-        self.confirmed = self.confirmed and _agrees(written.etag, md5)
+        self._done[number] = await self._target.upload_part(self._upload, number, data)
 
 
 async def _fetch(job: TransferJob, source: ObjectStore, part: Part) -> bytes:
@@ -167,6 +163,10 @@ async def _fetch(job: TransferJob, source: ObjectStore, part: Part) -> bytes:
             key=job.source_key,
         )
     return data
+
+
+def _streamed(etag: str, md5: str) -> Streamed:
+    return Streamed(etag, md5, _agrees(etag, md5))
 
 
 def _agrees(etag: str, md5: str) -> bool:

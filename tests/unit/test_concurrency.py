@@ -1,0 +1,126 @@
+"""Doing the same to many things, so many at a time."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from milvus_backup_server.domain.errors import StorageDenied, StorageUnavailable
+from milvus_backup_server.service.concurrency import for_each, task_group
+
+
+async def test_every_item_is_worked_on_once() -> None:
+    done: list[int] = []
+
+    async def work(item: int) -> None:
+        await asyncio.sleep(0)
+        done.append(item)
+
+    await for_each(range(100), work, concurrent=7)
+    assert sorted(done) == list(range(100))
+
+
+@pytest.mark.parametrize(("items", "concurrent", "most"), [(10, 3, 3), (2, 5, 2), (0, 3, 0)])
+async def test_only_so_many_at_a_time(items: int, concurrent: int, most: int) -> None:
+    running = peak = 0
+
+    async def work(_: int) -> None:
+        nonlocal running, peak
+        running += 1
+        peak = max(peak, running)
+        await asyncio.sleep(0.001)
+        running -= 1
+
+    await for_each(range(items), work, concurrent=concurrent)
+    assert peak == most
+
+
+async def test_items_are_drawn_no_faster_than_they_are_worked_off() -> None:
+    drawn = done = 0
+
+    def items() -> Iterator[int]:
+        nonlocal drawn
+        for number in range(1000):
+            drawn += 1
+            assert drawn - done <= 4
+            yield number
+
+    async def work(_: int) -> None:
+        nonlocal done
+        await asyncio.sleep(0)
+        done += 1
+
+    await for_each(items(), work, concurrent=4)
+    assert done == 1000
+
+
+async def test_only_so_many_tasks_exist_however_many_items_there_are() -> None:
+    before = len(asyncio.all_tasks())
+    peak = 0
+
+    async def work(_: int) -> None:
+        nonlocal peak
+        peak = max(peak, len(asyncio.all_tasks()))
+        await asyncio.sleep(0)
+
+    await for_each(range(10_000), work, concurrent=4)
+    assert peak <= before + 4
+
+
+async def test_the_first_failure_is_raised_as_it_is_and_stops_the_rest() -> None:
+    begun: list[int] = []
+    cancelled: list[int] = []
+
+    async def work(item: int) -> None:
+        begun.append(item)
+        if item == 2:
+            raise StorageDenied("no")
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.append(item)
+            raise
+
+    with pytest.raises(StorageDenied, match="no"):
+        await for_each(range(100), work, concurrent=3)
+    assert begun == [0, 1, 2]
+    assert sorted(cancelled) == [0, 1]
+
+
+async def test_a_failure_while_the_rest_is_stopped_does_not_hide_the_first() -> None:
+    async def work(item: int) -> None:
+        if item == 1:
+            raise StorageDenied("the cause")
+        try:
+            await asyncio.sleep(60)
+        finally:
+            raise StorageUnavailable("a consequence")
+
+    with pytest.raises(StorageDenied, match="the cause"):
+        await for_each(range(2), work, concurrent=2)
+
+
+async def test_a_failure_of_the_body_is_raised_as_it_is() -> None:
+    with pytest.raises(StorageDenied):
+        async with task_group() as tasks:
+            tasks.create_task(asyncio.sleep(60))
+            await asyncio.sleep(0)
+            raise StorageDenied("no")
+
+
+async def test_a_cancelled_caller_cancels_the_work() -> None:
+    cancelled: list[int] = []
+
+    async def work(item: int) -> None:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.append(item)
+            raise
+
+    caller = asyncio.create_task(for_each(range(10), work, concurrent=2))
+    await asyncio.sleep(0.01)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert sorted(cancelled) == [0, 1]

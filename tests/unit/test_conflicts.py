@@ -1,0 +1,73 @@
+"""What may run beside what."""
+
+import itertools
+
+import pytest
+
+from milvus_backup_server.domain.conflicts import (
+    SAME_BACKUP,
+    Footprint,
+    Verdict,
+    first_conflict,
+    verdict,
+)
+from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.operations import OperationKind
+
+CREATE = OperationKind.CREATE_BACKUP
+RESTORE = OperationKind.RESTORE_BACKUP
+DELETE = OperationKind.DELETE_BACKUP
+ABORTED = Verdict.ABORTED
+ALLOWED = Verdict.ALLOWED
+
+A = CollectionName("default", "a")
+B = CollectionName("default", "b")
+SHOP_A = CollectionName("shop", "a")
+
+
+@pytest.mark.parametrize(
+    ("running", "new", "expected"),
+    [
+        (CREATE, CREATE, ABORTED),
+        (CREATE, RESTORE, ABORTED),
+        (CREATE, DELETE, ABORTED),
+        (RESTORE, CREATE, ABORTED),
+        (RESTORE, RESTORE, ALLOWED),
+        (RESTORE, DELETE, ABORTED),
+        (DELETE, CREATE, ABORTED),
+        (DELETE, RESTORE, ABORTED),
+        (DELETE, DELETE, ABORTED),
+    ],
+)
+def test_on_one_backup(running: OperationKind, new: OperationKind, expected: Verdict) -> None:
+    assert verdict(Footprint(running, "b"), Footprint(new, "b")) is expected
+
+
+def test_the_table_has_every_pair() -> None:
+    assert set(SAME_BACKUP) == set(itertools.product(OperationKind, repeat=2))
+
+
+@pytest.mark.parametrize(
+    ("running", "new"), list(itertools.product([CREATE, RESTORE, DELETE], repeat=2))
+)
+def test_on_two_backups_everything_may_run(running: OperationKind, new: OperationKind) -> None:
+    assert verdict(Footprint(running, "b"), Footprint(new, "c")) is ALLOWED
+
+
+@pytest.mark.parametrize("backup", ["b", "c"])
+def test_two_restores_into_one_target_never_meet(backup: str) -> None:
+    running = Footprint(RESTORE, "b", frozenset({A, B}))
+    assert verdict(running, Footprint(RESTORE, backup, frozenset({B, SHOP_A}))) is ABORTED
+    assert verdict(running, Footprint(RESTORE, backup, frozenset({SHOP_A}))) is ALLOWED
+
+
+def test_the_first_operation_in_the_way_is_named() -> None:
+    running = [
+        ("one", Footprint(RESTORE, "b", frozenset({A}))),
+        ("two", Footprint(RESTORE, "c", frozenset({B}))),
+        ("three", Footprint(CREATE, "d")),
+    ]
+    assert first_conflict(running, Footprint(RESTORE, "e", frozenset({B}))) == "two"
+    assert first_conflict(running, Footprint(DELETE, "d")) == "three"
+    assert first_conflict(running, Footprint(RESTORE, "b", frozenset({SHOP_A}))) == ""
+    assert first_conflict([], Footprint(DELETE, "d")) == ""

@@ -1,0 +1,358 @@
+"""Which import jobs a collection needs, and what stands in the way of a restore."""
+
+import pytest
+
+from milvus_backup_server.domain.errors import (
+    BackupNotRestorable,
+    CollectionNotFound,
+    InvalidRequest,
+    TargetAlreadyExists,
+)
+from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.operations import PlannedCollection
+from milvus_backup_server.domain.records import (
+    Binlog,
+    CollectionBackupInfo,
+    CollectionSchema,
+    FieldBinlog,
+    FieldSchema,
+    PartitionBackupInfo,
+    SegmentBackupInfo,
+)
+from milvus_backup_server.domain.renaming import Renaming
+from milvus_backup_server.domain.restore_plan import (
+    Faults,
+    ImportUnit,
+    Wanted,
+    check_renaming,
+    expected_objects,
+    groups_of,
+    has_deletes,
+    import_units,
+    name_of,
+    planned,
+    record_faults,
+    version_fault,
+)
+from milvus_backup_server.domain.selection import Selection
+from tests.support.fixtures import WITH_DATA, backup_objects, metadata
+
+LARGE = 1 << 40
+INSERTS = (FieldBinlog(field_id=100, binlogs=(Binlog(log_size=80, log_id=1),)),)
+DELTAS = (FieldBinlog(binlogs=(Binlog(log_size=20, log_id=2),)),)
+NO_DELTAS = (FieldBinlog(),)
+A = CollectionName("default", "a")
+B = CollectionName("default", "b")
+
+
+def segment(number: int, group: int, *, deltas: bool = False, rows: int = 10) -> SegmentBackupInfo:
+    return SegmentBackupInfo(
+        segment_id=number,
+        group_id=group,
+        num_of_rows=rows,
+        size=100,
+        binlogs=INSERTS,
+        deltalogs=DELTAS if deltas else NO_DELTAS,
+    )
+
+
+def partition(*segments: SegmentBackupInfo) -> PartitionBackupInfo:
+    return PartitionBackupInfo(partition_id=5, partition_name="p", segment_backups=segments)
+
+
+def units(
+    *segments: SegmentBackupInfo, whole: bool = True, job_bytes: int = LARGE
+) -> list[ImportUnit]:
+    return import_units(4, partition(*segments), whole=whole, job_bytes=job_bytes)
+
+
+def directories(found: list[ImportUnit]) -> list[tuple[str, str]]:
+    return [(unit.insert, unit.delta) for unit in found]
+
+
+def test_a_partition_without_segments_needs_no_job() -> None:
+    assert units() == []
+
+
+def test_a_partition_is_one_job_where_nothing_else_lies_in_it() -> None:
+    assert units(segment(1, 1), segment(2, 2, deltas=True)) == [
+        ImportUnit(
+            partition="p",
+            insert="binlogs/insert_log/4/5/",
+            delta="binlogs/delta_log/4/5/",
+            bytes=200,
+            rows=20,
+        )
+    ]
+
+
+def test_without_delta_logs_no_delta_directory_is_named() -> None:
+    assert directories(units(segment(1, 1))) == [("binlogs/insert_log/4/5/", "")]
+
+
+def test_beside_strays_each_group_is_a_job() -> None:
+    assert directories(units(segment(1, 1), segment(2, 2, deltas=True), whole=False)) == [
+        ("binlogs/insert_log/4/5/1/", ""),
+        ("binlogs/insert_log/4/5/2/", "binlogs/delta_log/4/5/2/"),
+    ]
+
+
+def test_a_shared_group_is_imported_exactly_once() -> None:
+    found = units(
+        segment(1, 1), segment(2, 1, deltas=True), segment(3, 1), segment(4, 2), whole=False
+    )
+    assert directories(found) == [
+        ("binlogs/insert_log/4/5/1/", "binlogs/delta_log/4/5/1/"),
+        ("binlogs/insert_log/4/5/2/", ""),
+    ]
+    assert [(unit.bytes, unit.rows) for unit in found] == [(300, 30), (100, 10)]
+
+
+def test_groups_come_once_in_the_order_of_their_first_segment() -> None:
+    groups = groups_of(partition(segment(1, 7), segment(2, 3), segment(3, 7, deltas=True)))
+    assert [(it.group_id, it.bytes, it.rows, it.has_delta) for it in groups] == [
+        (7, 200, 20, True),
+        (3, 100, 10, False),
+    ]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("job_bytes", [1, LARGE])
+def test_without_a_group_level_only_the_whole_partition_can_be_imported(
+    whole: bool, job_bytes: int
+) -> None:
+    found = units(segment(1, 0), segment(2, 0, deltas=True), whole=whole, job_bytes=job_bytes)
+    assert directories(found) == [("binlogs/insert_log/4/5/", "binlogs/delta_log/4/5/")]
+
+
+@pytest.mark.parametrize(("job_bytes", "jobs"), [(200, 1), (199, 2), (1, 2)])
+def test_a_partition_larger_than_a_job_may_be_is_imported_by_groups(
+    job_bytes: int, jobs: int
+) -> None:
+    assert len(units(segment(1, 1), segment(2, 2), job_bytes=job_bytes)) == jobs
+
+
+def test_segments_without_any_logs_need_no_job() -> None:
+    empty = SegmentBackupInfo(segment_id=9, group_id=9, deltalogs=NO_DELTAS)
+    assert units(empty) == []
+    assert directories(units(segment(1, 1), empty, whole=False)) == [
+        ("binlogs/insert_log/4/5/1/", "")
+    ]
+
+
+@pytest.mark.parametrize("archive", ["fx_go_0_4_3_groups", "fx_go_0_5_16_groups"])
+def test_the_shared_groups_of_a_real_backup(archive: str) -> None:
+    (values,) = metadata(archive)["collection_backups"]
+    record = CollectionBackupInfo.from_json(values)
+    found = [
+        unit
+        for it in record.partition_backups
+        for unit in import_units(record.collection_id, it, whole=False, job_bytes=LARGE)
+    ]
+    listed = {key for key, _ in backup_objects(archive) if key.startswith("binlogs/insert_log/")}
+    assert {unit.insert for unit in found} == {"/".join(key.split("/")[:5]) + "/" for key in listed}
+    assert len(found) == len(set(found))
+    assert sum(bool(unit.delta) for unit in found) == 2
+
+
+def test_what_a_plan_says_of_a_collection() -> None:
+    record = CollectionBackupInfo(
+        collection_id=4,
+        collection_name="a",
+        partition_backups=(
+            partition(segment(1, 1), segment(2, 2)),
+            partition(),
+            partition(segment(3, 3)),
+        ),
+    )
+    assert planned(record, B, job_bytes=150) == PlannedCollection(
+        source=A,
+        target=B,
+        partition_count=3,
+        segment_count=3,
+        row_count=30,
+        size_bytes=300,
+        import_job_count=3,
+    )
+
+
+def test_deletes_are_seen_in_any_segment() -> None:
+    none = CollectionBackupInfo(partition_backups=(partition(segment(1, 1)),))
+    some = CollectionBackupInfo(
+        partition_backups=(partition(segment(1, 1)), partition(segment(2, 2, deltas=True)))
+    )
+    assert not has_deletes(none)
+    assert has_deletes(some)
+
+
+@pytest.mark.parametrize("archive", WITH_DATA)
+def test_the_metadata_names_every_data_object_of_a_backup_with_its_size(archive: str) -> None:
+    expected = {
+        key: len(content) for key, content in backup_objects(archive) if key.startswith("binlogs/")
+    }
+    named = [
+        item
+        for values in metadata(archive)["collection_backups"]
+        for item in expected_objects(CollectionBackupInfo.from_json(values))
+    ]
+    assert len(named) == len(expected)
+    assert dict(named) == expected
+
+
+# --- what stands in the way
+
+
+def record_with(**fields: object) -> CollectionBackupInfo:
+    values: dict[str, object] = {"collection_name": "a", "schema": CollectionSchema()}
+    return CollectionBackupInfo(**(values | fields))  # type: ignore[arg-type]
+
+
+def faults_of(record: CollectionBackupInfo) -> list[str]:
+    return [fault.message for fault in record_faults(record)]
+
+
+def test_a_sound_record_has_no_fault() -> None:
+    sound = record_with(partition_backups=(partition(segment(1, 1, deltas=True)),))
+    assert faults_of(sound) == []
+
+
+def test_arrays_without_an_element_type_are_named() -> None:
+    fields = (
+        FieldSchema(name="good", data_type=22, element_type=5),
+        FieldSchema(name="bad", data_type=22),
+        FieldSchema(name="worse", data_type=22),
+    )
+    found = list(record_faults(record_with(schema=CollectionSchema(fields=fields))))
+    assert [fault.metadata["field"] for fault in found] == ["bad", "worse"]
+    assert found[0].metadata["subject"] == "default.a"
+    assert "default.a field 'bad' is an array" in found[0].message
+
+
+def test_only_one_collection_of_0_3_3_cannot_be_made_from_its_metadata() -> None:
+    faulty = {
+        values["collection_name"]: [fault.metadata["field"] for fault in found]
+        for values in metadata("fx_go_0_3_3")["collection_backups"]
+        if (found := list(record_faults(CollectionBackupInfo.from_json(values))))
+    }
+    assert list(faulty) == ["all_types"]
+    arrays = [
+        field["name"]
+        for values in metadata("fx_go_0_5_16")["collection_backups"]
+        if values["collection_name"] == "all_types"
+        for field in values["schema"]["fields"]
+        if field["data_type"] == 22
+    ]
+    assert sorted(faulty["all_types"]) == sorted(arrays)
+
+
+def test_l0_segments_are_refused_wherever_they_are() -> None:
+    l0 = SegmentBackupInfo(segment_id=1, is_l0=True, deltalogs=DELTAS)
+    for record in (
+        record_with(l0_segments=(l0,)),
+        record_with(partition_backups=(partition(segment(1, 1), l0),)),
+    ):
+        assert faults_of(record) == ["default.a has L0 segments, which need Milvus 2.4 or later"]
+
+
+def test_the_l0_segments_of_a_real_backup_are_seen() -> None:
+    faulty = {
+        values["collection_name"]
+        for values in metadata("fx_mv_2_5_27")["collection_backups"]
+        if any("L0" in it for it in faults_of(CollectionBackupInfo.from_json(values)))
+    }
+    assert faulty == {"deletes", "del_parts"}
+
+
+def test_a_record_without_a_schema_is_refused() -> None:
+    assert faults_of(record_with(schema=None)) == ["default.a has no schema in the metadata"]
+
+
+def test_rows_without_any_log_are_refused() -> None:
+    lost = SegmentBackupInfo(segment_id=77, num_of_rows=5, deltalogs=NO_DELTAS)
+    (message,) = faults_of(record_with(partition_backups=(partition(segment(1, 1), lost),)))
+    assert message == "default.a has 5 rows in segment 77 but no log files of it in the metadata"
+
+
+@pytest.mark.parametrize(
+    ("backup", "target", "refused"),
+    [
+        ("v2.3.5", "v2.3.5-lite", False),
+        ("v2.3.22", "v2.3.0", False),
+        ("v2.3.5", "2.4.1", False),
+        ("v2.3.5", "3.0.0", False),
+        ("2.4.0", "v2.3.5", True),
+        ("2.10.0", "2.9.0", True),
+        ("3.0.0", "2.6.18", True),
+        ("", "v2.3.5", False),
+        ("2.6.18", "", False),
+    ],
+)
+def test_binlogs_go_into_the_same_line_or_a_later_one(
+    backup: str, target: str, refused: bool
+) -> None:
+    fault = version_fault(backup, target)
+    assert (fault is not None) == refused
+    if fault is not None:
+        assert fault.metadata["version"] == target
+        assert f"restore it into {fault.metadata['needed']} or later" in fault.message
+
+
+def test_a_record_without_a_database_is_of_the_default_one() -> None:
+    assert name_of(CollectionBackupInfo(collection_name="a")) == A
+    assert name_of(CollectionBackupInfo(db_name="x", collection_name="a")) == CollectionName(
+        "x", "a"
+    )
+
+
+# --- what is wanted, and where it goes
+
+
+def wanted(sources: list[str], targets: list[str], **renames: str) -> Wanted:
+    renaming = Renaming.parse("", renames)
+    return Wanted(Selection.parse(sources), Selection.parse(targets), renaming)
+
+
+def test_sources_and_targets_both_narrow_what_is_wanted() -> None:
+    assert wanted([], []).target_of(A) == A
+    assert wanted(["b"], []).target_of(A) is None
+    assert wanted(["a"], [], a="c").target_of(A) == CollectionName("default", "c")
+    assert wanted(["a"], ["a"], a="c").target_of(A) is None
+    assert wanted([], ["c"], a="c").target_of(A) == CollectionName("default", "c")
+
+
+def test_two_collections_never_meet_in_one_target() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        check_renaming([(A, A), (B, A), (CollectionName("x", "y"), A)])
+    assert [fault.description for fault in caught.value.violations] == [
+        "default.a and default.b would both become default.a",
+        "default.b and x.y would both become default.a",
+    ]
+
+
+def test_targets_must_be_names() -> None:
+    too_long = CollectionName("default", "a" * 256)
+    with pytest.raises(InvalidRequest, match="is not a name that Milvus accepts"):
+        check_renaming([(A, too_long)])
+    check_renaming([(A, B), (B, A)])
+
+
+def test_faults_of_one_kind_are_reported_together() -> None:
+    faults = Faults()
+    faults.raise_first()
+    for name in ("x", "y"):
+        faults.add(TargetAlreadyExists(name))
+    faults.add(CollectionNotFound("z"))
+    with pytest.raises(TargetAlreadyExists) as caught:
+        faults.raise_first()
+    assert caught.value.message == "collection 'x' already exists; collection 'y' already exists"
+    assert caught.value.metadata["count"] == "2"
+    assert caught.value.resource_name == "x"
+
+
+def test_one_fault_is_raised_as_it_is() -> None:
+    faults = Faults()
+    faults.add(BackupNotRestorable("why", subject="a"))
+    with pytest.raises(BackupNotRestorable) as caught:
+        faults.raise_first()
+    assert caught.value.message == "why"
+    assert "count" not in caught.value.metadata
