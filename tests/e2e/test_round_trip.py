@@ -10,7 +10,6 @@ from milvus_backup.v1.backup_pb2 import BACKUP_STATE_COMPLETE
 from milvus_backup.v1.operation_pb2 import OPERATION_STATE_SUCCEEDED
 from tests.support.clients import connected
 from tests.support.collection_builder import Dataset
-from tests.support.datasets import make_all
 from tests.support.environment import BACKUP_BUCKET, Environment
 from tests.support.fixtures import metadata
 from tests.support.rows import assert_same_rows, fetch_rows
@@ -31,12 +30,6 @@ NAMES = {
 
 
 @pytest.fixture(scope="module")
-def datasets(environment: Environment) -> dict[str, Dataset]:
-    made = make_all(environment.milvus.uri)
-    return {f"{data.database}.{data.collection}": data for data in made}
-
-
-@pytest.fixture(scope="module")
 async def service(environment: Environment) -> AsyncIterator[Service]:
     async with running_service(environment_settings(environment)) as running:
         yield running
@@ -45,8 +38,9 @@ async def service(environment: Environment) -> AsyncIterator[Service]:
 @pytest.fixture(scope="module")
 async def backup(service: Service, datasets: dict[str, Dataset]) -> str:
     """The name of a backup of all data sets, made once."""
+    names = [f"{data.database}.{data.collection}" for data in datasets.values()]
     operation = await service.client.create_backup(
-        BACKUP, collections=sorted(datasets), labels={"made-by": "a test"}
+        BACKUP, collections=names, labels={"made-by": "a test"}
     )
     assert (await service.client.wait(operation)).state == OPERATION_STATE_SUCCEEDED
     return BACKUP

@@ -331,6 +331,7 @@ async def test_check(service: ScriptedService, address: str) -> None:
                 server.CheckItem(
                     name="backup_storage",
                     state=server.CHECK_STATE_FAILED,
+                    message="no bucket 'b'",
                     error=status(
                         grpc.StatusCode.FAILED_PRECONDITION, "BUCKET_NOT_FOUND", "no bucket 'b'"
                     ),

@@ -166,6 +166,10 @@ async def test_parts_without_md5_are_known_by_their_number() -> None:
     opaque = UploadedPart(1, "encrypted")
     assert await rig.store.complete_upload(upload, [opaque]) == etag
     assert rig.faults.injected["complete_upload"] == 1
+    rig.faults.fail("complete_upload", LOST, at=[4])
+    with pytest.raises(UploadNotFound):
+        await rig.store.complete_upload(upload, [opaque, UploadedPart(2, "encrypted")])
+    assert rig.faults.injected["complete_upload"] == 2
 
 
 # Together with the limit

@@ -148,6 +148,21 @@ async def test_a_cancelled_write_leaves_no_upload(
     assert await store.list_uploads("") == []
 
 
+async def test_a_write_cancelled_twice_leaves_no_upload(store: MemoryStore) -> None:
+    parts = GatedStore(store, "upload_part")
+    aborts = GatedStore(parts, "abort_upload")
+    writing = asyncio.create_task(write_chunks(aborts, "x", chunks_of([b"abcdefghijk"]), 5))
+    await parts.wait_for(1)
+    writing.cancel()
+    await aborts.wait_for(1)
+    writing.cancel()
+    await asyncio.sleep(0)
+    aborts.gate.set()
+    await asyncio.wait({writing})
+    assert writing.cancelled()
+    assert await store.list_uploads("") == []
+
+
 async def test_a_clean_up_is_finished_although_cancelled_again_and_again() -> None:
     gate, done = asyncio.Event(), asyncio.Event()
 

@@ -25,7 +25,7 @@ from milvus_backup_server.domain.objects import (
     UploadedPart,
 )
 from milvus_backup_server.ports.object_store import ObjectStore
-from tests.support.stores import CountingStore, FailingStore, GatedStore
+from tests.support.stores import CountingStore, DelayingStore, FailingStore, GatedStore
 
 SMALL = TransferSettings(
     workers=4,
@@ -324,6 +324,30 @@ async def test_requests_and_bytes_stay_within_the_limits(far: Stores) -> None:
     assert held == [0]
     assert 30 < measured.peak <= 40
     assert 1 < reads.peak <= 4
+
+
+async def test_parts_of_an_object_stay_within_their_limit(near: Stores, far: Stores) -> None:
+    settings = TransferSettings(
+        workers=1,
+        part_size_bytes=10,
+        copy_threshold_bytes=10,
+        copy_part_size_bytes=10,
+        parts_in_flight=3,
+    )
+    for source, target in (near, far):
+        writes = CountingStore(DelayingStore(target, 0.001))
+        [outcome] = await run(source.store, writes, await source.jobs([200]), settings)
+        assert outcome.error is None
+        assert writes.peak == 3
+
+
+async def test_the_bytes_of_failed_work_are_free_again(far: Stores) -> None:
+    source, target = far
+    faults = FailingStore(source.store)
+    faults.fail("get", StorageDenied("no"), at=range(1, 31))
+    outcomes = await run(faults, target, await source.jobs([100] * 40))
+    assert faults.injected["get"] == 30
+    assert len([outcome for outcome in outcomes if outcome.error is None]) == 10
 
 
 async def test_calls_share_the_limit_of_bytes(far: Stores) -> None:

@@ -92,7 +92,5 @@ async def check(session: Session) -> ExitCode:
 
 def _check_line(item: CheckItem) -> str:
     state = enum_text(CheckState.DESCRIPTOR, item.state)
-    texts = [item.message] if item.message else []
-    if item.HasField("error"):
-        texts.append(str(from_status(item.error)))
-    return f"{state:<8} {item.name:<21} {'; '.join(texts)}".rstrip()
+    text = str(from_status(item.error)) if item.HasField("error") else item.message
+    return f"{state:<8} {item.name:<21} {text}".rstrip()

@@ -1,24 +1,27 @@
 """What can go wrong, as the callers see it.
 
     BackupError
-      InvalidRequest                 a field of the request is wrong
-      InvalidSettings                the settings are wrong (at start only)
-      NotFound                       BackupNotFound, CollectionNotFound, DatabaseNotFound,
-      OperationNotFound AlreadyExists                  BackupAlreadyExists, TargetAlreadyExists
-      RequestIdReused                the same request_id came with another request OperationConflict
-      another operation is in the way PreconditionFailed             BackupNotRestorable,
-      MilvusVersionUnsupported, SourceStorageMismatch,
-                                     SourceInconsistent,
-                                     BucketNotFound, StorageDenied, StorageRefused, MilvusDenied,
-                                     MilvusRefused, ImportFailed, RowCountMismatch, OperationEnded
-      BackupCorrupt                  the backup's files do not agree with each other
-      Unavailable                    StorageUnavailable, MilvusUnavailable, ServerStopping,
-      OperationStalled TooManyOperations              the bound of waiting operations is reached
-      OperationCancelled             the caller cancelled it OperationInterrupted           the
-      service stopped before the operation's end ImportOutcomeUnknown           the answer to a
-      submitted import was lost ObjectStoreError               ObjectNotFound, ObjectChanged,
-      ObjectAlreadyExists, UploadNotFound, CopyDenied:
-                                     what a store answers; use cases turn it into one of the above
+      InvalidRequest         a field of the request is wrong
+      InvalidSettings        the settings are wrong (at start only)
+      NotFound               BackupNotFound, CollectionNotFound, DatabaseNotFound, OperationNotFound
+      AlreadyExists          BackupAlreadyExists, TargetAlreadyExists
+      RequestIdReused        the same request_id came with another request
+      OperationConflict      another operation is in the way
+      PreconditionFailed     BackupNotRestorable, MilvusVersionUnsupported, SourceStorageMismatch,
+                             SourceInconsistent, StorageNotConfigured, BucketNotFound,
+                             StorageDenied, StorageRefused, MilvusDenied, MilvusRefused,
+                             ImportFailed, RowCountMismatch, OperationEnded
+      BackupCorrupt          the backup's files do not agree with each other
+      Unavailable            StorageUnavailable, MilvusUnavailable, ServerStopping,
+                             OperationStalled
+      TooManyOperations      the bound of waiting operations is reached
+      OperationCancelled     the caller cancelled it
+      OperationInterrupted   the service stopped before the operation's end
+      ImportOutcomeUnknown   the answer to a submitted import was lost
+      InternalError          a fault of this service
+      ObjectStoreError       ObjectNotFound, ObjectChanged, ObjectAlreadyExists, UploadNotFound,
+                             CopyDenied: what a store answers; use cases turn it into one of the
+                             above
 
 An error holds data: ``reason`` is stable and for programs, ``metadata`` has every value that the
 message names. How an error looks on the wire is decided in ``api.status`` alone. No message carries

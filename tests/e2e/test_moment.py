@@ -1,0 +1,111 @@
+"""A backup holds the rows of one moment, whatever happens to the collection while it is made."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import pytest
+from pymilvus import DataType, MilvusClient
+
+from milvus_backup.v1 import operation_pb2 as pb
+from tests.support.clients import connected
+from tests.support.collection_builder import CollectionBuilder, Index
+from tests.support.compactions import SOON, Compactions
+from tests.support.datasets import versioned_rows
+from tests.support.environment import Environment
+from tests.support.milvus import MilvusStandalone
+from tests.support.rows import Rows, fetch_rows
+from tests.support.running_service import (
+    Decorators,
+    Service,
+    environment_settings,
+    running_service,
+)
+from tests.support.writers import Loop, Queue, Upserter, Writer
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("under_load"), pytest.mark.timeout(300)]
+
+BACKUPS = 5
+COLLECTION = "moment"
+UPSERTED = range(400)
+QUEUE_START, QUEUE_SIZE, QUEUE_BLOCKS = 1_000_000, 20, 3
+
+
+@dataclass(frozen=True)
+class Made:
+    """A backup made under load, and between which changes of each writer its moment must lie."""
+
+    name: str
+    bounds: tuple[tuple[Writer, int, int], ...]
+
+
+@pytest.fixture(scope="module")
+def milvus(environment: Environment) -> Iterator[MilvusStandalone]:
+    with MilvusStandalone(environment.seaweed, "moment-milvus", overrides=SOON) as running:
+        yield running
+
+
+@pytest.fixture
+def client(milvus: MilvusStandalone) -> Iterator[MilvusClient]:
+    with connected(milvus.uri) as made:
+        yield made
+
+
+@pytest.fixture
+def writers(client: MilvusClient) -> tuple[Writer, ...]:
+    """The writers of a collection that has several segments in two shards."""
+    schema = MilvusClient.create_schema()
+    schema.add_field("pk", DataType.INT64, is_primary=True)
+    schema.add_field("version", DataType.VARCHAR, max_length=64)
+    schema.add_field("v", DataType.FLOAT_VECTOR, dim=8)
+    upserter = Upserter(client, COLLECTION, UPSERTED)
+    queue = Queue(
+        client, COLLECTION, start=QUEUE_START, size=QUEUE_SIZE, blocks=QUEUE_BLOCKS
+    )
+    collection = CollectionBuilder(client, COLLECTION, schema, num_shards=2)
+    collection.index(Index("v", "FLAT", "L2"))
+    for writer in (upserter, queue):
+        collection.insert(list(writer.rows_after(0).values()))
+        collection.flush()
+    return upserter, queue
+
+
+async def make(service: Service, name: str, writers: tuple[Writer, ...]) -> Made:
+    """Make a backup; the bounds are what was acknowledged before, and what was sent before its end."""
+    acknowledged = [writer.acknowledged for writer in writers]
+    operation = await service.client.create_backup(name, collections=[COLLECTION])
+    await service.client.wait(operation)
+    ends = [writer.begun for writer in writers]
+    return Made(name, tuple(zip(writers, acknowledged, ends, strict=True)))
+
+
+async def test_five_backups_in_a_row_under_load_restore_to_their_moments(
+    environment: Environment,
+    milvus: MilvusStandalone,
+    client: MilvusClient,
+    writers: tuple[Writer, ...],
+) -> None:
+    compactions = Compactions(client, COLLECTION)
+    # The bucket of Milvus: restores import the backups in place.
+    settings = environment_settings(environment, milvus, backup_bucket=milvus.bucket)
+    around = Decorators(gateway=compactions.gateway, backup_store=compactions.backup_store)
+    made: list[Made] = []
+    async with running_service(settings, around) as service:
+        with (
+            Loop(writers[0].step),
+            Loop(writers[1].step),
+            Loop(lambda: client.flush(COLLECTION)) as flushes,
+        ):
+            for number in range(BACKUPS):
+                made.append(await make(service, f"moment_{number}", writers))
+        for backup in made:
+            await service.client.wait(
+                await service.client.restore_backup(backup.name, suffix=f"_{backup.name}")
+            )
+    print(flushes.done, [w.acknowledged for w in writers], compactions.flushed, compactions.before_listing, compactions.before_copying)
+    for backup in made:
+        rows = fetch_rows(milvus.uri, "default", f"{COLLECTION}_{backup.name}")
+        for w, first, last in backup.bounds:
+            try:
+                print(backup.name, first, w.assert_moment(rows, first, last), last)
+            except AssertionError as e:
+                print(backup.name, first, last, e)

@@ -1,0 +1,292 @@
+"""The use cases put together over a Milvus and object stores in memory, with short waits."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from milvus_backup_server.adapters.memory_store import MemoryServer, MemoryStore
+from milvus_backup_server.adapters.transfer import AsyncTransferEngine, TransferSettings
+from milvus_backup_server.domain.errors import BackupError
+from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.operations import Caller, Operation, OperationState
+from milvus_backup_server.domain.records import (
+    CollectionSchema,
+    FieldSchema,
+    IndexInfo,
+    KeyValue,
+)
+from milvus_backup_server.domain.requests import CreateRequest, DeleteRequest, RestoreRequest
+from milvus_backup_server.service.catalog import Catalog
+from milvus_backup_server.service.context import (
+    DEFAULT,
+    Cluster,
+    Environment,
+    Registry,
+    Repository,
+    Storage,
+    WorkLimits,
+)
+from milvus_backup_server.service.create_backup import CreateBackup
+from milvus_backup_server.service.delete_backup import DeleteBackup
+from milvus_backup_server.service.diagnostics import Diagnostics
+from milvus_backup_server.service.operations import OperationLimits, OperationManager
+from milvus_backup_server.service.restore_backup import RestoreBackup
+from milvus_backup_server.service.use_cases import UseCases
+from tests.support.fake_milvus import FakeMilvus
+from tests.support.fake_milvus_state import Key
+from tests.support.running_service import Decorators
+
+LIMITS = WorkLimits(
+    collections=2,
+    check_seconds=5.0,
+    flush_seconds=5.0,
+    poll_seconds=0.001,
+    import_stall_seconds=5.0,
+    part_bytes=1 << 16,
+    objects_read=4,
+)
+CALLER = Caller()
+ROOT = "files"
+BACKUPS = "backup"
+
+_SECONDS = 30.0
+
+
+@dataclass
+class World:
+    """What outlives a service: stores and a Milvus.
+
+    Attributes:
+        server: holds the buckets of Milvus, and those of the backups unless told otherwise.
+        backup_server: holds the bucket of the backups.
+        milvus: the Milvus.
+    """
+
+    milvus_bucket: str = "a-bucket"
+    backup_bucket: str = "a-bucket"
+    server: MemoryServer = field(default_factory=MemoryServer)
+    backup_server: MemoryServer | None = None
+    create_backup_bucket: bool = True
+
+    def __post_init__(self) -> None:
+        self.milvus_store = self.server.store(self.milvus_bucket)
+        self.backup_store = (self.backup_server or self.server).store(
+            self.backup_bucket, create=self.create_backup_bucket
+        )
+        self.milvus = FakeMilvus(self.milvus_store, ROOT)
+
+    async def backups(self) -> list[str]:
+        """Return the keys below the root of the backups."""
+        return await keys_below(self.backup_store, f"{BACKUPS}/")
+
+    async def staged(self) -> list[str]:
+        """Return the keys in Milvus's bucket that are neither its own nor of backups."""
+        own = (f"{ROOT}/insert_log/", f"{ROOT}/delta_log/", f"{BACKUPS}/")
+        return [key for key in await keys_below(self.milvus_store) if not key.startswith(own)]
+
+    async def uploads(self) -> list[str]:
+        """Return the keys of the multipart uploads in progress."""
+        stores = (self.milvus_store, self.backup_store)
+        return [upload.key for store in stores for upload in await store.list_uploads("")]
+
+    def collections(self) -> list[str]:
+        """Return `database.collection` of all collections, and `database.` of all databases."""
+        databases = self.milvus.databases
+        return sorted(f"{db}.{name}" for db, names in databases.items() for name in ("", *names))
+
+    async def traces(self) -> tuple[list[str], ...]:
+        """Return everything that an operation could leave behind."""
+        return (
+            await self.backups(),
+            await self.staged(),
+            await self.uploads(),
+            self.collections(),
+        )
+
+
+@dataclass(frozen=True)
+class Service:
+    """The use cases, with shortcuts that run an operation to its end."""
+
+    world: World
+    use_cases: UseCases
+
+    @property
+    def operations(self) -> OperationManager:
+        """The manager."""
+        return self.use_cases.operations
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog."""
+        return self.use_cases.catalog
+
+    async def start_create(
+        self, name: str = "b", *collections: str, **fields: object
+    ) -> Operation:
+        """Begin a create."""
+        request = CreateRequest(name, collections, **fields)  # type: ignore[arg-type]
+        return await self.use_cases.create.start(request, CALLER)
+
+    async def start_restore(self, name: str = "b", **fields: object) -> Operation:
+        """Begin a restore."""
+        request = RestoreRequest(name, **fields)  # type: ignore[arg-type]
+        return await self.use_cases.restore.start(request, CALLER)
+
+    async def start_delete(self, name: str = "b") -> Operation:
+        """Begin a delete."""
+        return await self.use_cases.delete.start(DeleteRequest(name), CALLER)
+
+    async def create(self, name: str = "b", *collections: str, **fields: object) -> Operation:
+        """Make a backup."""
+        return succeeded(await self.end(await self.start_create(name, *collections, **fields)))
+
+    async def restore(self, name: str = "b", **fields: object) -> Operation:
+        """Restore a backup."""
+        return succeeded(await self.end(await self.start_restore(name, **fields)))
+
+    async def delete(self, name: str = "b") -> Operation:
+        """Remove a backup."""
+        return succeeded(await self.end(await self.start_delete(name)))
+
+    async def end(self, operation: Operation) -> Operation:
+        """Wait for the last state of an operation."""
+        last = operation
+        async with asyncio.timeout(_SECONDS):
+            async for last in self.operations.watch(operation.name, 0):
+                pass
+        return last
+
+    async def error(self, operation: Operation) -> BackupError:
+        """Wait for an operation that fails, and return its error."""
+        last = await self.end(operation)
+        assert last.state is OperationState.FAILED, last
+        assert last.error is not None
+        return last.error
+
+
+@asynccontextmanager
+async def running(
+    world: World,
+    decorators: Decorators | None = None,
+    *,
+    limits: WorkLimits = LIMITS,
+    operations: OperationLimits | None = None,
+    transfer: TransferSettings | None = None,
+) -> AsyncIterator[Service]:
+    """Run the use cases for the time of a block."""
+    around = decorators or Decorators()
+    milvus = Storage("milvus", around.milvus_store(world.milvus_store), ROOT)
+    backup = Storage("backup", around.backup_store(world.backup_store), BACKUPS)
+    environment = Environment(
+        registry=Registry(
+            clusters={DEFAULT: Cluster(DEFAULT, around.gateway(world.milvus), milvus)},
+            repositories={DEFAULT: Repository(DEFAULT, backup)},
+        ),
+        limits=limits,
+        version="1.2.3",
+    )
+    engine = AsyncTransferEngine(
+        {storage.profile: storage.store for storage in (milvus, backup)},
+        transfer or TransferSettings(workers=2),
+    )
+    bounds = operations or OperationLimits(concurrent=4, cleanup_seconds=1.0)
+    async with OperationManager(bounds) as manager:
+        catalog = Catalog(environment, manager)
+        yield Service(
+            world,
+            UseCases(
+                create=CreateBackup(environment, engine, manager),
+                restore=RestoreBackup(environment, catalog, engine, manager),
+                delete=DeleteBackup(environment, manager),
+                catalog=catalog,
+                operations=manager,
+                diagnostics=Diagnostics(environment, manager),
+            ),
+        )
+
+
+def succeeded(operation: Operation) -> Operation:
+    """Return the operation if it succeeded."""
+    assert operation.state is OperationState.SUCCEEDED, operation.error or operation
+    return operation
+
+
+async def keys_below(store: MemoryStore, prefix: str = "") -> list[str]:
+    """Return all keys below a prefix, none where the bucket is missing."""
+    if not await store.bucket_exists():
+        return []
+    keys: list[str] = []
+    token = ""
+    while True:
+        page = await store.list_page(prefix, token=token)
+        keys += [item.key for item in page.objects]
+        token = page.next_token
+        if not token:
+            return keys
+
+
+# --- collections
+
+PK = FieldSchema(field_id=100, name="pk", is_primary_key=True, data_type=5)
+VECTOR = FieldSchema(
+    field_id=101, name="v", data_type=101, type_params=(KeyValue(key="dim", value="8"),)
+)
+SCHEMA = CollectionSchema(fields=(PK, VECTOR))
+KEYED = CollectionSchema(
+    fields=(
+        PK,
+        VECTOR,
+        FieldSchema(field_id=102, name="tenant", data_type=5, is_partition_key=True),
+    )
+)
+INDEX = IndexInfo(
+    field_name="v",
+    index_name="by_v",
+    index_type="IVF_FLAT",
+    params={"index_type": "IVF_FLAT", "metric_type": "L2", "nlist": "128"},
+)
+
+
+def named(text: str) -> CollectionName:
+    """Return a collection of `name` or `database.name`."""
+    database, _, name = text.rpartition(".")
+    return CollectionName(database or "default", name)
+
+
+async def add_collection(
+    milvus: FakeMilvus,
+    name: str,
+    keys: Iterable[Key] = (),
+    *,
+    schema: CollectionSchema = SCHEMA,
+    partitions: Iterable[str] = (),
+    properties: tuple[KeyValue, ...] = (),
+    shards: int = 1,
+) -> CollectionName:
+    """Make a collection (and its database) with rows that are not flushed yet."""
+    collection = named(name)
+    await milvus.create_database(collection.database)
+    keyed = any(item.is_partition_key for item in schema.fields)
+    await milvus.create_collection(
+        collection,
+        schema,
+        shards=shards,
+        consistency_level=2,
+        properties=properties,
+        partition_count=4 if keyed else 0,
+    )
+    for partition in partitions:
+        await milvus.create_partition(collection, partition)
+    rows = list(keys)
+    if rows:
+        milvus.insert(collection, rows)
+    return collection
+
+
+async def flushed(milvus: FakeMilvus, name: CollectionName) -> None:
+    """Flush a collection and wait until its objects are written."""
+    flush = (await milvus.flush(name.database, [name.name]))[name.name]
+    while not await milvus.is_flushed(name, flush):
+        pass
