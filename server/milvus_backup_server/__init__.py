@@ -1,4 +1,6 @@
-"""The Milvus backup service. Arrows between its parts point down only.
+"""The Milvus backup service.
+
+Its parts, of which each knows only those below it; api and adapters do not know one another.
 
     __main__     the command ``milvus-backup server``
     app          the composition root: builds everything, owns lifetimes, stops in reverse order

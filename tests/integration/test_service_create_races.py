@@ -174,7 +174,7 @@ async def test_acknowledged_rows_are_in_although_the_clock_stands_still_for_a_wh
     async with running(world) as service:
         for number in range(8):
             world.milvus.insert(name, [100 + number])
-            await service.create(f"b{number}")
+            await service.create(f"b{number}", "c")
             await service.restore(f"b{number}", suffix=f"_{number}")
             expected = [*range(10), *range(100, 101 + number)]
             assert world.milvus.keys(named(f"c_{number}")) == expected

@@ -1,5 +1,6 @@
 """Something that happens in the middle of an operation: before chosen calls of its ports."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -67,7 +68,13 @@ class Meanwhile:
 
     async def _act(self) -> None:
         self.fired += 1
-        await self._action()
+        # What others do goes on when the call that it came before is cancelled.
+        acting = asyncio.ensure_future(self._action())
+        try:
+            await asyncio.shield(acting)
+        except asyncio.CancelledError:
+            await asyncio.wait({acting})
+            raise
 
     @property
     def decorators(self) -> Decorators:

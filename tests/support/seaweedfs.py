@@ -27,6 +27,7 @@ _VOLUME_MIB = 1024
 _ROLES = ("master", "volume", "filer", "s3")
 _FLAGS = (
     "-s3",
+    "-s3.autoCreateBucket=false",  # or a write into a missing bucket would make it
     "-s3.port.iceberg=0",
     "-s3.port.lance=0",
     "-master.telemetry=false",

@@ -12,7 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from milvus_backup_server.domain.capabilities import Capabilities
-from milvus_backup_server.domain.errors import BackupError, SourceInconsistent
+from milvus_backup_server.domain.errors import (
+    BackupError,
+    SourceInconsistent,
+    SourceStorageMismatch,
+)
 from milvus_backup_server.domain.manifest import ManifestHead, ManifestSource
 from milvus_backup_server.domain.milvus import CollectionName, Flush
 from milvus_backup_server.domain.operations import (
@@ -130,14 +134,17 @@ class BackupRun:
 
     async def _plan_one(self, name: CollectionName, flush: Flush, spools: SpoolDirectory) -> None:
         for _ in range(self._limits.replans + 1):
+            snapshot = await self._snapshots.describe(name, flush)
             try:
-                snapshot = await self._snapshots.describe(name, flush)
-                plan = await plan_collection(snapshot, self._checked.source, spools)
-            except PlanStale:
-                flush = await self._flush_again(name)
-            else:
-                self._note_plan(plan)
+                self._note_plan(await plan_collection(snapshot, self._checked.source, spools))
                 return
+            except PlanStale:
+                pass
+            except (SourceStorageMismatch, SourceInconsistent):
+                # Segments that Milvus replaced while they were listed look the same.
+                if (await self._snapshots.describe(name, flush)).segments == snapshot.segments:
+                    raise
+            flush = await self._flush_again(name)
         raise _never_still(name)
 
     def _note_plan(self, plan: CollectionPlan) -> None:
@@ -208,6 +215,8 @@ class BackupRun:
         self._tracker.advance(-old.copied)
         await self._plan_one(name, await self._flush_again(name), spools)
         self._tracker.set_totals(self._totals())
+        if old.collection_id != self._plans[name].collection_id:  # made anew under its name
+            await self._copier.discard(old)
         old.remove()
 
     def _totals(self) -> Totals:

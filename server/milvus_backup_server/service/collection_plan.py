@@ -70,6 +70,11 @@ class CollectionPlan:
     md5s: bytearray = field(default_factory=bytearray)
     server_side: int = 0
 
+    @property
+    def collection_id(self) -> int:
+        """Milvus's id of the collection."""
+        return self.snapshot.description.collection_id
+
     async def objects(self) -> AsyncIterator[ManifestObject]:
         """Yield all objects, delta logs first, each kind in the order of keys."""
         for spool in (self.delta, self.insert):

@@ -9,6 +9,7 @@ from milvus_backup_server.domain.errors import (
     BackupCorrupt,
     ObjectChanged,
     ObjectNotFound,
+    StorageDenied,
     StorageUnavailable,
 )
 from milvus_backup_server.domain.layout import BackupLayout
@@ -23,7 +24,7 @@ from milvus_backup_server.domain.operations import Amount
 from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.collection_plan import CollectionPlan, PlanStale
 from milvus_backup_server.service.context import Storage
-from milvus_backup_server.service.objects import list_objects
+from milvus_backup_server.service.objects import delete_prefix, list_objects
 from milvus_backup_server.service.reconcile import reconcile
 from milvus_backup_server.service.spool import Spool
 from milvus_backup_server.service.tracker import Tracker
@@ -55,6 +56,7 @@ class CollectionCopier:
         self._layout = layout
         self._engine = engine
         self._tracker = tracker
+        self._warned = False
 
     async def copy(self, plan: CollectionPlan, *, again: bool) -> None:
         """Copy what is not there yet.
@@ -70,6 +72,11 @@ class CollectionCopier:
         async with contextlib.aclosing(self._engine.transfer(jobs)) as outcomes:
             async for outcome in outcomes:
                 self._note(plan, outcome)
+
+    async def discard(self, plan: CollectionPlan) -> None:
+        """Remove the copies of a collection that does not exist any more."""
+        for prefix in self._layout.collection_data(plan.collection_id):
+            await delete_prefix(self._target.store, prefix)
 
     async def check(self, plan: CollectionPlan, manifest: Spool) -> None:
         """Compare the copies with the plan, remove strays, and write the manifest's lines.
@@ -127,6 +134,9 @@ class CollectionCopier:
             raise outcome.error
         if outcome.mode == "server":
             plan.server_side += 1
+        if outcome.copy_denied and not self._warned:
+            self._warned = True
+            self._tracker.warn(_copy_denied(self._source, self._target))
         if outcome.md5:
             plan.note_md5(outcome.job.sequence, outcome.md5)
         self._advance(plan, outcome.job.size)
@@ -137,7 +147,7 @@ class CollectionCopier:
         self._tracker.advance(done, plan.snapshot.name)
 
     async def _present(self, plan: CollectionPlan) -> AsyncIterator[ObjectInfo]:
-        insert, delta = self._layout.collection_data(plan.snapshot.description.collection_id)
+        insert, delta = self._layout.collection_data(plan.collection_id)
         for prefix in (delta, insert):
             async for item in list_objects(self._target.store, prefix):
                 yield item
@@ -149,6 +159,15 @@ class CollectionCopier:
             return strays
         await self._target.store.delete(strays)
         return []
+
+
+def _copy_denied(source: Storage, target: Storage) -> StorageDenied:
+    return StorageDenied(
+        f"the store may not copy from bucket {source.store.location.bucket!r} to "
+        f"{target.store.location.bucket!r} by itself, so the bytes pass through this service: the "
+        "credentials of backup.storage may not read Milvus's bucket",
+        subject=source.store.location.bucket,
+    )
 
 
 def _is_copy(wanted: ManifestObject, present: ObjectInfo | None) -> bool:

@@ -51,6 +51,7 @@ class CreateBackup:
             InvalidRequest: A field is wrong.
             CollectionNotFound, DatabaseNotFound: A selected one does not exist.
             BackupAlreadyExists: The name is taken.
+            OperationConflict: Another operation works on a backup of that name.
             MilvusVersionUnsupported, BucketNotFound, StorageDenied, MilvusDenied: As they say.
             MilvusUnavailable, StorageUnavailable: Something does not answer.
         """
@@ -66,6 +67,7 @@ class CreateBackup:
             request_id=request.request_id,
             labels=request.labels,
         )
+        self._operations.refuse_conflict(asked.footprint)
         checked = await self._check(request, name, asked.name)
         if request.validate_only:
             return finished(asked, await self._plan(checked))

@@ -43,14 +43,15 @@ class DeleteBackup:
         repository = self._environment.registry.repository()
         layout = repository.layout(request.backup_name)
         store = repository.storage.store
-        deadline = Deadline(self._environment.limits.check_seconds)
-        async with deadline.asking_store(repository.storage):
-            await self._require(store, layout)
         asked = OperationRequest(
             footprint=Footprint(OperationKind.DELETE_BACKUP, request.backup_name),
             caller=caller,
             original=request,
         )
+        self._operations.refuse_conflict(asked.footprint)
+        deadline = Deadline(self._environment.limits.check_seconds)
+        async with deadline.asking_store(repository.storage):
+            await self._require(store, layout)
 
         async def body(tracker: Tracker) -> Result:
             return await _delete(store, layout, tracker)

@@ -18,7 +18,7 @@ from milvus_backup_server.domain.errors import (
 )
 from milvus_backup_server.domain.layout import LogKey, parse_source_key, source_directories
 from milvus_backup_server.domain.manifest import ManifestObject, dump_line
-from milvus_backup_server.domain.milvus import ALL_PARTITIONS
+from milvus_backup_server.domain.milvus import ALL_PARTITIONS, SegmentLevel
 from milvus_backup_server.domain.objects import ObjectInfo
 from milvus_backup_server.domain.operations import Amount
 from milvus_backup_server.service.collection_plan import (
@@ -78,6 +78,7 @@ class _Found:
     bytes: int = 0
     objects: int = 0
     segments: set[int] = field(default_factory=set)
+    inserted: set[int] = field(default_factory=set)
     partitions: Counter[int] = field(default_factory=Counter)
     unknown_rows: dict[int, list[str]] = field(default_factory=dict)
     _segment: int = 0
@@ -92,6 +93,7 @@ class _Found:
             self._segment = log.segment_id
             self._logs_per_field = Counter()
         self._logs_per_field[log.field_id or 0] += 1
+        self.inserted.add(log.segment_id)
         if log.segment_id not in self.snapshot.segments and log.field_id == TIMESTAMP_FIELD:
             self.unknown_rows.setdefault(log.segment_id, []).append(item.key)
         self.add(log, item)
@@ -102,7 +104,7 @@ class _Found:
         known = {partition.partition_id for partition in self.snapshot.partitions}
         if self.partitions.keys() - known - {ALL_PARTITIONS}:
             raise PlanStale("a partition was dropped after the flush")
-        missing = self.snapshot.flush.segment_ids - self.segments
+        missing = self.snapshot.flush.segment_ids - self.inserted - self._only_deletes()
         described = [self.snapshot.segments[it] for it in missing if it in self.snapshot.segments]
         with_rows = sorted(it.segment_id for it in described if it.rows)
         if with_rows:
@@ -115,6 +117,11 @@ class _Found:
         self.objects += 1
         self.segments.add(log.segment_id)
         self.partitions[log.partition_id] += item.size
+
+    def _only_deletes(self) -> set[int]:
+        """Return the L0 segments found: they have delta logs alone, all others have insert logs."""
+        known = self.snapshot.segments
+        return {it for it in self.segments if it in known and known[it].level is SegmentLevel.L0}
 
     def _check_fields(self) -> None:
         if len(set(self._logs_per_field.values())) > 1:
@@ -157,7 +164,10 @@ async def _timestamp_rows(storage: Storage, key: str) -> int:
         header = await storage.store.get(key, length=HEADER_BYTES)
     except ObjectNotFound:
         raise PlanStale(f"{key} vanished after the listing") from None
-    return timestamp_rows(header) or 0
+    rows = timestamp_rows(header)
+    if rows is None:
+        raise PlanStale(f"{key} does not tell how many rows it has")
+    return rows
 
 
 def _mismatch(

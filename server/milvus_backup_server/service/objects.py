@@ -138,6 +138,12 @@ async def delete_prefix(
             return removed
 
 
+async def abort_uploads(store: ObjectStore, prefix: str) -> None:
+    """Abort the multipart uploads below a prefix, whose answers may have been lost."""
+    for upload in await store.list_uploads(prefix):
+        await store.abort_upload(upload)
+
+
 @asynccontextmanager
 async def uploading(store: ObjectStore, key: str) -> AsyncIterator[Upload]:
     """Begin a multipart upload, and abort it if the body fails or is cancelled."""

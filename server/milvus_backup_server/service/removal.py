@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from milvus_backup_server.domain.layout import BACKUP_META, CLAIM, FULL_META, BackupLayout
 from milvus_backup_server.ports.object_store import ObjectStore
-from milvus_backup_server.service.objects import list_objects
+from milvus_backup_server.service.objects import abort_uploads, list_objects
 
 _BATCH = 1000
 
@@ -24,6 +24,7 @@ async def remove_backup(
     """
     heads = [layout.meta(FULL_META), layout.meta(BACKUP_META)]
     claim = layout.meta(CLAIM)
+    await abort_uploads(store, layout.directory)
     count = 0
     for key in heads:
         count += await _remove_one(store, key, removed)

@@ -71,6 +71,7 @@ class RestoreBackup:
             BackupNotFound, BackupNotRestorable, BackupCorrupt: As they say.
             CollectionNotFound, DatabaseNotFound: The backup has no such collection or database.
             TargetAlreadyExists: A target is there.
+            OperationConflict: Another operation works on the backup, or makes a target.
             MilvusVersionUnsupported, BucketNotFound, StorageDenied, MilvusDenied: As they say.
             MilvusUnavailable, StorageUnavailable: Something does not answer.
         """
@@ -79,6 +80,10 @@ class RestoreBackup:
         if known is not None:
             return known
         name = new_operation_name()
+        # What works on the backup itself is in the way whatever the targets are.
+        self._operations.refuse_conflict(
+            Footprint(OperationKind.RESTORE_BACKUP, request.backup_name)
+        )
         checked = await self._check(request, name)
         asked = OperationRequest(
             name=name,

@@ -26,6 +26,7 @@ from milvus_backup_server.domain.names import is_temporary_name
 from milvus_backup_server.domain.selection import Selection
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.collection_plan import CollectionSnapshot
+from milvus_backup_server.service.concurrency import task_group
 from milvus_backup_server.service.context import WorkLimits
 
 _CLOCK_POLL_SECONDS = 0.01
@@ -42,7 +43,7 @@ class Selected:
 async def select(gateway: MilvusGateway, selection: Selection) -> Selected:
     """Look up a selection.
 
-    Collections that restores of this service are building are left out.
+    Collections that restores of this service are building do not count as there.
 
     Raises:
         DatabaseNotFound: A named database does not exist.
@@ -54,12 +55,12 @@ async def select(gateway: MilvusGateway, selection: Selection) -> Selected:
         raise DatabaseNotFound(missing[0])
     wanted = sorted(databases if selection.everything else selection.named_databases())
     lists = [await gateway.list_collections(database) for database in wanted]
-    present = list(itertools.chain.from_iterable(lists))
+    every = itertools.chain.from_iterable(lists)
+    present = [name for name in every if not is_temporary_name(name.name)]
     absent = selection.missing_collections(present)
     if absent:
         raise CollectionNotFound(str(absent[0]))
-    chosen = (it for it in present if it in selection and not is_temporary_name(it.name))
-    return Selected(tuple(wanted), tuple(sorted(chosen)))
+    return Selected(tuple(wanted), tuple(sorted(name for name in present if name in selection)))
 
 
 class Snapshots:
@@ -95,7 +96,7 @@ class Snapshots:
         by_database: dict[str, list[str]] = {}
         for name in collections:
             by_database.setdefault(name.database, []).append(name.name)
-        async with asyncio.TaskGroup() as group:
+        async with task_group() as group:
             tasks = {
                 database: group.create_task(self._gateway.flush(database, names))
                 for database, names in by_database.items()

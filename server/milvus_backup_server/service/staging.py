@@ -13,7 +13,7 @@ from milvus_backup_server.domain.operations import Amount
 from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.collection_plan import read_objects
 from milvus_backup_server.service.context import Repository, Storage
-from milvus_backup_server.service.objects import delete_prefix
+from milvus_backup_server.service.objects import abort_uploads, delete_prefix
 from milvus_backup_server.service.spool import Spool
 from milvus_backup_server.service.tracker import Tracker
 
@@ -85,6 +85,7 @@ class Staging:
     async def clear(self) -> None:
         """Remove all copies; no error if there are none."""
         if self._place.staged:
+            await abort_uploads(self._target.store, self._place.prefix)
             await delete_prefix(self._target.store, self._place.prefix)
 
     async def _jobs(self, verified: Spool) -> AsyncIterator[TransferJob]:
