@@ -21,6 +21,7 @@ from milvus_backup_server.domain.errors import (
     StorageUnavailable,
 )
 from milvus_backup_server.domain.operations import CollectionState, OperationState, Phase
+from milvus_backup_server.ports.milvus import MilvusGateway
 from tests.support.fake_milvus import FakeMilvus
 from tests.support.gateways import DelayingGateway, FailingGateway
 from tests.support.held_calls import BACKUP_STORE, GATEWAY, MILVUS_STORE
@@ -152,8 +153,8 @@ async def test_what_milvus_answers_to_the_checks_is_told(method: str, error: Bac
     world = await filled()
     gateways: list[FailingGateway] = []
 
-    def gateway(inner: object) -> FailingGateway:
-        gateways.append(FailingGateway(inner, method, error))  # type: ignore[arg-type]
+    def gateway(inner: MilvusGateway) -> FailingGateway:
+        gateways.append(FailingGateway(inner, method, error))
         return gateways[-1]
 
     reason = await refused(world, decorators=Decorators(gateway=gateway))

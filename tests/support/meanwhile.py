@@ -30,6 +30,7 @@ class Meanwhile:
         first: int = 1,
         times: int = 1,
         after: bool = False,
+        shielded: bool = True,
     ) -> None:
         """Describe the calls.
 
@@ -41,6 +42,7 @@ class Meanwhile:
             first: number of the first such call, counted from 1.
             times: how many of them.
             after: make the call first, and do it before its answer.
+            shielded: what others do goes on when the call that it came before is cancelled.
         """
         self.fired = 0
         self.calls: list[tuple[str, str, str]] = []
@@ -49,6 +51,7 @@ class Meanwhile:
         self._numbers = range(first, first + times)
         self._seen = 0
         self._after = after
+        self._shielded = shielded
 
     async def __call__(
         self, port: str, method: str, subject: str, call: Callable[[], Awaitable[T]]
@@ -68,7 +71,9 @@ class Meanwhile:
 
     async def _act(self) -> None:
         self.fired += 1
-        # What others do goes on when the call that it came before is cancelled.
+        if not self._shielded:
+            await self._action()
+            return
         acting = asyncio.ensure_future(self._action())
         try:
             await asyncio.shield(acting)

@@ -1,8 +1,8 @@
 """Where things lie: keys of a backup, and of binlogs in Milvus's own store.
 
 Source: section 4.1 of the Go tool's layout. A backup is the directory ``{root}/{name}/``; group ids
-    equal segment ids in what this service writes, and are absent (0) or shared in what early Go
-    tools wrote.
+equal segment ids in what this service writes, and are absent (0) or shared in what early Go
+tools wrote.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """JSON of the Go tool's records: declared on dataclasses, encoded and decoded by one rule.
 
 Source: Go's ``encoding/json`` on the generated structs of zilliztech/milvus-backup. Zero values are
-    omitted unless a field is marked ``always``; 64-bit integers are JSON numbers; keys match
-    without regard to case; unknown keys are kept in ``extra`` and written back.
+omitted unless a field is marked ``always``; 64-bit integers are JSON numbers; keys match without
+regard to case; unknown keys are kept in ``extra`` and written back.
 """
 
 from __future__ import annotations
@@ -10,13 +10,15 @@ from __future__ import annotations
 import dataclasses
 import functools
 import types
-from collections.abc import Mapping
-from typing import Any, Self, Union, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Mapping
+from typing import Any, Self, TypeAlias, Union, cast, get_args, get_origin, get_type_hints
 
 from milvus_backup_server.domain.errors import BackupCorrupt
 
 _JSON_KEY = "json_key"
 _ALWAYS = "always"
+
+_Decoder: TypeAlias = Callable[[Any], Any]
 
 
 def json_key(name: str, default: Any = None, *, always: bool = False) -> Any:
@@ -61,33 +63,38 @@ class Record:
         Raises:
             BackupCorrupt: A value has the wrong type.
         """
-        if not isinstance(values, Mapping):
-            raise _wrong(path or cls.__name__, "an object", values)
-        kind: Any = cls  # mypy: a class of unhashable values is hashable itself
-        declared = _by_lower_key(kind)
-        known: dict[str, Any] = {}
-        extra: dict[str, Any] = {}
-        for name, value in values.items():
-            item = declared.get(name.lower())
-            if item is None:
-                extra[name] = value
-            elif value is not None:
-                known[item.name] = item.decode(value, f"{path}.{name}" if path else name)
-        return cls(extra=extra, **known)
+        try:
+            return cast("Self", _decode_record(cls, values))
+        except _MismatchError as mismatch:
+            raise mismatch.located(path, cls.__name__) from None
+
+
+class _MismatchError(Exception):
+    """A value of the wrong type; the way to it is collected while the error travels outwards."""
+
+    def __init__(self, expected: str, value: Any) -> None:
+        super().__init__(expected)
+        self.expected = expected
+        self.kind = type(value).__name__
+        self.steps: list[str] = []
+
+    def located(self, path: str, record: str) -> BackupCorrupt:
+        """Return the error; ``record`` names what was read where no way leads to the value."""
+        where = (path + "".join(reversed(self.steps))).removeprefix(".") or record
+        return BackupCorrupt(
+            f"the metadata is damaged: {where} should be {self.expected}, not {self.kind}",
+            key=where,
+        )
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Declared:
-    """A field of a record class with its resolved type."""
+    """A field of a record class with what decodes its values."""
 
     name: str
     json_key: str
     always: bool
-    kind: Any
-
-    def decode(self, value: Any, path: str) -> Any:
-        """Check a JSON value and return it as the field's type."""
-        return _decode(self.kind, value, path)
+    decode: _Decoder
 
 
 @functools.cache
@@ -98,7 +105,7 @@ def _declared(cls: Any) -> tuple[_Declared, ...]:
             field.name,
             field.metadata[_JSON_KEY],
             field.metadata[_ALWAYS],
-            _without_none(hints[field.name]),
+            _decoder(_without_none(hints[field.name])),
         )
         for field in dataclasses.fields(cls)
         if _JSON_KEY in field.metadata
@@ -126,36 +133,88 @@ def _encode(value: Any) -> Any:
     return value
 
 
-def _decode(kind: Any, value: Any, path: str) -> Any:
+def _decoder(kind: Any) -> _Decoder:
+    """Return what turns a JSON value into a type; made once for each field of each class."""
     origin = get_origin(kind)
     if origin is tuple:
-        if not isinstance(value, list):
-            raise _wrong(path, "a list", value)
-        item = get_args(kind)[0]
-        return tuple(_decode(item, entry, f"{path}[{i}]") for i, entry in enumerate(value))
+        return functools.partial(_decode_list, _decoder(get_args(kind)[0]))
     if origin is not None and issubclass(origin, Mapping):
-        if not isinstance(value, Mapping):
-            raise _wrong(path, "an object", value)
-        item = get_args(kind)[1]
-        return {name: _decode(item, entry, f"{path}.{name}") for name, entry in value.items()}
+        return functools.partial(_decode_map, _decoder(get_args(kind)[1]))
     if isinstance(kind, type) and issubclass(kind, Record):
-        return kind.from_json(value, path)
-    return _decode_scalar(kind, value, path)
+        return functools.partial(_decode_record, kind)
+    return _SCALARS[kind]
 
 
-def _decode_scalar(kind: Any, value: Any, path: str) -> Any:
-    if kind is Any:
+def _decode_record(cls: Any, values: Any) -> Record:
+    if not isinstance(values, Mapping):
+        raise _MismatchError("an object", values)
+    declared = _by_lower_key(cls)
+    known: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    for name, value in values.items():
+        item = declared.get(name.lower())
+        if item is None:
+            extra[name] = value
+        elif value is not None:
+            try:
+                known[item.name] = item.decode(value)
+            except _MismatchError as mismatch:
+                mismatch.steps.append(f".{name}")
+                raise
+    return cast("Record", cls(extra=extra, **known))
+
+
+def _decode_list(item: _Decoder, values: Any) -> tuple[Any, ...]:
+    if not isinstance(values, list):
+        raise _MismatchError("a list", values)
+    decoded: list[Any] = []
+    try:
+        for value in values:
+            decoded.append(item(value))  # noqa: PERF401 its length tells where a mismatch is
+    except _MismatchError as mismatch:
+        mismatch.steps.append(f"[{len(decoded)}]")
+        raise
+    return tuple(decoded)
+
+
+def _decode_map(item: _Decoder, values: Any) -> dict[str, Any]:
+    if not isinstance(values, Mapping):
+        raise _MismatchError("an object", values)
+    decoded: dict[str, Any] = {}
+    for name, value in values.items():
+        try:
+            decoded[name] = item(value)
+        except _MismatchError as mismatch:
+            mismatch.steps.append(f".{name}")
+            raise
+    return decoded
+
+
+def _decode_int(value: Any) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if kind is int and isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if kind in (str, bool) and isinstance(value, kind):
-        return value
-    names = {int: "an integer", str: "a string", bool: "true or false"}
-    raise _wrong(path, names.get(kind, str(kind)), value)
+    raise _MismatchError("an integer", value)
 
 
-def _wrong(path: str, expected: str, value: Any) -> BackupCorrupt:
-    return BackupCorrupt(
-        f"the metadata is damaged: {path} should be {expected}, not {type(value).__name__}",
-        key=path,
-    )
+def _decode_str(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    raise _MismatchError("a string", value)
+
+
+def _decode_bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise _MismatchError("true or false", value)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+_SCALARS: dict[Any, _Decoder] = {
+    int: _decode_int,
+    str: _decode_str,
+    bool: _decode_bool,
+    Any: _as_it_is,
+}

@@ -1,8 +1,8 @@
 """The Go tool's records: what stands in the JSON files of a backup.
 
 Source: the tables of zilliztech/milvus-backup's ``backup.proto`` as its release 0.5.16 writes them.
-    The order of the fields is the order of the keys. The same records describe collections inside
-    this service, so that nothing is lost on the way between Milvus and the files.
+The order of the fields is the order of the keys. The same records describe collections inside
+this service, so that nothing is lost on the way between Milvus and the files.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -11,6 +12,7 @@ from typing import Any
 from milvus_backup_server.domain.errors import BackupCorrupt, ObjectNotFound
 from milvus_backup_server.domain.layout import (
     BACKUP_META,
+    CLAIM,
     COLLECTION_META,
     FULL_META,
     LEVEL_FILES,
@@ -41,6 +43,7 @@ from milvus_backup_server.service.json_stream import TailHash, json_items
 from milvus_backup_server.service.objects import list_objects, read_chunks
 
 _TAIL_BYTES = 1024
+_LINES_AT_ONCE = 500
 _COLLECTION = "collection"
 _LINK = "link"
 
@@ -82,9 +85,11 @@ class BackupReader:
 
         Raises:
             BackupNotRestorable: It is of a newer version.
-            BackupCorrupt: It is damaged, or there are several.
+            BackupCorrupt: It is damaged, there are several, or a backup of ours has none.
         """
         names = [name for name in files if manifest_generation(name) is not None]
+        if not names and CLAIM in files:
+            raise BackupCorrupt("the manifest is missing", file="manifest")
         if len(names) > 1:
             raise BackupCorrupt("there are several manifests", file=names[0])
         return parse_head(await self._read(names[0]), names[0]) if names else None
@@ -117,11 +122,16 @@ class BackupReader:
         if link is not None or head is not None:
             await self._check_link(link, tail, head)
 
-    async def manifest_collections(self, head: ManifestHead) -> AsyncIterator[ManifestCollection]:
-        """Yield the collections of our manifest, and check its hash at the end."""
-        expected = head.files.get(head.collections_file, "")
-        async for line in self._checked_lines(head.collections_file, expected):
-            yield ManifestCollection.from_json(line, head.collections_file)
+    async def manifest_collections(
+        self, head: ManifestHead, skip: int = 0
+    ) -> AsyncIterator[ManifestCollection]:
+        """Yield the collections of our manifest but the first ``skip``; check its hash at the end."""
+        file = head.collections_file
+        number = 0
+        async for line in self._checked_lines(file, head.files.get(file, "")):
+            number += 1
+            if number > skip:
+                yield ManifestCollection.from_json(_parse_line(line, file), file)
 
     async def manifest_objects(
         self, collection: ManifestCollection
@@ -129,7 +139,7 @@ class BackupReader:
         """Yield the objects of a collection of our manifest, and check the file's hash at the end."""
         file = collection.objects_file
         async for line in self._checked_lines(file, collection.objects_sha256):
-            yield ManifestObject.from_json(line, file)
+            yield ManifestObject.from_json(_parse_line(line, file), file)
 
     async def check_level_files(self, head: ManifestHead) -> None:
         """Raise BackupCorrupt unless the level files are those that the manifest was written for."""
@@ -157,28 +167,36 @@ class BackupReader:
         partitions: dict[int, list[PartitionBackupInfo]] = {}
         async for value in self._infos(PARTITION_META):
             partition = PartitionBackupInfo.from_json(value, PARTITION_META)
-            own = segments.get((partition.collection_id, partition.partition_id), [])
+            own = segments.pop((partition.collection_id, partition.partition_id), [])
             partitions.setdefault(partition.collection_id, []).append(
                 replace(partition, segment_backups=tuple(own))
             )
         async for value in self._infos(COLLECTION_META):
             collection = CollectionBackupInfo.from_json(value, COLLECTION_META)
-            own_partitions = partitions.get(collection.collection_id, [])
+            own_partitions = partitions.pop(collection.collection_id, [])
             yield replace(collection, partition_backups=tuple(own_partitions))
+        if segments or partitions:
+            ids = [*(it for it, _ in segments), *partitions]
+            raise BackupCorrupt(
+                f"the level files do not fit together: parts of collection {ids[0]} belong nowhere",
+                collection_id=ids[0],
+            )
 
     async def _infos(self, file: str) -> AsyncIterator[Any]:
         async for _, value in json_items(self._chunks(file), {"infos.item": file}, file):
             yield value
 
-    async def _checked_lines(self, file: str, sha256: str) -> AsyncIterator[Any]:
+    async def _checked_lines(self, file: str, sha256: str) -> AsyncIterator[bytes]:
         digest = hashlib.sha256()
         rest = b""
         async for chunk in self._chunks(file):
             digest.update(chunk)
             lines = (rest + chunk).split(b"\n")
             rest = lines.pop()
-            for line in lines:
-                yield _parse_line(line, file)
+            for number, line in enumerate(lines):
+                if number % _LINES_AT_ONCE == 0:  # a reader may work on them without ever waiting
+                    await asyncio.sleep(0)
+                yield line
         if rest or digest.hexdigest() != sha256:
             raise _damaged(file)
 

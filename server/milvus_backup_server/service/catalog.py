@@ -33,11 +33,15 @@ from milvus_backup_server.service.objects import list_children
 from milvus_backup_server.service.operations import OperationManager
 
 _READ_AT_ONCE = 16
-_NOT_RESTORABLE = "a snapshot of Milvus 3.0 or later: this service does not restore it"
-_NO_MOMENT = (
-    "made by the Go tool: no stated moment and no recorded hashes; a restore gives the rows of "
-    "exactly the objects that were copied"
-)
+_FORMATS = {"": BackupFormat.BINLOG, "snapshot": BackupFormat.SNAPSHOT}
+_NOTES = {
+    BackupFormat.BINLOG: (
+        "made by the Go tool: no stated moment and no recorded hashes; a restore gives the rows of "
+        "exactly the objects that were copied"
+    ),
+    BackupFormat.SNAPSHOT: ("a snapshot of Milvus 3.0 or later: this service does not restore it"),
+    BackupFormat.UNKNOWN: "its format is {!r}: this service does not know it",
+}
 _ACTIVE_STATES = {
     OperationKind.CREATE_BACKUP: BackupState.CREATING,
     OperationKind.DELETE_BACKUP: BackupState.DELETING,
@@ -65,9 +69,15 @@ class Catalog:
         basic = await self.get_basic(name)
         if basic.state not in (BackupState.COMPLETE, BackupState.LEGACY):
             return basic
+        try:
+            return await self._with_collections(basic)
+        except (BackupCorrupt, BackupNotRestorable) as error:
+            return _unreadable(basic, error)
+
+    async def _with_collections(self, basic: Backup) -> Backup:
         shown: list[BackupCollectionSummary] = []
         count = rows = 0
-        async for item in self._summaries(name):
+        async for item in self._summaries(basic.name):
             count += 1
             rows += item.row_count
             if len(shown) < SHOWN_COLLECTIONS:
@@ -110,13 +120,10 @@ class Catalog:
         if basic.state not in (BackupState.COMPLETE, BackupState.LEGACY):
             return Page(())
         items: list[BackupCollectionSummary] = []
-        number = 0
-        async for item in self._summaries(name):
-            if number >= offset:
-                items.append(item)
-            number += 1
-            if len(items) > limit:
-                return Page(tuple(items[:limit]), str(offset + limit))
+        async for item in self._summaries(name, skip=offset):
+            if len(items) == limit:
+                return Page(tuple(items), str(offset + limit))
+            items.append(item)
         return Page(tuple(items))
 
     def reader(self, name: str) -> BackupReader:
@@ -147,9 +154,6 @@ class Catalog:
             return await self.get(name)
         except BackupNotFound:
             return None
-        except (BackupCorrupt, BackupNotRestorable) as error:
-            basic = await self._describe(name)
-            return basic and _unreadable(basic, error)
 
     async def _describe(self, name: str) -> Backup | None:
         active = self._operations.active_backups().get(name)
@@ -180,15 +184,19 @@ class Catalog:
         page = await repository.storage.store.list_page(repository.layout(name).directory, limit=1)
         return bool(page.objects)
 
-    async def _summaries(self, name: str) -> AsyncIterator[BackupCollectionSummary]:
+    async def _summaries(self, name: str, skip: int = 0) -> AsyncIterator[BackupCollectionSummary]:
+        """Yield what is shown of a backup's collections but the first ``skip``."""
         reader = self.reader(name)
         files = await reader.files()
         head = await reader.head(files)
         if head is not None:
-            async for line in reader.manifest_collections(head):
+            async for line in reader.manifest_collections(head, skip):
                 yield summary_of_manifest(line)
-        else:
-            async for record in reader.collections(files):
+            return
+        async for record in reader.collections(files):
+            if skip > 0:
+                skip -= 1
+            else:
                 yield summary_of_record(record)
 
 
@@ -218,23 +226,26 @@ def _of_manifest(backup: Backup, info: BackupInfo, head: ManifestHead) -> Backup
 
 
 def _of_go_tool(backup: Backup, info: BackupInfo, files: Mapping[str, ObjectInfo]) -> Backup:
-    snapshot = info.format == "snapshot"
+    format_ = _FORMATS.get(info.format, BackupFormat.UNKNOWN)
     last = files.get(FULL_META) or files[BACKUP_META]
     return replace(
         backup,
-        format=BackupFormat.SNAPSHOT if snapshot else BackupFormat.BINLOG,
+        format=format_,
         id=info.id,
         size_bytes=info.size,
         create_time=_oldest(files),
         end_time=last.modified,
         milvus_version=info.milvus_version,
-        notes=(*backup.notes, _NOT_RESTORABLE if snapshot else _NO_MOMENT),
+        notes=(*backup.notes, _NOTES[format_].format(info.format[:100])),
     )
 
 
 def _unreadable(backup: Backup, error: BackupCorrupt | BackupNotRestorable) -> Backup:
     state = BackupState.INCOMPLETE if isinstance(error, BackupCorrupt) else backup.state
-    return replace(backup, state=state, notes=(*backup.notes, error.message))
+    known = error.message in backup.notes
+    return replace(
+        backup, state=state, notes=backup.notes if known else (*backup.notes, error.message)
+    )
 
 
 def _oldest(files: Mapping[str, ObjectInfo]) -> datetime | None:

@@ -11,7 +11,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from milvus_backup_server.domain.errors import BackupError, ObjectNotFound
+from milvus_backup_server.domain.errors import (
+    BackupError,
+    ObjectNotFound,
+    StorageDenied,
+    StorageRefused,
+)
 from milvus_backup_server.domain.objects import ObjectInfo, Upload, UploadedPart
 from milvus_backup_server.ports.object_store import ObjectStore
 
@@ -139,9 +144,16 @@ async def delete_prefix(
 
 
 async def abort_uploads(store: ObjectStore, prefix: str) -> None:
-    """Abort the multipart uploads below a prefix, whose answers may have been lost."""
-    for upload in await store.list_uploads(prefix):
-        await store.abort_upload(upload)
+    """Abort the multipart uploads below a prefix, whose answers may have been lost.
+
+    A store that does not let us look for them is no reason to fail.
+    """
+    with contextlib.suppress(StorageDenied, StorageRefused):
+        before: list[Upload] = []
+        while (uploads := await store.list_uploads(prefix)) and uploads != before:
+            for upload in uploads:
+                await store.abort_upload(upload)
+            before = uploads
 
 
 @asynccontextmanager

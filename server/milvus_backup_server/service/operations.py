@@ -206,7 +206,9 @@ class OperationManager:
         if after in self._known:
             names = names[names.index(after) + 1 :]
         elif after:  # forgotten meanwhile; names begin with the second in which they were made
-            names = [name for name in names if name.split("_")[0] <= after.split("_", maxsplit=1)[0]]
+            names = [
+                name for name in names if name.split("_")[0] <= after.split("_", maxsplit=1)[0]
+            ]
         return [self._known[name] for name in names]
 
     def collections(self, name: str, offset: int, limit: int) -> Page[CollectionProgress]:

@@ -191,6 +191,11 @@ def _require_present(wanted: Wanted, present: list[CollectionName]) -> None:
         raise CollectionNotFound(
             str(unmatched[0]), f"no collection of the backup becomes {unmatched[0]}"
         )
+    empty = wanted.targets.missing_databases({target.database for target in targets})
+    if empty:
+        raise DatabaseNotFound(
+            empty[0], f"no collection of the backup goes to database {empty[0]!r}"
+        )
 
 
 async def _check_targets(gateway: MilvusGateway, targets: list[CollectionName]) -> tuple[str, ...]:

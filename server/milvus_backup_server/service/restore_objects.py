@@ -166,7 +166,9 @@ class _Directories:
         partitions: set[int] = set()
         for directory, key in self._strays.items():
             log = parse_backup_key(key)
-            if log is None or directory in self._wanted:
+            # Without groups the directory of the partition is what is imported.
+            partition = directory.rpartition("/")[0]
+            if log is None or directory in self._wanted or partition in self._wanted:
                 raise _damaged(key, "does not belong to the backup, but would be imported")
             partitions.add(log.partition_id)
         return partitions

@@ -53,8 +53,7 @@ class Tracker:
 
     Attributes:
         cancel_requested: The caller cancelled the operation: the body removes what it made. A body
-            that is stopped
-            without this was interrupted.
+            that is stopped without this was interrupted.
     """
 
     def __init__(self, changed: Callable[[], None]) -> None:

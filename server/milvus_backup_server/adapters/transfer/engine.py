@@ -50,11 +50,13 @@ class AsyncTransferEngine:
         queue = _Jobs(self._settings.workers)
         try:
             async with tasks() as group:
-                for _ in range(self._settings.workers):
-                    group.create_task(self._work(queue, results))
+                started = 0
                 async for job in jobs:
+                    if started < self._settings.workers:  # few jobs need few workers
+                        group.create_task(self._work(queue, results))
+                        started += 1
                     await queue.put(job)
-                for _ in range(self._settings.workers):
+                for _ in range(started):
                     await queue.put(None)
         except Exception as error:  # noqa: BLE001 - raised by the generator instead
             await results.put(error)
