@@ -1,6 +1,7 @@
 """Import jobs: issued one after another, followed to their end, never repeated blindly."""
 
 import asyncio
+import gc
 import logging
 from dataclasses import replace
 
@@ -14,6 +15,7 @@ from milvus_backup_server.domain.errors import (
 )
 from milvus_backup_server.domain.milvus import ImportState
 from milvus_backup_server.domain.operations import CollectionState, OperationState, RestoreResult
+from milvus_backup_server.ports.milvus import MilvusGateway
 from tests.support.bodies import until
 from tests.support.fake_milvus_imports import ENDED
 from tests.support.gateways import FailingGateway
@@ -85,7 +87,7 @@ async def test_a_job_that_fails_fails_the_restore_with_milvus_s_reason_and_leave
     assert last.state is OperationState.FAILED
     assert last.error is not None
     assert last.error.reason == "IMPORT_FAILED"
-    assert "disk quota exceeded" in last.error.message
+    assert last.error.message == "Milvus could not import into default.one_r: disk quota exceeded"
     assert last.error.metadata["collection"] == "default.one"
     states = {item.source.name: item.state for item in last.collections}
     assert states == {"one": CollectionState.FAILED, "two": CollectionState.STOPPED}
@@ -171,11 +173,9 @@ def losing(*, after: bool, times: int = 1) -> tuple[list[FailingGateway], Decora
     """Return decorators that lose the answer to the first import, or the import itself."""
     gateways: list[FailingGateway] = []
 
-    def gateway(inner: object) -> FailingGateway:
+    def gateway(inner: MilvusGateway) -> FailingGateway:
         lost = ImportOutcomeUnknown("the answer was lost")
-        gateways.append(
-            FailingGateway(inner, "submit_import", lost, times=times, after=after)  # type: ignore[arg-type]
-        )
+        gateways.append(FailingGateway(inner, "submit_import", lost, times=times, after=after))
         return gateways[-1]
 
     return gateways, Decorators(gateway=gateway)
@@ -244,8 +244,6 @@ async def test_a_failure_nobody_waits_for_any_more_is_not_an_unhandled_one(
             world.milvus.imports.gate.set()
             await service.end(operation)
         del operation
-        import gc
-
         gc.collect()
         await asyncio.sleep(0)
     assert "never retrieved" not in caplog.text

@@ -126,7 +126,7 @@ class _OperationPhaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operat
     OPERATION_PHASE_IMPORTING: _OperationPhase.ValueType  # 9
     """Milvus imports."""
     OPERATION_PHASE_FINISHING: _OperationPhase.ValueType  # 10
-    """Indexes are made and collections get their final names."""
+    """Collections get their final names."""
     OPERATION_PHASE_DELETING: _OperationPhase.ValueType  # 11
     """Objects of the backup are removed."""
     OPERATION_PHASE_CLEANING_UP: _OperationPhase.ValueType  # 12
@@ -156,7 +156,7 @@ OPERATION_PHASE_STAGING: OperationPhase.ValueType  # 8
 OPERATION_PHASE_IMPORTING: OperationPhase.ValueType  # 9
 """Milvus imports."""
 OPERATION_PHASE_FINISHING: OperationPhase.ValueType  # 10
-"""Indexes are made and collections get their final names."""
+"""Collections get their final names."""
 OPERATION_PHASE_DELETING: OperationPhase.ValueType  # 11
 """Objects of the backup are removed."""
 OPERATION_PHASE_CLEANING_UP: OperationPhase.ValueType  # 12

@@ -204,7 +204,8 @@ class WatchOperationRequest(_message.Message):
     """The operation's name."""
     @_builtins.property
     def min_interval(self) -> _duration_pb2.Duration:
-        """The shortest time between two messages; default 0.25 s, at most 60 s, below 0.01 s counts as 0.01 s. The last
+        """The shortest time between two messages; default 0.25 s, below 0.01 s counts as 0.01 s, more than
+        60 s is an error. The last
         state is never held back.
         """
 

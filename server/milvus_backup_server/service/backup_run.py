@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from milvus_backup_server.domain.capabilities import Capabilities
 from milvus_backup_server.domain.errors import (
     BackupError,
+    OperationStalled,
     SourceInconsistent,
     SourceStorageMismatch,
 )
@@ -33,6 +34,7 @@ from milvus_backup_server.service.collection_plan import CollectionPlan, PlanSta
 from milvus_backup_server.service.concurrency import for_each
 from milvus_backup_server.service.context import Cluster, Environment, Repository, Storage
 from milvus_backup_server.service.copying import CollectionCopier
+from milvus_backup_server.service.late_writes import LateWrites
 from milvus_backup_server.service.listing import plan_collection
 from milvus_backup_server.service.metadata_writer import MetadataWriter
 from milvus_backup_server.service.removal import remove_backup
@@ -89,6 +91,7 @@ class BackupRun:
             checked.cluster.gateway, checked.capabilities, environment.limits
         )
         self._copier = CollectionCopier(checked.source, self._target, self._layout, engine, tracker)
+        self._late = LateWrites(checked.cluster.gateway, checked.source, checked.accepted)
         self._plans: dict[CollectionName, CollectionPlan] = {}
         self._claim: Claim | None = None
 
@@ -120,11 +123,11 @@ class BackupRun:
         await self._snapshots.wait_past(self._checked.accepted)
         self._tracker.enter(Phase.FLUSHING)
         flushes = await self._snapshots.flush(names)
-        await for_each(
-            names,
-            lambda name: self._snapshots.wait_flushed(name, flushes[name]),
-            concurrent=self._limits.collections,
-        )
+
+        async def settle(name: CollectionName) -> None:
+            flushes[name] = await self._settle(name, flushes[name])
+
+        await for_each(names, settle, concurrent=self._limits.collections)
         self._tracker.enter(Phase.LISTING)
         await for_each(
             names,
@@ -158,9 +161,24 @@ class BackupRun:
         )
 
     async def _flush_again(self, name: CollectionName) -> Flush:
-        flush = (await self._snapshots.flush([name]))[name]
-        await self._snapshots.wait_flushed(name, flush)
-        return flush
+        return await self._settle(name, (await self._snapshots.flush([name]))[name])
+
+    async def _settle(self, name: CollectionName, flush: Flush) -> Flush:
+        """Wait until a flush is written, and flush again until there is one that is exact."""
+        try:
+            async with asyncio.timeout(self._limits.flush_seconds):
+                while True:
+                    await self._snapshots.wait_flushed(name, flush)
+                    settled = await self._late.settled(name, flush)
+                    if settled is not None:
+                        return settled
+                    flush = (await self._snapshots.flush([name]))[name]
+        except TimeoutError:
+            raise OperationStalled(
+                f"no moment of {name} could be found within {self._limits.flush_seconds:g} s: "
+                "writes or compactions were under way at each flush",
+                collection=str(name),
+            ) from None
 
     # --- the name
 

@@ -77,11 +77,10 @@ class CollectionBuilder:
         self._built.append(built)
         return built
 
-    async def create_indexes(self) -> None:
-        """Make the indexes of the backup on every collection."""
-        for built in self._built:
-            for index in built.indexes:
-                await self._gateway.create_index(built.temporary, index)
+    async def create_indexes(self, built: Built) -> None:
+        """Make the indexes of the backup on a collection."""
+        for index in built.indexes:
+            await self._gateway.create_index(built.temporary, index)
 
     async def rename_all(self) -> None:
         """Give every collection its final name.

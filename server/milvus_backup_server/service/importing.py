@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from milvus_backup_server.domain.errors import (
     ImportFailed,
@@ -29,6 +31,25 @@ Seen = Callable[[ImportJob], None]
 """Is told each time a job is seen to have moved."""
 
 
+@dataclass(frozen=True, slots=True)
+class Import:
+    """A job to issue.
+
+    Attributes:
+        collection: What it fills.
+        target: The name that the collection will have, for messages.
+        partition: Which partition of it.
+        source: What it reads.
+        options: How.
+    """
+
+    collection: CollectionName
+    target: CollectionName
+    partition: str
+    source: ImportSource
+    options: ImportOptions
+
+
 class ImportQueue:
     """The place where import jobs of one cluster are issued.
 
@@ -41,14 +62,7 @@ class ImportQueue:
         self._limits = limits
         self._one_in_flight = asyncio.Lock()
 
-    async def run(
-        self,
-        collection: CollectionName,
-        partition: str,
-        sources: Sequence[ImportSource],
-        options: ImportOptions,
-        seen: Seen,
-    ) -> ImportJob:
+    async def run(self, wanted: Import, seen: Seen) -> ImportJob:
         """Issue a job when it is its turn, and return it when it is completed.
 
         A cancelled caller waits until a job that was issued has ended: Milvus reads its objects
@@ -60,43 +74,37 @@ class ImportQueue:
             OperationStalled: It shows no progress.
         """
         async with self._one_in_flight:
-            following = asyncio.create_task(
-                self._issue_and_follow(collection, partition, sources, options, seen)
-            )
+            following = asyncio.create_task(self._issue_and_follow(wanted, seen))
             try:
                 return await asyncio.shield(following)
             except asyncio.CancelledError:
                 await _until_done(following)
                 raise
 
-    async def _issue_and_follow(
-        self,
-        collection: CollectionName,
-        partition: str,
-        sources: Sequence[ImportSource],
-        options: ImportOptions,
-        seen: Seen,
-    ) -> ImportJob:
+    async def _issue_and_follow(self, wanted: Import, seen: Seen) -> ImportJob:
         try:
-            job_id = await self._gateway.submit_import(collection, partition, sources, options)
+            job_id = await self._gateway.submit_import(
+                wanted.collection, wanted.partition, [wanted.source], wanted.options
+            )
         except ImportOutcomeUnknown:
-            job_id = await self._look_for(collection, sources)
-        return await self._follow(job_id, collection, seen)
+            job_id = await self._look_for(wanted)
+        return await self._follow(job_id, wanted.target, seen)
 
-    async def _look_for(self, collection: CollectionName, sources: Sequence[ImportSource]) -> str:
-        """Return the job that reads these sources into the collection, if there is one."""
-        wanted = {path for source in sources for path in (source.insert, source.delta) if path}
+    async def _look_for(self, wanted: Import) -> str:
+        """Return the job that reads the source into the collection, if there is one."""
+        paths = {wanted.source.insert, wanted.source.delta} - {""}
         for attempt in range(_SEARCHES):
             await asyncio.sleep(self._limits.poll_seconds * attempt)
-            for job in await self._gateway.list_imports(collection):
-                if wanted == {path for path in job.files if path}:
-                    return job.job_id
+            with contextlib.suppress(MilvusUnavailable):  # what lost the answer may not be over
+                for job in await self._gateway.list_imports(wanted.collection):
+                    if paths == set(job.files) - {""}:
+                        return job.job_id
         raise ImportOutcomeUnknown(
-            f"the answer to an import into {collection} was lost, and Milvus lists no such job",
-            collection=str(collection),
+            f"the answer to an import into {wanted.target} was lost, and Milvus lists no such job",
+            target=str(wanted.target),
         )
 
-    async def _follow(self, job_id: str, collection: CollectionName, seen: Seen) -> ImportJob:
+    async def _follow(self, job_id: str, target: CollectionName, seen: Seen) -> ImportJob:
         moved = time.monotonic()
         last = ImportJob(job_id, ImportState.PENDING)
         seen(last)
@@ -106,13 +114,13 @@ class ImportQueue:
                 moved, last = time.monotonic(), job
                 seen(job)
             if job.state in _ENDED:
-                return _completed(job, collection)
+                return _completed(job, target)
             if time.monotonic() - moved > self._limits.import_stall_seconds:
                 raise OperationStalled(
-                    f"import job {job_id} into {collection} shows no progress for "
+                    f"import job {job_id} into {target} shows no progress for "
                     f"{self._limits.import_stall_seconds:g} s (state {job.state.value})",
                     job=job_id,
-                    collection=str(collection),
+                    target=str(target),
                 )
             await asyncio.sleep(self._limits.poll_seconds)
 
@@ -128,12 +136,12 @@ class ImportQueue:
         return job
 
 
-def _completed(job: ImportJob, collection: CollectionName) -> ImportJob:
+def _completed(job: ImportJob, target: CollectionName) -> ImportJob:
     if job.state is ImportState.FAILED:
         raise ImportFailed(
-            f"Milvus could not import into {collection}: {job.reason or 'it gave no reason'}",
+            f"Milvus could not import into {target}: {job.reason or 'it gave no reason'}",
             job=job.job_id,
-            collection=str(collection),
+            target=str(target),
         )
     return job
 

@@ -73,6 +73,7 @@ _CODES: Mapping[int, Answer] = {
     100: Answer.COLLECTION_MISSING,
     101: Answer.NOT_LOADED,
     201: Answer.NOT_LOADED,  # of a partition
+    600: Answer.PASSING,  # a segment that a compaction replaced while it was looked up
     700: Answer.INDEX_MISSING,
     800: Answer.DATABASE_MISSING,
     1000: Answer.KEY_MISSING,
@@ -105,7 +106,10 @@ _TEXTS: tuple[tuple[re.Pattern[str], Answer], ...] = (
     (re.compile(r"index not found|index not exist", re.IGNORECASE), Answer.INDEX_MISSING),
     (re.compile(r"has not been loaded", re.IGNORECASE), Answer.NOT_LOADED),
     (re.compile(r"import task id doesn't exist", re.IGNORECASE), Answer.KEY_MISSING),
-    (re.compile(r"rate limit exceeded|not ready", re.IGNORECASE), Answer.PASSING),
+    (
+        re.compile(r"rate limit exceeded|not ready|segment not found", re.IGNORECASE),
+        Answer.PASSING,
+    ),
     (
         re.compile(
             r"code = (?:Unavailable|DeadlineExceeded|Canceled)|deadline exceeded|context canceled"
