@@ -11,11 +11,12 @@
                                      SourceStorageMismatch, SourceInconsistent,
                                      StorageNotConfigured, BucketNotFound, StorageDenied,
                                      StorageRefused, MilvusDenied, MilvusRefused, ImportFailed,
-                                     RowCountMismatch, OperationEnded
+                                     RowCountMismatch, NotABackup, BackupNameLost, LeftBehind,
+                                     OperationEnded
       BackupCorrupt                  the backup's files do not agree with each other
       TooManyOperations              the bound of waiting operations is reached
       Unavailable                    StorageUnavailable, MilvusUnavailable, OperationStalled,
-                                     ServerStopping, ServiceUnreachable
+                                     WorkSpaceUnavailable, ServerStopping, ServiceUnreachable
       DeadlineExceeded               no answer within the time of the call
       MethodUnsupported              the service is older than this client
       OperationCancelled             the operation was cancelled
@@ -164,6 +165,24 @@ class BackupNotRestorable(PreconditionFailed):
     reason = "BACKUP_NOT_RESTORABLE"
 
 
+class NotABackup(PreconditionFailed):
+    """The directory of that name holds other things than a backup does; it is not touched."""
+
+    reason = "NOT_A_BACKUP"
+
+
+class BackupNameLost(PreconditionFailed):
+    """Another writer has taken the backup's name meanwhile."""
+
+    reason = "BACKUP_NAME_LOST"
+
+
+class LeftBehind(PreconditionFailed):
+    """Something that an operation made is still there; ``metadata["subject"]`` names it."""
+
+    reason = "LEFT_BEHIND"
+
+
 class MilvusVersionUnsupported(PreconditionFailed):
     """The service does not make or restore backups with that version of Milvus."""
 
@@ -262,6 +281,12 @@ class OperationStalled(Unavailable):
     """A wait ended without the thing waited for; the message says what that was."""
 
     reason = "OPERATION_STALLED"
+
+
+class WorkSpaceUnavailable(Unavailable):
+    """The service could not write to its temporary directory: its disk is full, most often."""
+
+    reason = "WORK_SPACE_UNAVAILABLE"
 
 
 class ServerStopping(Unavailable):

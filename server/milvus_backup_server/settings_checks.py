@@ -13,6 +13,9 @@ from milvus_backup_server.settings_sources import Given
 MAX_SOCKET_BYTES: Final = 100
 """The system's own bound is 107 bytes for a unix socket's path."""
 
+_DIRECTORIES_OF_MILVUS: Final = frozenset(
+    {"insert_log", "delta_log", "stats_log", "index_files", "analyze_stats", "bm25_stats"}
+)
 _STATIC: Final = ("accessKeyID", "secretAccessKey", "sessionToken")
 _OF_OTHER_STORES: Final = ("accountKey", "credentialsFile")
 
@@ -31,9 +34,44 @@ def cross_faults(settings: Settings, given: Mapping[str, Given]) -> Iterator[Fie
             "milvus.storage.provider",
             "local is possible for backup.storage only: Milvus must keep its data in an S3 store",
         )
+    yield from _overlap_faults(settings)
     for section in ("milvus", "backup"):
         storage: StorageSettings = getattr(settings, section).storage
         yield from _storage_faults(f"{section}.storage", storage, given)
+
+
+def _overlap_faults(settings: Settings) -> Iterator[FieldViolation]:
+    """Keep backups out of the directories that Milvus keeps its own data in.
+
+    Whatever lies below the root of the backups can be deleted as a backup.
+    """
+    milvus, backup = settings.milvus.storage, settings.backup.storage
+    same_bucket = (milvus.provider, milvus.address, milvus.port, milvus.bucket_name) == (
+        backup.provider,
+        backup.address,
+        backup.port,
+        backup.bucket_name,
+    )
+    if not same_bucket or milvus.provider == "local":
+        return
+    inside = _below(backup.prefix, milvus.prefix)
+    of_milvus = inside is not None and (inside == () or inside[0] in _DIRECTORIES_OF_MILVUS)
+    if of_milvus or _below(milvus.prefix, backup.prefix) is not None:
+        yield FieldViolation(
+            "backup.storage.rootPath",
+            f"{backup.root_path!r} holds, or lies in, Milvus's own data ({milvus.root_path!r} of the "
+            "same bucket); expected a directory of its own, such as backup",
+        )
+
+
+def _below(path: str, root: str) -> tuple[str, ...] | None:
+    """Return the steps from a root down to a path; None if the path is not below it."""
+    steps, above = _steps(path), _steps(root)
+    return steps[len(above) :] if steps[: len(above)] == above else None
+
+
+def _steps(path: str) -> tuple[str, ...]:
+    return tuple(step for step in path.split("/") if step)
 
 
 def _tls_faults(settings: Settings) -> Iterator[FieldViolation]:

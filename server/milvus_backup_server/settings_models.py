@@ -209,6 +209,7 @@ class MilvusWaitSettings(Section):
     call_timeout_seconds: Seconds = 10.0
     retry_seconds: Seconds = 3.0
     flush_timeout_seconds: Seconds = 600.0
+    cleanup_seconds: Seconds = 60.0
     poll_seconds: Seconds = 0.1
     import_stall_seconds: Seconds = 900.0
     import_job_max_mib: Count = 4096

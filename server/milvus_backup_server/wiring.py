@@ -122,6 +122,7 @@ def work_limits(settings: Settings) -> WorkLimits:
         check_seconds=settings.service.check_timeout_seconds,
         flush_seconds=waits.flush_timeout_seconds,
         poll_seconds=waits.poll_seconds,
+        cleanup_seconds=waits.cleanup_seconds,
         import_stall_seconds=waits.import_stall_seconds,
         import_job_bytes=waits.import_job_max_mib * MIB,
         create_bucket=settings.service.storage.create_backup_bucket,

@@ -1,19 +1,17 @@
 """A backup holds the rows of one moment, whatever happens to the collection while it is made."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 from pymilvus import DataType, MilvusClient
 
-from milvus_backup.v1 import operation_pb2 as pb
 from tests.support.clients import connected
 from tests.support.collection_builder import CollectionBuilder, Index
-from tests.support.compactions import SOON, Compactions
-from tests.support.datasets import versioned_rows
+from tests.support.compactions import ON_DEMAND, Compacted, Compactions
 from tests.support.environment import Environment
 from tests.support.milvus import MilvusStandalone
-from tests.support.rows import Rows, fetch_rows
+from tests.support.rows import fetch_rows
 from tests.support.running_service import (
     Decorators,
     Service,
@@ -40,7 +38,7 @@ class Made:
 
 @pytest.fixture(scope="module")
 def milvus(environment: Environment) -> Iterator[MilvusStandalone]:
-    with MilvusStandalone(environment.seaweed, "moment-milvus", overrides=SOON) as running:
+    with MilvusStandalone(environment.seaweed, "moment-milvus", overrides=ON_DEMAND) as running:
         yield running
 
 
@@ -58,9 +56,7 @@ def writers(client: MilvusClient) -> tuple[Writer, ...]:
     schema.add_field("version", DataType.VARCHAR, max_length=64)
     schema.add_field("v", DataType.FLOAT_VECTOR, dim=8)
     upserter = Upserter(client, COLLECTION, UPSERTED)
-    queue = Queue(
-        client, COLLECTION, start=QUEUE_START, size=QUEUE_SIZE, blocks=QUEUE_BLOCKS
-    )
+    queue = Queue(client, COLLECTION, start=QUEUE_START, size=QUEUE_SIZE, blocks=QUEUE_BLOCKS)
     collection = CollectionBuilder(client, COLLECTION, schema, num_shards=2)
     collection.index(Index("v", "FLAT", "L2"))
     for writer in (upserter, queue):
@@ -96,16 +92,21 @@ async def test_five_backups_in_a_row_under_load_restore_to_their_moments(
             Loop(lambda: client.flush(COLLECTION)) as flushes,
         ):
             for number in range(BACKUPS):
+                compactions.backups.append(Compacted(also_while_flushing=number == 0))
+                import time
+
+                t = time.time()
                 made.append(await make(service, f"moment_{number}", writers))
+                print("backup", time.time() - t)
         for backup in made:
             await service.client.wait(
                 await service.client.restore_backup(backup.name, suffix=f"_{backup.name}")
             )
-    print(flushes.done, [w.acknowledged for w in writers], compactions.flushed, compactions.before_listing, compactions.before_copying)
+    print(flushes.done, [w.acknowledged for w in writers], compactions.backups)
     for backup in made:
         rows = fetch_rows(milvus.uri, "default", f"{COLLECTION}_{backup.name}")
         for w, first, last in backup.bounds:
             try:
                 print(backup.name, first, w.assert_moment(rows, first, last), last)
             except AssertionError as e:
-                print(backup.name, first, last, e)
+                print("BAD", backup.name, first, last, e)

@@ -1,16 +1,25 @@
 """What backups there are, and what they are shown as."""
 
+import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from milvus_backup_server.domain.backups import Backup, BackupFormat, BackupState
-from milvus_backup_server.domain.errors import BackupCorrupt, BackupNotFound, InvalidRequest
+from milvus_backup_server.domain.errors import (
+    BackupCorrupt,
+    BackupNotFound,
+    InvalidRequest,
+    StorageUnavailable,
+)
 from milvus_backup_server.domain.operations import Phase
 from tests.support.fixtures import EVERY, METADATA_ONLY, WITH_DATA, metadata, put_backup
+from tests.support.held_calls import BACKUP_STORE
+from tests.support.meanwhile import Meanwhile
 from tests.support.phases import PhaseGate
-from tests.support.service import Service, World, add_collection, running
+from tests.support.service import LIMITS, Service, World, add_collection, running
 
 NO_MOMENT = (
     "made by the Go tool: no stated moment and no recorded hashes; a restore gives the rows of "
@@ -167,6 +176,19 @@ async def test_without_a_bucket_the_list_is_empty() -> None:
             await service.catalog.get("b")
         with pytest.raises(BackupNotFound):
             await service.catalog.collections("b", 0, 10)
+
+
+async def test_a_store_that_does_not_list_is_given_up_in_time() -> None:
+    world = await with_backup()
+
+    async def hang() -> None:
+        await asyncio.sleep(60)
+
+    meanwhile = Meanwhile(BACKUP_STORE, "list_page", hang, shielded=False)
+    limits = replace(LIMITS, check_seconds=0.1)
+    async with running(world, meanwhile.decorators, limits=limits) as service:
+        with pytest.raises(StorageUnavailable, match=r"did not answer within 0\.1 s"):
+            await service.catalog.list("", 10, full=False)
 
 
 async def test_names_are_checked_before_they_become_keys() -> None:

@@ -41,7 +41,7 @@ async def two_collections(world: World) -> tuple[CollectionName, CollectionName]
     return one, two
 
 
-def meta(world: World, keys: list[str], directory: str = "backup/b/meta/") -> set[str]:
+def meta(keys: list[str], directory: str = "backup/b/meta/") -> set[str]:
     return {key.removeprefix(directory) for key in keys if key.startswith(directory)}
 
 
@@ -52,7 +52,7 @@ async def test_the_files_of_a_backup() -> None:
         operation = await service.create()
     ids = [world.milvus.collection(name).collection_id for name in (one, two)]
     keys = await world.backups()
-    assert meta(world, keys) == LEVELS | {
+    assert meta(keys) == LEVELS | {
         "full_meta.json",
         "claim.json",
         "manifest.1.json",
@@ -65,7 +65,7 @@ async def test_the_files_of_a_backup() -> None:
     assert len(data) == 2 * (4 + 1) + 4
     assert sum(f"/insert_log/{ids[0]}/" in key for key in data) == 8
     assert sum(f"/delta_log/{ids[0]}/" in key for key in data) == 2
-    assert set(keys) == set(data) | {f"backup/b/meta/{name}" for name in meta(world, keys)}
+    assert set(keys) == set(data) | {f"backup/b/meta/{name}" for name in meta(keys)}
     result = operation.result
     assert isinstance(result, CreateResult)
     sizes = [len(await world.backup_store.get(key)) for key in data]

@@ -12,6 +12,7 @@ from tests.support.held_calls import BACKUP_STORE, GATEWAY, MILVUS_STORE
 from tests.support.meanwhile import Action, Meanwhile
 from tests.support.service import Service, World, add_collection, flushed, named, running
 
+
 @dataclass(frozen=True)
 class Point:
     """A call of a create, before which something happens."""

@@ -166,7 +166,7 @@ async def test_a_milvus_that_does_not_answer_is_given_up_in_time() -> None:
     world = await filled()
     decorators = Decorators(gateway=lambda inner: DelayingGateway(inner, {"version": 60}))
     async with running(world, decorators, limits=replace(LIMITS, check_seconds=0.05)) as service:
-        with pytest.raises(MilvusUnavailable, match="fake:19530 did not answer within 0.05 s"):
+        with pytest.raises(MilvusUnavailable, match=r"fake:19530 did not answer within 0\.05 s"):
             await service.start_create()
 
 
@@ -178,21 +178,22 @@ async def test_what_the_store_answers_to_the_checks_is_told(error: BackupError) 
     assert meanwhile.fired == 1
 
 
-async def test_a_second_create_of_a_name_is_told_of_the_first() -> None:
+@pytest.mark.parametrize(
+    ("port", "method"), [(GATEWAY, "describe_collection"), (BACKUP_STORE, "copy")]
+)
+async def test_a_second_create_of_a_name_is_told_of_the_first(port: str, method: str) -> None:
+    # Also before anything is written.
     world = await filled()
-    for gate in ("describe_collection", "copy"):  # before and after something is written
-        port = GATEWAY if gate == "describe_collection" else BACKUP_STORE
-        seen: list[str] = []
+    seen: list[str] = []
 
-        async def again() -> None:
-            with pytest.raises(OperationConflict) as caught:
-                await service.start_create("b")
-            seen.append(caught.value.metadata["operation"])
+    async def again() -> None:
+        with pytest.raises(OperationConflict) as caught:
+            await service.start_create("b")
+        seen.append(caught.value.metadata["operation"])
 
-        async with running(world, Meanwhile(port, gate, again).decorators) as service:
-            operation = await service.create("b")
-            assert seen == [operation.name]
-            await service.delete("b")
+    async with running(world, Meanwhile(port, method, again).decorators) as service:
+        operation = await service.create("b")
+    assert seen == [operation.name]
 
 
 # --- failed later

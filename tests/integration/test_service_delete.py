@@ -9,6 +9,7 @@ from milvus_backup_server.domain.backups import BackupState
 from milvus_backup_server.domain.errors import (
     BackupNotFound,
     InvalidRequest,
+    NotABackup,
     OperationConflict,
     StorageDenied,
 )
@@ -106,13 +107,24 @@ async def test_backups_of_the_go_tool_are_removed_too() -> None:
     assert await world.backups() == []
 
 
-@pytest.mark.parametrize("key", ["meta/claim.json", "binlogs/insert_log/1/2/3/3/100/5", "stray"])
-async def test_whatever_lies_under_a_name_can_be_removed(key: str) -> None:
+@pytest.mark.parametrize("key", ["meta/claim.json", "binlogs/insert_log/1/2/3/3/100/5"])
+async def test_whatever_is_left_of_a_backup_can_be_removed(key: str) -> None:
     world = World()
     await world.backup_store.put(f"backup/b/{key}", b"")
     async with running(world) as service:
         assert (await service.delete("b")).result == DeleteResult(1)
     assert await world.backups() == []
+
+
+@pytest.mark.parametrize("key", ["stray", "insert_log/1/2/3/100/5"])
+async def test_what_is_no_backup_is_left_alone(key: str) -> None:
+    world = World()
+    await world.backup_store.put("backup/b/meta/claim.json", b"{}")
+    await world.backup_store.put(f"backup/b/{key}", b"")
+    async with running(world) as service:
+        with pytest.raises(NotABackup, match="which is no part of a backup"):
+            await service.start_delete("b")
+    assert len(await world.backups()) == 2
 
 
 async def test_uploads_that_a_crash_left_are_removed_too() -> None:

@@ -1,5 +1,6 @@
 """The service tells what it is, and tries what it depends on."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -159,10 +160,29 @@ async def test_a_version_outside_the_tested_range_fails_unless_it_is_allowed() -
     assert not_ok(items) == {"milvus_version": FAILED, "milvus_objects": SKIPPED}
     async with running(world, limits=replace(LIMITS, allow_untested_versions=True)) as service:
         found = {item.name: item for item in await service.use_cases.diagnostics.check()}
-        assert found["milvus_version"].state is WARNING
+        assert not_ok(found) == {"milvus_version": WARNING}
         info = await service.use_cases.diagnostics.server_info()
     assert info.cluster.supported
     assert "rest_import" in info.cluster.capabilities
+
+
+@pytest.mark.parametrize("after", [True, False])
+async def test_a_probe_object_is_removed_when_its_write_is_interrupted(after: bool) -> None:
+    world = await filled()
+    before = await world.traces()
+
+    async def wait() -> None:
+        await asyncio.sleep(0.2)
+
+    meanwhile = Meanwhile(BACKUP_STORE, "put", wait, part="/check_", after=after)
+    limits = replace(LIMITS, check_seconds=0.1)
+    async with running(world, meanwhile.decorators, limits=limits) as service:
+        found = {item.name: item for item in await service.use_cases.diagnostics.check()}
+    assert meanwhile.fired == 1
+    error = found["backup_storage_write"].error
+    assert error is not None
+    assert error.reason == "STORAGE_UNAVAILABLE"
+    assert await world.traces() == before
 
 
 # --- what the service is

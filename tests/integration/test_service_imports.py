@@ -67,9 +67,7 @@ async def test_the_job_is_shown_while_it_runs() -> None:
         await until(lambda: bool(world.milvus.imports.jobs))
         (job,) = world.milvus.imports.jobs
         text = f"import job {job} of Milvus into default.one_r (pending, 0 %)"
-        await until(
-            lambda: service.operations.get(operation.name).progress.waiting_for == text
-        )
+        await until(lambda: service.operations.get(operation.name).progress.waiting_for == text)
         world.milvus.imports.gate.set()
         last = await service.end(operation)
     assert last.progress.waiting_for == ""
@@ -212,9 +210,7 @@ async def test_a_silence_while_a_lost_job_is_looked_for_is_waited_out() -> None:
     world = await with_backup()
     gateways, losses = losing(after=True)
     silence = Meanwhile(GATEWAY, "list_imports", failing(MilvusUnavailable("down")), times=2)
-    decorators = Decorators(
-        gateway=lambda inner: silence.decorators.gateway(losses.gateway(inner))
-    )
+    decorators = Decorators(gateway=lambda inner: silence.decorators.gateway(losses.gateway(inner)))
     async with running(world, decorators) as service:
         await service.restore(suffix="_r")
     assert (gateways[0].injected, silence.fired) == (1, 2)
@@ -323,17 +319,23 @@ async def test_a_target_made_between_the_look_and_the_renaming_is_theirs() -> No
     assert not [name for name in world.collections() if "_mbtmp_" in name or "two_r" in name]
 
 
-async def test_a_lost_answer_to_a_renaming_leaves_nothing_of_ours() -> None:
+async def test_what_has_its_final_name_is_whole_and_stays_when_another_one_fails() -> None:
     world = await with_backup()
-    before = await world.traces()
     lost = Meanwhile(
         GATEWAY, "rename_collection", failing(MilvusUnavailable("lost")), first=2, after=True
     )
     async with running(world, lost.decorators) as service:
-        error = await service.error(await service.start_restore(suffix="_r"))
+        last = await service.end(await service.start_restore(suffix="_r"))
     assert lost.fired == 1
-    assert error.reason == "MILVUS_UNAVAILABLE"
-    assert await world.traces() == before
+    assert last.error is not None
+    assert last.error.reason == "MILVUS_UNAVAILABLE"
+    assert last.error.metadata["collection"] == "default.two"
+    assert [warning.message for warning in last.warnings] == [
+        "default.one_r was restored whole and stays",
+        "default.two_r was restored whole and stays",
+    ]
+    assert world.milvus.keys(named("one_r")) == world.milvus.keys(named("one"))
+    assert not [name for name in world.collections() if "_mbtmp_" in name]
 
 
 async def test_staging_that_cannot_be_filled_fails_the_restore_and_leaves_nothing() -> None:

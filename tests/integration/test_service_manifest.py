@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -32,7 +31,7 @@ async def with_backup() -> World:
 
 
 @pytest.fixture(scope="module")
-async def backup() -> AsyncIterator[World]:
+async def backup() -> World:
     """One backup for all tests here: who changes it puts it back."""
     return await with_backup()
 

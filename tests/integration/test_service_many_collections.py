@@ -1,4 +1,4 @@
-"""10,000 collections: a create works, nothing grows out of bounds, every page can be reached."""
+"""Many collections: a create works, nothing grows with them, every page can be reached."""
 
 import asyncio
 import gc
@@ -19,7 +19,7 @@ from milvus_backup_server.domain.operations import (
 )
 from tests.support.service import Service, World, add_collection, running
 
-COUNT = 10_000
+COUNT = 2_000
 
 # One of the processes makes them, once.
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("many collections")]
@@ -39,7 +39,7 @@ class Made:
 async def made() -> AsyncIterator[Made]:
     world = World()
     for number in range(COUNT):
-        keys = range(2) if number % 1000 == 0 else ()
+        keys = range(2) if number % 200 == 0 else ()
         await add_collection(world.milvus, f"c{number:05}", keys)
     async with running(world) as service:
         longest = 0.0
@@ -70,7 +70,7 @@ async def test_all_of_them_are_backed_up(made: Made) -> None:
 
 
 async def test_every_update_carries_few_collections(made: Made) -> None:
-    assert len(made.updates) > 10
+    assert len(made.updates) > 2
     assert max(len(item.collections) for item in made.updates) == SHOWN_COLLECTIONS
     running_ = [item for item in made.updates if item.state is OperationState.RUNNING]
     assert {item.collection_count for item in running_[1:]} == {COUNT}
@@ -93,7 +93,7 @@ async def test_every_page_of_the_backup_s_collections_is_reached(made: Made) -> 
     names: list[str] = []
     offset = 0
     while True:
-        page = await made.service.catalog.collections("b", offset, 2000)
+        page = await made.service.catalog.collections("b", offset, 700)
         names += [item.name for item in page.items]
         if not page.next_key:
             break
@@ -116,7 +116,7 @@ async def test_a_plan_names_all_of_them(made: Made) -> None:
 async def test_reading_the_backup_does_not_need_memory_for_all_of_it(made: Made) -> None:
     reader = made.service.catalog.reader("b")
     files = await reader.files()
-    assert files["full_meta.json"].size > 3_000_000
+    assert files["full_meta.json"].size > 700_000
     gc.collect()
     tracemalloc.start()
     try:
@@ -124,13 +124,13 @@ async def test_reading_the_backup_does_not_need_memory_for_all_of_it(made: Made)
         count = 0
         async for _ in reader.collections(files):
             count += 1
-            if count == 1_500:  # tracing makes it slow
+            if count == 1_000:  # tracing makes it slow
                 break
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert count == 1_500
-    assert peak - before < 2_000_000
+    assert count == 1_000
+    assert peak - before < 1_000_000
 
 
 async def test_others_have_their_turn_meanwhile(made: Made) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -141,7 +142,10 @@ async def test_indexes_are_made_again_on_request() -> None:
             {"renames": {"one": "uno", "keyed": "x.k"}, "collections": ("one", "keyed")},
             {"default.uno": "default.one", "x.k": "default.keyed"},
         ),
-        ({"renames": {"shop.*": "store.*"}, "collections": ("shop.two",)}, {"store.two": "shop.two"}),
+        (
+            {"renames": {"shop.*": "store.*"}, "collections": ("shop.two",)},
+            {"store.two": "shop.two"},
+        ),
         (
             {"renames": {"default.*": "other.*", "shop.*": "other.*", "one": "other.uno"}},
             {
@@ -158,7 +162,7 @@ async def test_indexes_are_made_again_on_request() -> None:
     ],
 )
 async def test_what_is_restored_and_to_where(
-    fields: Mapping[str, object], expected: Mapping[str, str]
+    fields: Mapping[str, Any], expected: Mapping[str, str]
 ) -> None:
     world = await filled(World())
     async with running(world) as service:

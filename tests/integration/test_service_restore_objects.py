@@ -1,6 +1,7 @@
 """What lies in a backup is compared with what was recorded, before Milvus reads any of it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ async def data_keys(world: World, kind: str = "/binlogs/") -> list[str]:
     return [key for key in await world.backups() if kind in key]
 
 
-async def failed(world: World, **fields: object) -> BackupError:
+async def failed(world: World, **fields: Any) -> BackupError:
     """Restore, see that it fails before Milvus is asked to make or read anything."""
     before = await world.traces()
     watching = Meanwhile(GATEWAY, "none", _nothing)

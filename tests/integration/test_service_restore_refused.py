@@ -1,8 +1,10 @@
 """Restores that cannot be: refused before anything is touched."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -21,9 +23,11 @@ from milvus_backup_server.domain.errors import (
 )
 from milvus_backup_server.domain.operations import OperationState, Phase
 from tests.support.fake_milvus import FakeMilvus
+from tests.support.gateways import DelayingGateway
 from tests.support.held_calls import BACKUP_STORE, GATEWAY
 from tests.support.meanwhile import Meanwhile, failing
 from tests.support.phases import PhaseGate
+from tests.support.running_service import Decorators
 from tests.support.service import (
     LIMITS,
     ROOT,
@@ -46,7 +50,7 @@ async def with_backup(world: World | None = None) -> World:
     return world
 
 
-async def refused(world: World, **fields: object) -> BackupError:
+async def refused(world: World, **fields: Any) -> BackupError:
     """Begin a restore that is refused and return the error; nothing was touched."""
     before = await world.traces()
     everything = await keys_below(world.milvus_store)
@@ -86,9 +90,7 @@ async def test_an_alias_of_a_target_s_name_is_in_the_way_too() -> None:
         ({"suffix": "_" * 254}, "is not a name that Milvus accepts"),
     ],
 )
-async def test_two_sources_never_meet_in_one_target(
-    fields: Mapping[str, object], told: str
-) -> None:
+async def test_two_sources_never_meet_in_one_target(fields: Mapping[str, Any], told: str) -> None:
     error = await refused(await with_backup(), **fields)
     assert isinstance(error, InvalidRequest)
     assert told in error.message
@@ -119,7 +121,7 @@ async def test_names_that_change_places_do_not_meet() -> None:
     ],
 )
 async def test_what_is_named_must_be_in_the_backup(
-    fields: Mapping[str, object], reason: str, resource: str
+    fields: Mapping[str, Any], reason: str, resource: str
 ) -> None:
     error = await refused(await with_backup(), suffix="_r", **fields)
     assert (error.reason, error.metadata["resource"]) == (reason, resource)
@@ -148,14 +150,64 @@ async def test_a_backup_that_is_not_there() -> None:
             await service.start_restore("b")
 
 
-@pytest.mark.parametrize("gone", ["full_meta.json", "manifest.1.json", "backup_meta.json"])
-async def test_an_incomplete_backup(gone: str) -> None:
+async def test_an_incomplete_backup() -> None:
     world = await with_backup()
-    await world.backup_store.delete([META + gone])
+    await world.backup_store.delete([f"{META}full_meta.json"])
     error = await refused(world, suffix="_r")
     assert isinstance(error, BackupNotRestorable)
     assert error.metadata["state"] == "incomplete"
     assert "'b' is incomplete: " in error.message
+
+
+@pytest.mark.parametrize("data", [None, b"", b"[]"])
+@pytest.mark.parametrize("file", ["manifest.1.json", "backup_meta.json"])
+async def test_a_backup_whose_head_is_missing_or_damaged(file: str, data: bytes | None) -> None:
+    world = await with_backup()
+    if data is None:
+        await world.backup_store.delete([META + file])
+    else:
+        await world.backup_store.put(META + file, data)
+    error = await refused(world, suffix="_r")
+    assert error.reason == "BACKUP_CORRUPT"
+    assert file in error.message or "the manifest is missing" in error.message
+
+
+@pytest.mark.parametrize("method", ["list_databases", "has_collection"])
+async def test_a_milvus_that_does_not_tell_of_the_targets_is_given_up_in_time(method: str) -> None:
+    world = await with_backup()
+    decorators = Decorators(gateway=lambda inner: DelayingGateway(inner, {method: 60}))
+    async with running(world, decorators, limits=replace(LIMITS, check_seconds=0.2)) as service:
+        with pytest.raises(MilvusUnavailable, match=r"did not answer within 0\.2 s"):
+            await service.start_restore(suffix="_r")
+
+
+async def test_a_store_that_does_not_list_the_metadata_is_given_up_in_time() -> None:
+    world = await with_backup()
+
+    async def hang() -> None:
+        await asyncio.sleep(60)
+
+    # The first is of the catalog, the second of the plan.
+    for number in (1, 2):
+        meanwhile = Meanwhile(BACKUP_STORE, "list_page", hang, first=number, shielded=False)
+        limits = replace(LIMITS, check_seconds=0.2)
+        async with running(world, meanwhile.decorators, limits=limits) as service:
+            with pytest.raises(StorageUnavailable, match=r"did not answer within 0\.2 s"):
+                await service.start_restore(suffix="_r")
+        assert meanwhile.fired == 1
+
+
+async def test_milvus_is_not_blamed_for_metadata_that_take_their_time() -> None:
+    world = await with_backup()
+
+    async def slow() -> None:
+        await asyncio.sleep(0.3)
+
+    meanwhile = Meanwhile(BACKUP_STORE, "get", slow, part="full_meta.json")
+    limits = replace(LIMITS, check_seconds=0.2)
+    async with running(world, meanwhile.decorators, limits=limits) as service:
+        assert (await service.start_restore(suffix="_r", validate_only=True)).error is None
+    assert meanwhile.fired == 1
 
 
 async def test_a_backup_of_a_newer_format_version() -> None:

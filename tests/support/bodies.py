@@ -39,7 +39,7 @@ def asked(
     )
 
 
-async def at_once(tracker: Tracker) -> Result:
+async def at_once(_: Tracker) -> Result:
     """Succeed."""
     return RESULT
 
@@ -92,18 +92,16 @@ class Held:
 
 async def ended(manager: OperationManager, operation: Operation) -> Operation:
     """Wait for an operation's last state."""
-    last = operation
     async with asyncio.timeout(10):
-        async for last in manager.watch(operation.name, 0):
-            pass
-    assert last.state.ends_watch
-    return last
+        states = [state async for state in manager.watch(operation.name, 0)]
+    assert states[-1].state.ends_watch
+    return states[-1]
 
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let others run until a condition holds."""
     async with asyncio.timeout(10):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - it may be anything
             await asyncio.sleep(0)
 
 

@@ -3,19 +3,22 @@
 import asyncio
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 
 from pymilvus import MilvusClient
 
 from milvus_backup_server.adapters.store_decorator import StoreDecorator
-from milvus_backup_server.domain.milvus import CollectionDescription, CollectionName, Flush
+from milvus_backup_server.domain.milvus import CollectionName, Flush, Partition
 from milvus_backup_server.domain.objects import StoreLocation
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.ports.object_store import ObjectStore
 from tests.support.gateways import GatewayDecorator
 from tests.support.milvus_config import Settings
 
-# How often Milvus looks whether a compaction has ended; 10 s as it comes.
-SOON: Settings = {"dataCoord": {"compaction": {"check": {"interval": 1}}}}
+# Only those that are asked for; and Milvus looks every second whether one has ended, not every 10 s.
+ON_DEMAND: Settings = {
+    "dataCoord": {"compaction": {"enableAutoCompaction": False, "check": {"interval": 1}}}
+}
 
 _DEADLINE_SECONDS = 60.0
 _PAUSE_SECONDS = 0.1
@@ -52,18 +55,14 @@ def _segments(client: MilvusClient, collection: str) -> set[int]:
 
 
 class Compactions:
-    """Compacts one collection twice in each of its backups: before the listing, and before the copying.
+    """Compacts one collection in the middle of each of its backups, by decorators of their ports.
 
     Attributes:
-        flushed: for each backup, the segments that its flush named.
-        before_listing: for each backup, those that were replaced between its flush and its listing.
-        before_copying: for each backup, those that were replaced between its listing and its copying.
+        backups: what happened in each of them; the test adds an item before it makes a backup.
     """
 
     def __init__(self, client: MilvusClient, collection: str) -> None:
-        self.flushed: list[frozenset[int]] = []
-        self.before_listing: list[frozenset[int]] = []
-        self.before_copying: list[frozenset[int]] = []
+        self.backups: list[Compacted] = []
         self._client = client
         self._collection = collection
         self._one_copy = asyncio.Lock()
@@ -76,21 +75,49 @@ class Compactions:
         """Decorate the store that backups are copied to."""
         return _CompactingStore(inner, self)
 
+    def flushed(self, segments: frozenset[int]) -> None:
+        """Note what a flush named."""
+        self.backups[-1].flushes.append(segments)
+
+    async def flushing(self) -> None:
+        """Compact before it is first told that the flush is written, in backups where that is wanted."""
+        backup = self.backups[-1]
+        if backup.also_while_flushing and backup.while_flushing is None:
+            backup.while_flushing = await self._compact()
+
     async def listing(self) -> None:
-        """Compact before a backup lists its objects."""
-        if len(self.before_listing) < len(self.flushed):
-            self.before_listing.append(await self._compact())
+        """Compact before the objects are listed."""
+        if self.backups[-1].before_listing is None:
+            self.backups[-1].before_listing = await self._compact()
 
     async def copying(self) -> None:
-        """Compact before a backup copies its first object; other copies wait for it."""
+        """Compact before the first object is copied; other copies wait for it."""
         async with self._one_copy:
-            if len(self.before_copying) < len(self.flushed):
-                self.before_copying.append(await self._compact())
+            if self.backups[-1].before_copying is None:
+                self.backups[-1].before_copying = await self._compact()
 
     async def _compact(self) -> frozenset[int]:
-        named = self.flushed[-1]
+        named = self.backups[-1].flushes[-1]
         replaced = await asyncio.to_thread(compact, self._client, self._collection, named)
         return named.intersection(replaced)
+
+
+@dataclass
+class Compacted:
+    """The compactions in one backup.
+
+    Attributes:
+        also_while_flushing: whether there shall be one before the flush is written.
+        flushes: the segments that each flush named.
+        while_flushing, before_listing, before_copying: those named by the last flush that a
+            compaction replaced at that point; None: there was no compaction.
+    """
+
+    also_while_flushing: bool = False
+    flushes: list[frozenset[int]] = field(default_factory=list)
+    while_flushing: frozenset[int] | None = None
+    before_listing: frozenset[int] | None = None
+    before_copying: frozenset[int] | None = None
 
 
 class _CompactingGateway(GatewayDecorator):
@@ -101,13 +128,17 @@ class _CompactingGateway(GatewayDecorator):
 
     async def flush(self, database: str, collections: Sequence[str]) -> dict[str, Flush]:
         flushes = await super().flush(database, collections)
-        self._compactions.flushed.append(flushes[self._collection].segment_ids)
+        self._compactions.flushed(flushes[self._collection].segment_ids)
         return flushes
 
-    async def describe_collection(self, collection: CollectionName) -> CollectionDescription:
-        if collection.name == self._collection:
+    async def is_flushed(self, collection: CollectionName, flush: Flush) -> bool:
+        await self._compactions.flushing()
+        return await super().is_flushed(collection, flush)
+
+    async def list_partitions(self, collection: CollectionName) -> list[Partition]:
+        if collection.name == self._collection:  # the first call after the flush, of a create
             await self._compactions.listing()
-        return await super().describe_collection(collection)
+        return await super().list_partitions(collection)
 
 
 class _CompactingStore(StoreDecorator):

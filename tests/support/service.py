@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from milvus_backup_server.adapters.memory_store import MemoryServer, MemoryStore
 from milvus_backup_server.adapters.transfer import AsyncTransferEngine, TransferSettings
@@ -42,6 +43,7 @@ LIMITS = WorkLimits(
     check_seconds=5.0,
     flush_seconds=5.0,
     poll_seconds=0.001,
+    cleanup_seconds=1.0,
     import_stall_seconds=5.0,
     part_bytes=1 << 16,
     objects_read=4,
@@ -122,27 +124,25 @@ class Service:
         """The catalog."""
         return self.use_cases.catalog
 
-    async def start_create(
-        self, name: str = "b", *collections: str, **fields: object
-    ) -> Operation:
+    async def start_create(self, name: str = "b", *collections: str, **fields: Any) -> Operation:
         """Begin a create."""
-        request = CreateRequest(name, collections, **fields)  # type: ignore[arg-type]
+        request = CreateRequest(name, collections, **fields)
         return await self.use_cases.create.start(request, CALLER)
 
-    async def start_restore(self, name: str = "b", **fields: object) -> Operation:
+    async def start_restore(self, name: str = "b", **fields: Any) -> Operation:
         """Begin a restore."""
-        request = RestoreRequest(name, **fields)  # type: ignore[arg-type]
+        request = RestoreRequest(name, **fields)
         return await self.use_cases.restore.start(request, CALLER)
 
     async def start_delete(self, name: str = "b") -> Operation:
         """Begin a delete."""
         return await self.use_cases.delete.start(DeleteRequest(name), CALLER)
 
-    async def create(self, name: str = "b", *collections: str, **fields: object) -> Operation:
+    async def create(self, name: str = "b", *collections: str, **fields: Any) -> Operation:
         """Make a backup."""
         return succeeded(await self.end(await self.start_create(name, *collections, **fields)))
 
-    async def restore(self, name: str = "b", **fields: object) -> Operation:
+    async def restore(self, name: str = "b", **fields: Any) -> Operation:
         """Restore a backup."""
         return succeeded(await self.end(await self.start_restore(name, **fields)))
 
@@ -152,11 +152,9 @@ class Service:
 
     async def end(self, operation: Operation) -> Operation:
         """Wait for the last state of an operation."""
-        last = operation
         async with asyncio.timeout(_SECONDS):
-            async for last in self.operations.watch(operation.name, 0):
-                pass
-        return last
+            states = [state async for state in self.operations.watch(operation.name, 0.02)]
+        return states[-1]
 
     async def error(self, operation: Operation) -> BackupError:
         """Wait for an operation that fails, and return its error."""
@@ -174,6 +172,7 @@ async def running(
     limits: WorkLimits = LIMITS,
     operations: OperationLimits | None = None,
     transfer: TransferSettings | None = None,
+    generation: int = 1,
 ) -> AsyncIterator[Service]:
     """Run the use cases for the time of a block."""
     around = decorators or Decorators()
@@ -186,6 +185,7 @@ async def running(
         ),
         limits=limits,
         version="1.2.3",
+        new_generation=lambda: generation,
     )
     engine = AsyncTransferEngine(
         {storage.profile: storage.store for storage in (milvus, backup)},

@@ -7,16 +7,16 @@ import sys
 import milvus_backup_client
 
 PUBLIC = """
-AlreadyExists BackupAlreadyExists BackupClient BackupCorrupt BackupNotFound BackupNotRestorable
-BackupServiceError BucketNotFound CollectionNotFound DatabaseNotFound DeadlineExceeded
-FieldViolation ImportFailed ImportOutcomeUnknown InternalError InvalidRequest MethodUnsupported
-MilvusDenied MilvusRefused MilvusUnavailable MilvusVersionUnsupported NotFound OperationCancelled
-OperationConflict OperationEnded OperationInterrupted OperationNotFound
-OperationPartiallySucceeded OperationStalled PreconditionFailed RequestIdReused RetryPolicy
-RowCountMismatch ServerStopping ServiceUnreachable SourceInconsistent SourceStorageMismatch
-StorageDenied StorageNotConfigured StorageRefused StorageUnavailable TargetAlreadyExists
-TooManyOperations Unavailable channel_options error_of from_rpc_error from_status has_ended
-is_final
+AlreadyExists BackupAlreadyExists BackupClient BackupCorrupt BackupNameLost BackupNotFound
+BackupNotRestorable BackupServiceError BucketNotFound CollectionNotFound DatabaseNotFound
+DeadlineExceeded FieldViolation ImportFailed ImportOutcomeUnknown InternalError InvalidRequest
+LeftBehind MethodUnsupported MilvusDenied MilvusRefused MilvusUnavailable MilvusVersionUnsupported
+NotABackup NotFound OperationCancelled OperationConflict OperationEnded OperationInterrupted
+OperationNotFound OperationPartiallySucceeded OperationStalled PreconditionFailed RequestIdReused
+RetryPolicy RowCountMismatch ServerStopping ServiceUnreachable SourceInconsistent
+SourceStorageMismatch StorageDenied StorageNotConfigured StorageRefused StorageUnavailable
+TargetAlreadyExists TooManyOperations Unavailable WorkSpaceUnavailable channel_options error_of
+from_rpc_error from_status has_ended is_final
 """
 ALLOWED = {"google", "grpc", "grpc_status", "milvus_backup", "milvus_backup_client"}
 # grpc imports its own extensions where they are installed: they are there before.

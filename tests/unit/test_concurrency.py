@@ -101,11 +101,14 @@ async def test_a_failure_while_the_rest_is_stopped_does_not_hide_the_first() -> 
 
 
 async def test_a_failure_of_the_body_is_raised_as_it_is() -> None:
-    with pytest.raises(StorageDenied):
+    async def fail() -> None:
         async with task_group() as tasks:
             tasks.create_task(asyncio.sleep(60))
             await asyncio.sleep(0)
             raise StorageDenied("no")
+
+    with pytest.raises(StorageDenied):
+        await fail()
 
 
 async def test_a_cancelled_caller_cancels_the_work() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import itertools
 import json
 import tracemalloc
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -25,7 +26,7 @@ async def pieces(data: bytes, size: int) -> AsyncIterator[bytes]:
 
 async def cut_at(data: bytes, borders: Iterable[int]) -> AsyncIterator[bytes]:
     places = [0, *sorted(borders), len(data)]
-    for begin, end in zip(places, places[1:], strict=False):
+    for begin, end in itertools.pairwise(places):
         yield data[begin:end]
 
 

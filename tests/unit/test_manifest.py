@@ -133,9 +133,7 @@ def test_loading_names_the_file() -> None:
 
 def test_our_key_takes_the_place_of_the_last_brace() -> None:
     suffix = full_meta_suffix("manifest.1.json", "00ff")
-    assert suffix == (
-        b',"milvus_backup_service":{"manifest":"manifest.1.json","sha256":"00ff"}}'
-    )
+    assert suffix == (b',"milvus_backup_service":{"manifest":"manifest.1.json","sha256":"00ff"}}')
     whole = json.loads(b'{"id":"x"' + suffix)
     assert list(whole) == ["id", FULL_META_KEY]
     assert parse_link(whole[FULL_META_KEY]) == ("manifest.1.json", "00ff")

@@ -224,12 +224,15 @@ async def test_a_watch_of_all_ends_with_the_service_and_not_before_the_last_stat
     one, _ = await started(manager, "one")
     two, _ = await started(manager, "two")
     last: dict[str, OperationState] = {}
+
+    async def follow() -> None:
+        async for item in manager.watch_many([], 0):
+            last[item.name] = item.state
+            if len(last) == 2 and INTERRUPTED not in last.values():
+                await manager.drain(0)
+
     with pytest.raises(ServerStopping):
-        async with asyncio.timeout(10):
-            async for item in manager.watch_many([], 0):
-                last[item.name] = item.state
-                if len(last) == 2 and INTERRUPTED not in last.values():
-                    await manager.drain(0)
+        await in_time(follow())
     assert last == {one.name: INTERRUPTED, two.name: INTERRUPTED}
 
 

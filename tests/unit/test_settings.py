@@ -361,6 +361,34 @@ def test_credentials_that_do_not_go_together(folder: Path, auth: str, field: str
     assert "geheim" not in str(found)
 
 
+@pytest.mark.parametrize(
+    ("milvus", "backup"),
+    [
+        ("files", "files"),
+        ("files", '""'),
+        ("files/one", "files"),
+        ("files", "files/insert_log"),
+        ("files", "files/delta_log/deeper"),
+        ('""', "index_files"),
+    ],
+)
+def test_backups_lie_apart_from_the_data_of_milvus(folder: Path, milvus: str, backup: str) -> None:
+    text = (
+        f"milvus: {{storage: {{rootPath: {milvus}}}}}\nbackup: {{storage: {{rootPath: {backup}}}}}"
+    )
+    found = faults(folder, text)
+    assert list(found) == ["backup.storage.rootPath"]
+    assert "Milvus's own data" in found["backup.storage.rootPath"]
+
+
+@pytest.mark.parametrize(
+    "backup",
+    ["{rootPath: backup}", "{rootPath: files/backup}", "{bucketName: other, rootPath: files}"],
+)
+def test_backups_may_lie_in_the_bucket_of_milvus(folder: Path, backup: str) -> None:
+    assert read(folder, f"backup: {{storage: {backup}}}").settings.backup.storage.root_path
+
+
 def test_mutual_tls(folder: Path) -> None:
     text = "milvus: {grpc: {tlsMode: mutual, caCertPath: ca.pem, mtlsCertPath: c.pem}}"
     assert list(faults(folder, text)) == [

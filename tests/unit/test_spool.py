@@ -1,18 +1,23 @@
 """Lines kept on local disk."""
 
+import asyncio
+import errno
 import hashlib
+import tempfile
+import threading
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from milvus_backup_server.domain.errors import WorkSpaceUnavailable
 from milvus_backup_server.service.spool import Spool, SpoolDirectory
 
 
 @pytest.fixture
-def spools() -> Iterator[SpoolDirectory]:
-    with SpoolDirectory() as directory:
+async def spools() -> AsyncIterator[SpoolDirectory]:
+    async with SpoolDirectory() as directory:
         yield directory
 
 
@@ -84,16 +89,91 @@ async def test_a_removed_spool_gives_its_space_back(spools: SpoolDirectory) -> N
     spools.spool().remove()  # one that was never written
 
 
-async def test_everything_ends_with_the_directory(
+def test_everything_ends_with_the_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    with SpoolDirectory() as directory:
-        spool = directory.spool()
-        await spool.append(b"x")
+
+    def files() -> list[Path]:
+        return list(tmp_path.rglob("*"))
+
+    async def fill() -> None:
+        async with SpoolDirectory() as directory:
+            spool = directory.spool()
+            await spool.append(b"x")
+            await spool.flush()
+            assert len(await asyncio.to_thread(files)) == 2
+
+    asyncio.run(fill())
+    assert files() == []
+
+
+async def test_the_directory_is_removed_beside_the_event_loop_and_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, ended, go_on = asyncio.Event(), asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+    cleanup = tempfile.TemporaryDirectory.cleanup
+
+    def slow(directory: "tempfile.TemporaryDirectory[str]") -> None:
+        loop.call_soon_threadsafe(begun.set)
+        assert go_on.wait(10)
+        cleanup(directory)
+        loop.call_soon_threadsafe(ended.set)
+
+    async def use() -> None:
+        async with SpoolDirectory():
+            pass
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile.TemporaryDirectory, "cleanup", slow)
+    using = asyncio.create_task(use())
+    await asyncio.wait_for(begun.wait(), 10)
+    using.cancel()
+    go_on.set()
+    await asyncio.wait_for(ended.wait(), 10)
+    await asyncio.wait({using})
+    assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240 an empty directory
+
+
+async def test_a_full_disk_is_named(
+    spools: SpoolDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    spool = spools.spool()
+    await spool.append(b"x")
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(WorkSpaceUnavailable, match="No space left on device") as caught:
         await spool.flush()
-        assert list(tmp_path.rglob("*"))
-    assert list(tmp_path.rglob("*")) == []
+    assert caught.value.metadata["error"] == "No space left on device"
+
+
+def test_a_missing_temporary_directory_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    with pytest.raises(WorkSpaceUnavailable, match="No such file or directory") as caught:
+        SpoolDirectory()
+    assert caught.value.metadata["directory"] == str(tmp_path / "none")
+
+
+async def test_others_have_their_turn_while_many_lines_are_read(spools: SpoolDirectory) -> None:
+    spool = spools.spool()
+    await spool.append(b"x\n" * 20_000)  # one piece
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    counting = asyncio.create_task(count())
+    assert len(await lines(spool)) == 20_000
+    counting.cancel()
+    assert turns >= 100
 
 
 async def test_memory_does_not_grow_with_what_is_appended(spools: SpoolDirectory) -> None:

@@ -1,5 +1,7 @@
 """What an operation's body tells about its progress, and what watchers see of it."""
 
+from collections.abc import Callable
+
 import pytest
 
 from milvus_backup_server.domain.errors import StorageDenied, StorageUnavailable
@@ -221,7 +223,7 @@ def test_what_has_not_ended_is_stopped_with_the_operation(
 
 
 def test_every_change_is_told(tracker: Tracker, changes: Changes) -> None:
-    steps = [
+    steps: list[Callable[[], None]] = [
         lambda: tracker.enter(Phase.COPYING),
         lambda: tracker.set_totals(Totals(bytes=1)),
         lambda: tracker.advance(Amount(bytes=1)),
@@ -230,7 +232,7 @@ def test_every_change_is_told(tracker: Tracker, changes: Changes) -> None:
         lambda: add(tracker, 1),
         lambda: tracker.collection(name(0), state=RUNNING),
         lambda: tracker.stop_collections(undone=False),
-        lambda: tracker.finish(),
+        tracker.finish,
     ]
     for step in steps:
         before = changes.count

@@ -99,7 +99,7 @@ class BackupServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListBackupCollections(self, request, context):
-        """Lists the collections of a backup by database and name.
+        """Lists the collections of a backup in the order of the backup's metadata.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

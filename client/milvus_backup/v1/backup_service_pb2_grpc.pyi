@@ -30,7 +30,7 @@ class BackupServiceStub:
     ListBackups: _aio.UnaryUnaryMultiCallable[_backup_service_pb2.ListBackupsRequest, _backup_service_pb2.ListBackupsResponse]
     """Lists backups by name: complete, legacy and incomplete ones."""
     ListBackupCollections: _aio.UnaryUnaryMultiCallable[_backup_service_pb2.ListBackupCollectionsRequest, _backup_service_pb2.ListBackupCollectionsResponse]
-    """Lists the collections of a backup by database and name."""
+    """Lists the collections of a backup in the order of the backup's metadata."""
     DeleteBackup: _aio.UnaryUnaryMultiCallable[_backup_service_pb2.DeleteBackupRequest, _operation_pb2.Operation]
     """Begins to remove a backup, also a half-made one, and returns at once."""
     RestoreBackup: _aio.UnaryUnaryMultiCallable[_backup_service_pb2.RestoreBackupRequest, _operation_pb2.Operation]
@@ -76,7 +76,7 @@ class BackupServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _backup_service_pb2.ListBackupCollectionsRequest,
         context: _aio.ServicerContext[_backup_service_pb2.ListBackupCollectionsRequest, _abc.Awaitable[_backup_service_pb2.ListBackupCollectionsResponse]],
     ) -> _abc.Awaitable[_backup_service_pb2.ListBackupCollectionsResponse]:
-        """Lists the collections of a backup by database and name."""
+        """Lists the collections of a backup in the order of the backup's metadata."""
 
     @_abc_1.abstractmethod
     def DeleteBackup(

@@ -444,7 +444,7 @@ class Progress(_message.Message):
     """What the operation waits for outside of this service, as a sentence. Empty if for nothing."""
     @_builtins.property
     def phases(self) -> _containers.RepeatedCompositeFieldContainer[Global___PhaseProgress]:
-        """The phases begun so far, in the order of their beginning."""
+        """The phases begun so far, in the order of their beginning, a phase that is gone back to last."""
 
     @_builtins.property
     def remaining(self) -> _duration_pb2.Duration:
@@ -674,7 +674,7 @@ class RestoreBackupResult(_message.Message):
     import_job_count: _builtins.int
     """Import jobs that Milvus ran."""
     row_count: _builtins.int
-    """Rows that Milvus says it imported, before deletes are applied."""
+    """Rows that Milvus says it imported: after deletes were applied and later rows cut off at the moment."""
     content_checked_count: _builtins.int
     """Objects whose content was read and compared with a recorded hash before Milvus read them."""
     size_checked_count: _builtins.int

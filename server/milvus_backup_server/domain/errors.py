@@ -10,10 +10,11 @@
       PreconditionFailed     BackupNotRestorable, MilvusVersionUnsupported, SourceStorageMismatch,
                              SourceInconsistent, StorageNotConfigured, BucketNotFound,
                              StorageDenied, StorageRefused, MilvusDenied, MilvusRefused,
-                             ImportFailed, RowCountMismatch, OperationEnded
+                             ImportFailed, RowCountMismatch, NotABackup, BackupNameLost, LeftBehind,
+                             OperationEnded
       BackupCorrupt          the backup's files do not agree with each other
       Unavailable            StorageUnavailable, MilvusUnavailable, ServerStopping,
-                             OperationStalled
+                             OperationStalled, WorkSpaceUnavailable
       TooManyOperations      the bound of waiting operations is reached
       OperationCancelled     the caller cancelled it
       OperationInterrupted   the service stopped before the operation's end
@@ -166,6 +167,24 @@ class PreconditionFailed(BackupError):
     """The state of the world forbids it; ``metadata["subject"]`` names what is in the way."""
 
 
+class NotABackup(PreconditionFailed):
+    """The directory of that name holds other things than a backup does; it is not touched."""
+
+    reason = "NOT_A_BACKUP"
+
+
+class BackupNameLost(PreconditionFailed):
+    """Another writer has taken the backup's name meanwhile; what is there now is not touched."""
+
+    reason = "BACKUP_NAME_LOST"
+
+
+class LeftBehind(PreconditionFailed):
+    """Something that an operation made is still there; ``metadata["subject"]`` names it."""
+
+    reason = "LEFT_BEHIND"
+
+
 class OperationEnded(PreconditionFailed):
     """The operation has ended and cannot be cancelled."""
 
@@ -276,6 +295,12 @@ class OperationStalled(Unavailable):
     """A wait ended without the thing waited for; the message says what that was."""
 
     reason = "OPERATION_STALLED"
+
+
+class WorkSpaceUnavailable(Unavailable):
+    """The service cannot write to its temporary directory: its disk is full, most often."""
+
+    reason = "WORK_SPACE_UNAVAILABLE"
 
 
 class ServerStopping(Unavailable):

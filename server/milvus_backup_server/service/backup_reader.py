@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from milvus_backup_server.domain.errors import BackupCorrupt, ObjectNotFound
+from milvus_backup_server.domain.errors import BackupCorrupt, ObjectChanged, ObjectNotFound
 from milvus_backup_server.domain.layout import (
     BACKUP_META,
     CLAIM,
@@ -19,7 +19,10 @@ from milvus_backup_server.domain.layout import (
     PARTITION_META,
     SEGMENT_META,
     BackupLayout,
+    manifest_collections_file,
+    manifest_file,
     manifest_generation,
+    manifest_objects_file,
 )
 from milvus_backup_server.domain.manifest import (
     FULL_META_KEY,
@@ -92,7 +95,14 @@ class BackupReader:
             raise BackupCorrupt("the manifest is missing", file="manifest")
         if len(names) > 1:
             raise BackupCorrupt("there are several manifests", file=names[0])
-        return parse_head(await self._read(names[0]), names[0]) if names else None
+        return await self._head(names[0]) if names else None
+
+    async def _head(self, name: str) -> ManifestHead:
+        head = parse_head(await self._read(name), name)
+        if name != manifest_file(head.generation):
+            raise BackupCorrupt(f"{name} is the manifest of another generation", file=name)
+        _require_name(head.collections_file, manifest_collections_file(head.generation), name)
+        return head
 
     async def collections(
         self, files: Mapping[str, ObjectInfo]
@@ -131,7 +141,10 @@ class BackupReader:
         async for line in self._checked_lines(file, head.files.get(file, "")):
             number += 1
             if number > skip:
-                yield ManifestCollection.from_json(_parse_line(line, file), file)
+                collection = ManifestCollection.from_json(_parse_line(line, file), file)
+                own = manifest_objects_file(head.generation, collection.collection_id)
+                _require_name(collection.objects_file, own, file)
+                yield collection
 
     async def manifest_objects(
         self, collection: ManifestCollection
@@ -153,7 +166,8 @@ class BackupReader:
     async def _check_link(self, link: Any, tail: TailHash, head: ManifestHead | None) -> None:
         name, sha256 = parse_link(link)
         if head is None:
-            raise BackupCorrupt(f"{name} is missing", file=name)
+            raise BackupCorrupt("the manifest is missing", file="manifest")
+        _require_name(name, manifest_file(head.generation), FULL_META)
         if hashlib.sha256(await self._read(name)).hexdigest() != sha256:
             raise _damaged(name)
         if tail.sha256_with(full_meta_suffix(name, sha256), b"}") != head.files.get(FULL_META):
@@ -206,12 +220,16 @@ class BackupReader:
                 yield chunk
         except ObjectNotFound:
             raise BackupCorrupt(f"{file} is missing", file=file) from None
+        except ObjectChanged:
+            raise _damaged(file) from None
 
     async def _read(self, file: str) -> bytes:
         try:
             return await self._store.get(self._layout.meta(file))
         except ObjectNotFound:
             raise BackupCorrupt(f"{file} is missing", file=file) from None
+        except ObjectChanged:
+            raise _damaged(file) from None
 
 
 def _parse_line(line: bytes, file: str) -> Any:
@@ -219,6 +237,12 @@ def _parse_line(line: bytes, file: str) -> Any:
         return json.loads(line)
     except ValueError:
         raise _damaged(file) from None
+
+
+def _require_name(found: str, own: str, file: str) -> None:
+    """Raise BackupCorrupt unless a name in a file is the one that it is written with."""
+    if found != own:  # before it becomes part of a key
+        raise BackupCorrupt(f"{file} names {found[:100]!r} in the place of {own}", file=file)
 
 
 def _damaged(file: str) -> BackupCorrupt:

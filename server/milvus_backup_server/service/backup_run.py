@@ -7,6 +7,7 @@ comes first and ``full_meta.json`` last; each collection's objects are those of 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,7 +30,8 @@ from milvus_backup_server.domain.operations import (
 )
 from milvus_backup_server.domain.records import BackupInfo, DatabaseBackupInfo
 from milvus_backup_server.ports.transfer import TransferEngine
-from milvus_backup_server.service.claim import Claim, claim
+from milvus_backup_server.service.checks import missing_bucket
+from milvus_backup_server.service.claim import Claim, claim, require_claim
 from milvus_backup_server.service.collection_plan import CollectionPlan, PlanStale
 from milvus_backup_server.service.concurrency import for_each
 from milvus_backup_server.service.context import Cluster, Environment, Repository, Storage
@@ -37,7 +39,7 @@ from milvus_backup_server.service.copying import CollectionCopier
 from milvus_backup_server.service.late_writes import LateWrites
 from milvus_backup_server.service.listing import plan_collection
 from milvus_backup_server.service.metadata_writer import MetadataWriter
-from milvus_backup_server.service.removal import remove_backup
+from milvus_backup_server.service.removal import BackupRemoval
 from milvus_backup_server.service.snapshot import Selected, Snapshots
 from milvus_backup_server.service.spool import Spool, SpoolDirectory
 from milvus_backup_server.service.tracker import Totals, Tracker
@@ -49,6 +51,7 @@ class CheckedCreate:
 
     Attributes:
         accepted: Milvus's timestamp when the call was accepted; the moments lie behind it.
+        accept_time: The same by our own clock.
     """
 
     operation: str
@@ -61,6 +64,7 @@ class CheckedCreate:
     milvus_version: str
     capabilities: Capabilities
     accepted: int
+    accept_time: datetime
 
 
 class BackupRun:
@@ -81,16 +85,22 @@ class BackupRun:
         tracker: Tracker,
     ) -> None:
         self._checked = checked
+        self._environment = environment
         self._limits = environment.limits
-        self._version = environment.version
         self._tracker = tracker
         self._layout = checked.repository.layout(checked.backup_name)
         self._target = checked.repository.storage
-        self._begun = datetime.now(UTC)
         self._snapshots = Snapshots(
             checked.cluster.gateway, checked.capabilities, environment.limits
         )
-        self._copier = CollectionCopier(checked.source, self._target, self._layout, engine, tracker)
+        self._copier = CollectionCopier(
+            checked.source,
+            self._target,
+            self._layout,
+            engine=engine,
+            tracker=tracker,
+            require_name=self._require_name,
+        )
         self._late = LateWrites(checked.cluster.gateway, checked.source, checked.accepted)
         self._plans: dict[CollectionName, CollectionPlan] = {}
         self._claim: Claim | None = None
@@ -103,7 +113,7 @@ class BackupRun:
         """
         names = self._checked.selected.collections
         self._tracker.add_collections(CollectionProgress(source=name) for name in names)
-        with SpoolDirectory() as spools:
+        async with SpoolDirectory() as spools:
             try:
                 await self._plan(spools)
                 await self._take_name()
@@ -127,7 +137,11 @@ class BackupRun:
         async def settle(name: CollectionName) -> None:
             flushes[name] = await self._settle(name, flushes[name])
 
-        await for_each(names, settle, concurrent=self._limits.collections)
+        await for_each(
+            names,
+            lambda name: self._each(name, settle(name)),
+            concurrent=self._limits.collections,
+        )
         self._tracker.enter(Phase.LISTING)
         await for_each(
             names,
@@ -165,29 +179,36 @@ class BackupRun:
 
     async def _settle(self, name: CollectionName, flush: Flush) -> Flush:
         """Wait until a flush is written, and flush again until there is one that is exact."""
-        try:
-            async with asyncio.timeout(self._limits.flush_seconds):
-                while True:
-                    await self._snapshots.wait_flushed(name, flush)
-                    settled = await self._late.settled(name, flush)
-                    if settled is not None:
-                        return settled
-                    flush = (await self._snapshots.flush([name]))[name]
-        except TimeoutError:
-            raise OperationStalled(
-                f"no moment of {name} could be found within {self._limits.flush_seconds:g} s: "
-                "writes or compactions were under way at each flush",
-                collection=str(name),
-            ) from None
+        end = time.monotonic() + self._limits.flush_seconds
+        while True:
+            await self._snapshots.wait_flushed(name, flush)
+            settled = await self._late.settled(name, flush)
+            if settled is not None:
+                return settled
+            if time.monotonic() > end:
+                raise OperationStalled(
+                    f"no moment of {name} could be found within {self._limits.flush_seconds:g} s: "
+                    "writes or compactions were under way at each flush",
+                    collection=str(name),
+                )
+            await asyncio.sleep(self._limits.poll_seconds)
+            flush = (await self._snapshots.flush([name]))[name]
 
     # --- the name
 
     async def _take_name(self) -> None:
         if not await self._target.store.bucket_exists():
+            if not self._limits.create_bucket:
+                raise missing_bucket(self._target, "backup.storage.bucketName")
             await self._target.store.create_bucket()
         # A cancel must not leave it unknown whether the claim was written.
         claiming = asyncio.create_task(
-            claim(self._target.store, self._layout, self._checked.operation)
+            claim(
+                self._target.store,
+                self._layout,
+                self._checked.operation,
+                self._environment.new_generation(),
+            )
         )
         try:
             self._claim = await asyncio.shield(claiming)
@@ -200,11 +221,18 @@ class BackupRun:
     async def _clean_up(self) -> None:
         if self._claim is not None:
             self._tracker.enter(Phase.CLEANING_UP)
-            await remove_backup(
+            removal = BackupRemoval(
                 self._target.store,
                 self._layout,
+                self._claim.data,
                 removed=lambda number: self._tracker.advance(Amount(objects=number)),
             )
+            await removal.run()
+
+    async def _require_name(self) -> None:
+        """Raise BackupNameLost if the name is not ours any more: we slept, and others went on."""
+        assert self._claim is not None  # noqa: S101 taken before anything is written
+        await require_claim(self._target.store, self._layout, self._claim.data)
 
     # --- copying
 
@@ -217,6 +245,7 @@ class BackupRun:
         )
 
     async def _copy_one(self, name: CollectionName, spools: SpoolDirectory) -> None:
+        await self._require_name()
         self._tracker.collection(name, state=CollectionState.RUNNING)
         for attempt in range(self._limits.replans + 1):
             try:
@@ -256,7 +285,7 @@ class BackupRun:
         self._tracker.enter(Phase.WRITING_METADATA)
         for name in self._checked.selected.collections:
             await writer.add(self._plans[name], manifests[name], self._checked.operation)
-        await writer.commit(self._info(), self._head())
+        await writer.commit(self._info(), self._head(), self._require_name)
         return CreateResult(
             collection_count=writer.written.collections,
             object_count=writer.written.objects,
@@ -274,6 +303,7 @@ class BackupRun:
         async def check(name: CollectionName) -> None:
             manifest = manifests[name] = spools.spool()
             await self._copier.check(self._plans[name], manifest)
+            await self._require_name()
             await writer.upload_objects(self._plans[name], manifest)
             self._tracker.collection(name, state=CollectionState.SUCCEEDED)
 
@@ -298,9 +328,9 @@ class BackupRun:
     def _head(self) -> ManifestHead:
         source = self._checked.source
         return ManifestHead(
-            writer=f"milvus-backup {self._version}",
+            writer=f"milvus-backup {self._environment.version}",
             operation=self._checked.operation,
-            create_time=self._begun.isoformat(),
+            create_time=self._checked.accept_time.isoformat(),
             end_time=datetime.now(UTC).isoformat(),
             milvus_version=self._checked.milvus_version,
             source=ManifestSource(

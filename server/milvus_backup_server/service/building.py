@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from milvus_backup_server.domain.errors import BackupError, NotFound, TargetAlreadyExists
+from milvus_backup_server.domain.errors import (
+    BackupError,
+    LeftBehind,
+    MilvusUnavailable,
+    NotFound,
+    TargetAlreadyExists,
+)
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.names import temporary_name
 from milvus_backup_server.domain.records import CollectionBackupInfo, IndexInfo
 from milvus_backup_server.domain.restore_plan import NEVER_CREATED
 from milvus_backup_server.ports.milvus import MilvusGateway
+from milvus_backup_server.service.context import WorkLimits
 from milvus_backup_server.service.tracker import Tracker
 
 
@@ -36,22 +45,27 @@ class CollectionBuilder:
         gateway: The target.
         operation: The restore's name, part of the temporary names.
         tracker: Where warnings go.
+        limits: How long a clean-up waits for Milvus.
     """
 
-    def __init__(self, gateway: MilvusGateway, operation: str, tracker: Tracker) -> None:
+    def __init__(
+        self, gateway: MilvusGateway, operation: str, tracker: Tracker, limits: WorkLimits
+    ) -> None:
         self._gateway = gateway
         self._operation = operation
         self._tracker = tracker
+        self._limits = limits
         self._temporary: list[CollectionName] = []
-        self._built: list[Built] = []
         self._renamed: list[Built] = []
         self._databases: list[str] = []
 
     async def create_databases(self, databases: Sequence[str]) -> None:
-        """Make the databases that are missing."""
+        """Make the databases that are missing; one that somebody made meanwhile stays theirs."""
+        present = await self._gateway.list_databases() if databases else []
         for database in databases:
-            self._databases.append(database)
-            await self._gateway.create_database(database)
+            if database not in present:
+                self._databases.append(database)
+                await self._gateway.create_database(database)
 
     async def create(
         self, source: CollectionName, target: CollectionName, record: CollectionBackupInfo
@@ -73,41 +87,64 @@ class CollectionBuilder:
         if not keyed:
             await self._create_partitions(temporary, record)
         description = await self._gateway.describe_collection(temporary)
-        built = Built(source, temporary, target, description.collection_id, record.index_infos)
-        self._built.append(built)
-        return built
+        return Built(source, temporary, target, description.collection_id, record.index_infos)
 
     async def create_indexes(self, built: Built) -> None:
         """Make the indexes of the backup on a collection."""
         for index in built.indexes:
             await self._gateway.create_index(built.temporary, index)
 
-    async def rename_all(self) -> None:
-        """Give every collection its final name.
+    async def require_free(self, built: Built) -> None:
+        """Raise TargetAlreadyExists if somebody made a collection of the final name meanwhile."""
+        if await self._gateway.has_collection(built.target):
+            raise TargetAlreadyExists(
+                str(built.target),
+                f"collection {built.target} was made while it was being restored",
+            )
 
-        Raises:
-            TargetAlreadyExists: Somebody made a collection of that name meanwhile.
+    async def rename(self, built: Built) -> None:
+        """Give a collection its final name; Milvus refuses one that is taken."""
+        self._renamed.append(built)
+        await self._gateway.rename_collection(built.temporary, built.target.name)
+
+    async def roll_back(self, *, renamed: bool) -> None:
+        """Remove what was made; what cannot be removed becomes a warning that names it.
+
+        Args:
+            renamed: Also collections that have their final names. Without it they stay: they are
+                whole, and somebody may have found them.
         """
-        for built in self._built:
-            if await self._gateway.has_collection(built.target):
-                raise TargetAlreadyExists(
-                    str(built.target),
-                    f"collection {built.target} was made while it was being restored",
-                )
-            self._renamed.append(built)
-            await self._gateway.rename_collection(built.temporary, built.target.name)
-
-    async def roll_back(self) -> None:
-        """Remove everything that was made, renamed collections included; what fails becomes a warning."""
         for built in self._renamed:
-            await self._drop_renamed(built)
+            what = str(built.target)
+            if renamed:
+                await self._removing(what, partial(self._drop_renamed, built))
+            else:
+                text = f"{what} was restored whole and stays"
+                self._tracker.warn(LeftBehind(text, subject=what))
         for temporary in self._temporary:
-            await self._attempt_drop(temporary)
+            await self._removing(str(temporary), partial(self._gateway.drop_collection, temporary))
         for database in reversed(self._databases):
+            await self._removing(database, partial(self._gateway.drop_database, database))
+
+    async def _removing(self, what: str, remove: Callable[[], Awaitable[None]]) -> None:
+        """Remove something, patiently while Milvus does not answer."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._limits.cleanup_seconds
+        while True:
             try:
-                await self._gateway.drop_database(database)
+                await remove()
+            except MilvusUnavailable as error:
+                if loop.time() < end:
+                    await asyncio.sleep(self._limits.poll_seconds)
+                    continue
+                self._warn_of_remains(what, error)
             except BackupError as error:
-                self._tracker.warn(error)
+                self._warn_of_remains(what, error)
+            return
+
+    def _warn_of_remains(self, what: str, error: BackupError) -> None:
+        text = f"{what} could not be removed and remains: {error.message}"
+        self._tracker.warn(LeftBehind(text, subject=what))
 
     async def _create_partitions(
         self, collection: CollectionName, record: CollectionBackupInfo
@@ -122,14 +159,5 @@ class CollectionBuilder:
             description = await self._gateway.describe_collection(built.target)
         except NotFound:
             return
-        except BackupError as error:
-            self._tracker.warn(error)
-            return
         if description.collection_id == built.collection_id:
-            await self._attempt_drop(built.target)
-
-    async def _attempt_drop(self, collection: CollectionName) -> None:
-        try:
-            await self._gateway.drop_collection(collection)
-        except BackupError as error:
-            self._tracker.warn(error)
+            await self._gateway.drop_collection(built.target)

@@ -86,8 +86,19 @@ class Catalog:
 
     async def get_basic(self, name: str) -> Backup:
         """Return a backup without its collections; errors as in ``get``."""
+        return await self._found(name, may_be_damaged=True)
+
+    async def get_sound(self, name: str) -> Backup:
+        """Return a backup without its collections, for who is about to use it; errors as in ``get``.
+
+        Raises:
+            BackupCorrupt: Its head is missing or damaged.
+        """
+        return await self._found(name, may_be_damaged=False)
+
+    async def _found(self, name: str, *, may_be_damaged: bool) -> Backup:
         check_backup_name(name)
-        found = await self._describe(name)
+        found = await self._describe(name, may_be_damaged=may_be_damaged)
         if found is None:
             raise BackupNotFound(name)
         return found
@@ -139,10 +150,10 @@ class Catalog:
     async def _names(self) -> set[str]:
         names = set(self._operations.active_backups())
         storage = self._repository.storage
+        root = f"{storage.root}/" if storage.root else ""
         async with self._asking():
-            exists = await storage.store.bucket_exists()
-        if exists:
-            root = f"{storage.root}/" if storage.root else ""
+            if not await storage.store.bucket_exists():
+                return names
             async for prefix in list_children(storage.store, root):
                 name = prefix.removeprefix(root).rstrip("/")
                 if is_backup_name(name):
@@ -155,14 +166,14 @@ class Catalog:
         except BackupNotFound:
             return None
 
-    async def _describe(self, name: str) -> Backup | None:
+    async def _describe(self, name: str, *, may_be_damaged: bool = True) -> Backup | None:
         active = self._operations.active_backups().get(name)
-        found = await self._stored(name)
+        found = await self._stored(name, may_be_damaged=may_be_damaged)
         if active is None:
             return found
         return replace(found or Backup(name, BackupState.CREATING), state=_ACTIVE_STATES[active])
 
-    async def _stored(self, name: str) -> Backup | None:
+    async def _stored(self, name: str, *, may_be_damaged: bool) -> Backup | None:
         reader = self.reader(name)
         async with self._asking():
             if not await self._repository.storage.store.bucket_exists():
@@ -177,6 +188,8 @@ class Catalog:
         try:
             return await _with_heads(backup, reader, files)
         except (BackupCorrupt, BackupNotRestorable) as error:
+            if isinstance(error, BackupCorrupt) and not may_be_damaged:
+                raise
             return _unreadable(backup, error)
 
     async def _has_objects(self, name: str) -> bool:

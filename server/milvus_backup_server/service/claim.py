@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from milvus_backup_server.domain.errors import BackupAlreadyExists, ObjectAlreadyExists
+from milvus_backup_server.domain.errors import (
+    BackupAlreadyExists,
+    BackupNameLost,
+    ObjectAlreadyExists,
+    ObjectNotFound,
+    StorageUnavailable,
+)
 from milvus_backup_server.domain.layout import CLAIM, BackupLayout
 from milvus_backup_server.domain.manifest import canonical_json
 from milvus_backup_server.domain.record_codec import Record, json_key
 from milvus_backup_server.ports.object_store import ObjectStore
-
-FIRST_GENERATION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +26,11 @@ class Claim(Record):
     generation: int = json_key("generation", 0)
     create_time: str = json_key("create_time", "")
 
+    @property
+    def data(self) -> bytes:
+        """The claim as it stands in the store."""
+        return canonical_json(self.to_json())
+
 
 async def refuse_taken_name(store: ObjectStore, layout: BackupLayout) -> None:
     """Raise BackupAlreadyExists if anything lies in a backup's directory."""
@@ -31,8 +39,14 @@ async def refuse_taken_name(store: ObjectStore, layout: BackupLayout) -> None:
         raise taken(layout)
 
 
-async def claim(store: ObjectStore, layout: BackupLayout, operation: str) -> Claim:
+async def claim(store: ObjectStore, layout: BackupLayout, operation: str, generation: int) -> Claim:
     """Take a free name.
+
+    Args:
+        store: The repository's store.
+        layout: Keys of the backup.
+        operation: Who takes it.
+        generation: Part of the keys of the manifest; no two writers of a name have the same.
 
     Raises:
         BackupAlreadyExists: Something lies in the directory, or another writer was faster.
@@ -40,20 +54,33 @@ async def claim(store: ObjectStore, layout: BackupLayout, operation: str) -> Cla
     await refuse_taken_name(store, layout)
     ours = Claim(
         operation=operation,
-        generation=FIRST_GENERATION,
+        generation=generation,
         create_time=datetime.now(UTC).isoformat(),
     )
-    data = canonical_json(ours.to_json())
     try:
-        await store.put(layout.meta(CLAIM), data, if_absent=True)
+        await store.put(layout.meta(CLAIM), ours.data, if_absent=True)
     except ObjectAlreadyExists:
         raise taken(layout) from None
+    except StorageUnavailable:
+        if await read_claim(store, layout) != ours.data:  # else only the answer was lost
+            raise
     return ours
 
 
-def parse_claim(data: bytes) -> Claim:
-    """Read a claim."""
-    return Claim.from_json(json.loads(data), CLAIM)
+async def read_claim(store: ObjectStore, layout: BackupLayout) -> bytes | None:
+    """Return the claim that stands, as it is; None if there is none, as in backups of the Go tool."""
+    try:
+        return await store.get(layout.meta(CLAIM))
+    except ObjectNotFound:
+        return None
+
+
+async def require_claim(store: ObjectStore, layout: BackupLayout, ours: bytes | None) -> None:
+    """Raise BackupNameLost unless the claim that stands is still the one given."""
+    if await read_claim(store, layout) != ours:
+        raise BackupNameLost(
+            f"another writer has taken the name {layout.name!r}", subject=layout.name
+        )
 
 
 def taken(layout: BackupLayout) -> BackupAlreadyExists:

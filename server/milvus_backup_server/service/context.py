@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from milvus_backup_server.domain.errors import NotFound
@@ -80,6 +82,7 @@ class WorkLimits:
         check_seconds: How long the checks of a request may take together.
         flush_seconds: How long to wait for Milvus to write a flush.
         poll_seconds: Between two questions to Milvus while waiting.
+        cleanup_seconds: How long the removal of one thing is tried while Milvus does not answer.
         import_stall_seconds: How long an import may show no progress.
         import_job_bytes: Data of one import job, so that it ends inside Milvus's own limit.
         replans: How often a collection is planned anew when its objects vanish.
@@ -93,6 +96,7 @@ class WorkLimits:
     check_seconds: float = 10.0
     flush_seconds: float = 600.0
     poll_seconds: float = 0.1
+    cleanup_seconds: float = 60.0
     import_stall_seconds: float = 900.0
     import_job_bytes: int = 4 << 30
     replans: int = 3
@@ -102,10 +106,21 @@ class WorkLimits:
     objects_read: int = 8
 
 
+def unix_milliseconds() -> int:
+    """Return the time as a number that no earlier writer of a backup has taken."""
+    return time.time_ns() // 1_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What every use case is given."""
+    """What every use case is given.
+
+    Attributes:
+        version: Our own.
+        new_generation: Gives the generation of a claim.
+    """
 
     registry: Registry
     limits: WorkLimits = field(default_factory=WorkLimits)
     version: str = "0"
+    new_generation: Callable[[], int] = unix_milliseconds

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from milvus_backup_server.domain.errors import (
     BackupCorrupt,
@@ -41,6 +41,8 @@ class CollectionCopier:
         layout: Keys of the backup.
         engine: What moves the objects.
         tracker: Where progress goes.
+        require_name: Asked before anything is removed: raises if the backup's name is not ours any
+            more.
     """
 
     def __init__(
@@ -48,14 +50,17 @@ class CollectionCopier:
         source: Storage,
         target: Storage,
         layout: BackupLayout,
+        *,
         engine: TransferEngine,
         tracker: Tracker,
+        require_name: Callable[[], Awaitable[None]],
     ) -> None:
         self._source = source
         self._target = target
         self._layout = layout
         self._engine = engine
         self._tracker = tracker
+        self._require_name = require_name
         self._warned = False
 
     async def copy(self, plan: CollectionPlan, *, again: bool) -> None:
@@ -75,6 +80,7 @@ class CollectionCopier:
 
     async def discard(self, plan: CollectionPlan) -> None:
         """Remove the copies of a collection that does not exist any more."""
+        await self._require_name()
         for prefix in self._layout.collection_data(plan.collection_id):
             await delete_prefix(self._target.store, prefix)
 
@@ -95,8 +101,7 @@ class CollectionCopier:
             )
             sequence += 1
             self._tracker.advance(Amount(bytes=pair.wanted.size, objects=1))
-        if strays:
-            await self._target.store.delete(strays)
+        await self._drop(strays)
         await manifest.flush()
 
     async def _jobs(self, plan: CollectionPlan) -> AsyncIterator[TransferJob]:
@@ -157,8 +162,13 @@ class CollectionCopier:
             strays.append(present.key)
         if len(strays) < _DELETE_BATCH:
             return strays
-        await self._target.store.delete(strays)
+        await self._drop(strays)
         return []
+
+    async def _drop(self, strays: list[str]) -> None:
+        if strays:
+            await self._require_name()
+            await self._target.store.delete(strays)
 
 
 def _copy_denied(source: Storage, target: Storage) -> StorageDenied:

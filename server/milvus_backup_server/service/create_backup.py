@@ -6,6 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 
 from milvus_backup_server.domain.conflicts import Footprint
+from milvus_backup_server.domain.errors import BackupError
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import (
     Caller,
@@ -68,7 +69,14 @@ class CreateBackup:
             labels=request.labels,
         )
         self._operations.refuse_conflict(asked.footprint)
-        checked = await self._check(request, name, asked.name)
+        try:
+            checked = await self._check(request, name, asked.name)
+        except BackupError:
+            # The same call may have come twice, and the first one made what stands in the way.
+            known = self._operations.repeated(request.request_id, request)
+            if known is None:
+                raise
+            return known
         if request.validate_only:
             return finished(asked, await self._plan(checked))
 
@@ -100,6 +108,7 @@ class CreateBackup:
             milvus_version=version,
             capabilities=capabilities,
             accepted=accepted,
+            accept_time=datetime.now(UTC),
         )
 
     async def _check_repository(self, repository: Repository, name: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from milvus_backup_server.domain.conflicts import Footprint
-from milvus_backup_server.domain.errors import BackupNotFound
+from milvus_backup_server.domain.errors import BackupNotFound, LeftBehind
 from milvus_backup_server.domain.layout import BackupLayout
 from milvus_backup_server.domain.operations import (
     Amount,
@@ -17,9 +19,10 @@ from milvus_backup_server.domain.operations import (
 from milvus_backup_server.domain.requests import DeleteRequest
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.checks import Deadline
+from milvus_backup_server.service.claim import read_claim
 from milvus_backup_server.service.context import Environment
 from milvus_backup_server.service.operations import OperationManager
-from milvus_backup_server.service.removal import remove_backup
+from milvus_backup_server.service.removal import BackupRemoval, refuse_foreign
 from milvus_backup_server.service.running import OperationRequest
 from milvus_backup_server.service.tracker import Tracker
 
@@ -37,6 +40,7 @@ class DeleteBackup:
         Raises:
             InvalidRequest: The name is not allowed.
             BackupNotFound: Nothing of that name is there.
+            NotABackup: The directory holds other things than a backup does.
             OperationConflict: Another operation works on the backup.
         """
         request.check()
@@ -63,11 +67,21 @@ class DeleteBackup:
         exists = await store.bucket_exists()
         if not exists or not (await store.list_page(layout.directory, limit=1)).objects:
             raise BackupNotFound(layout.name)
+        await refuse_foreign(store, layout)
 
 
 async def _delete(store: ObjectStore, layout: BackupLayout, tracker: Tracker) -> DeleteResult:
     tracker.enter(Phase.DELETING)
-    count = await remove_backup(
-        store, layout, removed=lambda number: tracker.advance(Amount(objects=number))
+    claim = await read_claim(store, layout)
+    removal = BackupRemoval(
+        store, layout, claim, removed=lambda number: tracker.advance(Amount(objects=number))
     )
-    return DeleteResult(count)
+    try:
+        return DeleteResult(await removal.run())
+    except asyncio.CancelledError:
+        tracker.warn(
+            LeftBehind(
+                f"backup {layout.name!r} is removed in part; delete it again", subject=layout.name
+            )
+        )
+        raise

@@ -93,12 +93,15 @@ class ImportQueue:
     async def _look_for(self, wanted: Import) -> str:
         """Return the job that reads the source into the collection, if there is one."""
         paths = {wanted.source.insert, wanted.source.delta} - {""}
-        for attempt in range(_SEARCHES):
-            await asyncio.sleep(self._limits.poll_seconds * attempt)
+        end = time.monotonic() + self._limits.import_stall_seconds
+        answered = 0
+        while answered < _SEARCHES and time.monotonic() < end:
             with contextlib.suppress(MilvusUnavailable):  # what lost the answer may not be over
                 for job in await self._gateway.list_imports(wanted.collection):
                     if paths == set(job.files) - {""}:
                         return job.job_id
+                answered += 1
+            await asyncio.sleep(self._limits.poll_seconds)
         raise ImportOutcomeUnknown(
             f"the answer to an import into {wanted.target} was lost, and Milvus lists no such job",
             target=str(wanted.target),

@@ -30,6 +30,9 @@ from milvus_backup_server.service.context import Storage
 from milvus_backup_server.service.objects import list_objects
 from milvus_backup_server.service.spool import Spool, SpoolDirectory
 
+_ROW_ID_FIELD = 0
+_COLUMN_GROUPS = 2  # from this storage version on the logs of a segment are of groups of fields
+
 
 async def plan_collection(
     snapshot: CollectionSnapshot, storage: Storage, spools: SpoolDirectory
@@ -39,7 +42,7 @@ async def plan_collection(
     Raises:
         PlanStale: A segment or partition of the snapshot is not there any more.
         SourceStorageMismatch: Segments with rows have no objects: a wrong bucket or root path.
-        SourceInconsistent: The logs of a segment's fields do not match.
+        SourceInconsistent: The logs of a segment's fields do not match, or a field has none.
     """
     found = _Found(snapshot)
     insert, delta = spools.spool(), spools.spool()
@@ -82,6 +85,7 @@ class _Found:
     partitions: Counter[int] = field(default_factory=Counter)
     unknown_rows: dict[int, list[str]] = field(default_factory=dict)
     _segment: int = 0
+    _fields: set[int] = field(default_factory=set)
     _logs_per_field: Counter[int] = field(default_factory=Counter)
 
     def wants(self, log: LogKey) -> bool:
@@ -124,13 +128,44 @@ class _Found:
         return {it for it in self.segments if it in known and known[it].level is SegmentLevel.L0}
 
     def _check_fields(self) -> None:
+        """Compare the logs of the segment listed last with each other, the others and the schema."""
+        if not self._segment:
+            return
         if len(set(self._logs_per_field.values())) > 1:
-            raise SourceInconsistent(
-                f"segment {self._segment} of {self.snapshot.name} has different numbers of log "
-                "files for its fields",
-                subject=str(self.snapshot.name),
-                segment=self._segment,
+            raise self._inconsistent("has different numbers of log files for its fields")
+        if self._one_log_per_field():
+            self._check_field_ids()
+
+    def _one_log_per_field(self) -> bool:
+        known = self.snapshot.segments
+        # One that Milvus replaced meanwhile was as the others are.
+        asked = [known[self._segment]] if self._segment in known else known.values()
+        return all(it.storage_version < _COLUMN_GROUPS for it in asked)
+
+    def _check_field_ids(self) -> None:
+        fields = self.snapshot.description.schema.fields
+        # Segments that are older than a nullable field have no logs of it.
+        optional = {it.field_id for it in fields if it.nullable}
+        wanted = {_ROW_ID_FIELD, TIMESTAMP_FIELD, *(it.field_id for it in fields)} - optional
+        found = self._logs_per_field.keys() - optional
+        missing = wanted - found
+        if missing:
+            raise self._inconsistent(
+                f"has no log files of field {min(missing)}", field=min(missing)
             )
+        # The schema does not name the dynamic field, so segments can only be compared.
+        differing = found ^ (self._fields or found)
+        if differing:
+            text = f"has log files of other fields than another segment: {min(differing)}"
+            raise self._inconsistent(text, field=min(differing))
+        self._fields = found
+
+    def _inconsistent(self, what: str, **metadata: int) -> PlanStale | SourceInconsistent:
+        message = f"segment {self._segment} of {self.snapshot.name} {what}"
+        if self._segment not in self.snapshot.segments:  # replaced, and removed while it was listed
+            return PlanStale(message)
+        name = str(self.snapshot.name)
+        return SourceInconsistent(message, subject=name, segment=self._segment, **metadata)
 
 
 async def _logs(storage: Storage, prefix: str) -> AsyncIterator[tuple[LogKey, ObjectInfo]]:

@@ -7,7 +7,7 @@ written before them. The last one, ``full_meta.json``, makes the backup complete
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from milvus_backup_server.domain.layout import (
@@ -102,12 +102,16 @@ class MetadataWriter:
         self.written.bytes += plan.amount.bytes
         self.written.rows += plan.amount.rows
 
-    async def commit(self, info: BackupInfo, head: ManifestHead) -> None:
+    async def commit(
+        self, info: BackupInfo, head: ManifestHead, require_name: Callable[[], Awaitable[None]]
+    ) -> None:
         """Write everything that is left, ``full_meta.json`` last.
 
         Args:
             info: The head of the Go tool's files; its size is filled in.
             head: The head of the manifest; hashes and totals are filled in.
+            require_name: Asked before what could not be told from a successor's: raises if the name
+                is not ours any more.
         """
         info = replace(info, size=self.written.bytes)
         level = await self._level_files(info)
@@ -117,9 +121,11 @@ class MetadataWriter:
         hashes = {name: spool.sha256 for name, spool in level.items()}
         hashes[collections_file] = self._collections.sha256
         hashes[FULL_META] = full.sha256
+        await require_name()
         name, digest = await self._write_head(head, collections_file, hashes)
         for file in LEVEL_FILES:
             await self._upload(file, level[file])
+        await require_name()
         await self._write(FULL_META, _linked(full, full_meta_suffix(name, digest)))
 
     def _objects_file(self, plan: CollectionPlan) -> str:

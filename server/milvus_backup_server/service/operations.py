@@ -68,6 +68,7 @@ class OperationManager:
         self._by_request: dict[str, Running] = {}
         self._any_change = Broadcast()
         self._any_end = Broadcast()
+        self._ended: dict[str, Running] = {}
         self._stopping = False
 
     async def __aenter__(self) -> Self:
@@ -145,6 +146,7 @@ class OperationManager:
     def _note_change(self, running: Running) -> None:
         self._any_change.notify()
         if running.state.ends_watch:
+            self._ended.setdefault(running.name, running)
             self._any_end.notify()
 
     def _end_unstarted(self, running: Running) -> None:
@@ -171,9 +173,10 @@ class OperationManager:
             self._forget_old()
 
     def _forget_old(self) -> None:
-        ended = [item for item in self._known.values() if item.state.ends_watch]
-        for item in ended[: max(len(ended) - self._limits.remembered, 0)]:
-            del self._known[item.name]
+        """Forget those that ended first, beyond the bound."""
+        while len(self._ended) > self._limits.remembered:
+            item = self._ended.pop(next(iter(self._ended)))
+            self._known.pop(item.name, None)
             self._by_request.pop(item.request.request_id, None)
 
     # --- look
@@ -322,7 +325,9 @@ class OperationManager:
         await _ended(self._active(), self._limits.cleanup_seconds)
         for item in self._active():
             item.interrupt()
-        await _ended(self._active(), None)
+        await _ended(self._active(), self._limits.cleanup_seconds)
+        for item in self._active():
+            _log.error("operation did not stop in time and is left as it is: %s", item.name)
 
 
 def _has_unsent(present: Mapping[str, Running], sent: Mapping[str, int]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -11,11 +12,15 @@ from milvus_backup_server.domain.diagnostics import CheckItem, CheckState
 from milvus_backup_server.domain.errors import BackupError, SourceStorageMismatch
 from milvus_backup_server.domain.layout import SERVICE_DIRECTORY, join, source_directories
 from milvus_backup_server.domain.milvus import CollectionName, MilvusVersion
+from milvus_backup_server.domain.objects import ObjectInfo
 from milvus_backup_server.ports.milvus import MilvusGateway
+from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.checks import Deadline, cluster_storage, missing_bucket
 from milvus_backup_server.service.context import Cluster, Storage, WorkLimits
+from milvus_backup_server.service.objects import to_the_end
 
 _COLLECTIONS_TRIED = 20
+_CLEAN_UP_SECONDS = 2.0
 
 
 class Preflight:
@@ -42,7 +47,9 @@ class Preflight:
         milvus, storage, backup = await asyncio.gather(
             self._check_milvus(), _tried("milvus_storage", self._storage), self._check_repository()
         )
-        objects = await _after([*milvus, storage], "milvus_objects", self._objects)
+        objects = await _after(
+            [*milvus, storage], "milvus_objects", self._objects, despite_warnings=True
+        )
         return (*milvus, storage, objects, *backup, _transfer(self._cluster, self._repository))
 
     async def _check_milvus(self) -> list[CheckItem]:
@@ -101,10 +108,16 @@ class Preflight:
         return CheckItem("backup_storage", CheckState.WARNING, text)
 
     async def _write(self) -> CheckItem:
+        store = self._repository.store
         key = join(self._repository.root, SERVICE_DIRECTORY, f"check_{secrets.token_hex(8)}")
         async with self._deadline.asking_store(self._repository):
-            await self._repository.store.put(key, b"milvus-backup check", if_absent=True)
-            await self._repository.store.delete([key])
+            writing = asyncio.ensure_future(store.put(key, b"milvus-backup check", if_absent=True))
+            try:
+                await asyncio.shield(writing)
+                await store.delete([key])
+            except BaseException:
+                await to_the_end(_remove(store, key, writing), _CLEAN_UP_SECONDS)
+                raise
         return CheckItem("backup_storage_write", CheckState.OK, "wrote and removed a probe object")
 
 
@@ -116,13 +129,26 @@ async def _tried(name: str, check: Callable[[], Awaitable[CheckItem]]) -> CheckI
 
 
 async def _after(
-    before: Sequence[CheckItem], name: str, check: Callable[[], Awaitable[CheckItem]]
+    before: Sequence[CheckItem],
+    name: str,
+    check: Callable[[], Awaitable[CheckItem]],
+    *,
+    despite_warnings: bool = False,
 ) -> CheckItem:
     """Try something that makes sense only if all before it works."""
-    if all(item.state is CheckState.OK for item in before):
+    enough = {CheckState.OK, CheckState.WARNING} if despite_warnings else {CheckState.OK}
+    failed = [item.name for item in before if item.state not in enough]
+    if not failed:
         return await _tried(name, check)
-    failed = next(item.name for item in before if item.state is not CheckState.OK)
-    return CheckItem(name, CheckState.SKIPPED, f"not tried: {failed} is not ok")
+    return CheckItem(name, CheckState.SKIPPED, f"not tried: {failed[0]} is not ok")
+
+
+async def _remove(store: ObjectStore, key: str, writing: asyncio.Future[ObjectInfo]) -> None:
+    """Remove an object as soon as nothing writes it any more."""
+    with contextlib.suppress(BackupError):
+        await writing
+    with contextlib.suppress(BackupError):
+        await store.delete([key])
 
 
 async def _with_rows(gateway: MilvusGateway) -> CollectionName | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from milvus_backup_server.domain.errors import NotABackup
 from milvus_backup_server.domain.layout import BACKUP_META, CLAIM, FULL_META, BackupLayout
 from milvus_backup_server.ports.object_store import ObjectStore
+from milvus_backup_server.service.claim import require_claim
 from milvus_backup_server.service.objects import abort_uploads, list_objects
 
 _BATCH = 1000
@@ -13,48 +15,87 @@ _BATCH = 1000
 Removed = Callable[[int], None]
 """Is told how many objects were removed by each step."""
 
+_CONTENT = ("meta/", "binlogs/", "bundle/")
+"""What a backup's directory may hold: metadata, logs, the bundle of a snapshot."""
 
-async def remove_backup(
-    store: ObjectStore, layout: BackupLayout, removed: Removed = lambda _: None
-) -> int:
-    """Remove everything in a backup's directory and return the number of objects.
 
-    First ``full_meta.json``, by which it is complete, and ``backup_meta.json``, by which the Go
-    tool lists it; then the data, then the rest, the claim last.
+async def refuse_foreign(store: ObjectStore, layout: BackupLayout) -> None:
+    """Raise NotABackup if a directory holds anything that no backup does."""
+    page = await store.list_page(layout.directory, delimiter=True)
+    names = [prefix.removeprefix(layout.directory) for prefix in page.prefixes]
+    foreign = [name for name in names if name not in _CONTENT]
+    foreign += [item.key.removeprefix(layout.directory) for item in page.objects]
+    if foreign:
+        raise NotABackup(
+            f"{layout.directory} holds {foreign[0]!r}, which is no part of a backup: it is left "
+            "alone",
+            subject=layout.name,
+        )
+
+
+class BackupRemoval:
+    """Removes one backup.
+
+    The claim is read again before each batch, so that what a successor wrote under the name is left
+    alone.
+
+    Args:
+        store: The repository's store.
+        layout: Keys of the backup.
+        claim: The claim that stood when it was decided to remove the backup, as it was; None if
+            there was none.
+        removed: Is told how many objects each step removed.
     """
-    heads = [layout.meta(FULL_META), layout.meta(BACKUP_META)]
-    claim = layout.meta(CLAIM)
-    await abort_uploads(store, layout.directory)
-    count = 0
-    for key in heads:
-        count += await _remove_one(store, key, removed)
-    count += await _remove_prefix(store, layout.data_directory, "", removed)
-    count += await _remove_prefix(store, layout.directory, claim, removed)
-    return count + await _remove_one(store, claim, removed)
 
+    def __init__(
+        self,
+        store: ObjectStore,
+        layout: BackupLayout,
+        claim: bytes | None,
+        removed: Removed = lambda _: None,
+    ) -> None:
+        self._store = store
+        self._layout = layout
+        self._claim = claim
+        self._removed = removed
 
-async def _remove_one(store: ObjectStore, key: str, removed: Removed) -> int:
-    if await store.head(key) is None:
-        return 0
-    await store.delete([key])
-    removed(1)
-    return 1
+    async def run(self) -> int:
+        """Remove everything in the directory and return the number of objects.
 
+        First ``full_meta.json``, by which the backup is complete, and ``backup_meta.json``, by
+        which the Go tool lists it; then the data, then the rest, the claim last.
 
-async def _remove_prefix(store: ObjectStore, prefix: str, keep: str, removed: Removed) -> int:
-    count = 0
-    batch: list[str] = []
-    async for item in list_objects(store, prefix):
-        if item.key != keep:
-            batch.append(item.key)
-        if len(batch) == _BATCH:
-            count += await _remove_batch(store, batch, removed)
-            batch = []
-    return count + await _remove_batch(store, batch, removed)
+        Raises:
+            BackupNameLost: Another writer took the name meanwhile.
+        """
+        layout, claim = self._layout, self._layout.meta(CLAIM)
+        await require_claim(self._store, layout, self._claim)
+        await abort_uploads(self._store, layout.directory)
+        count = await self._remove_one(layout.meta(FULL_META))
+        count += await self._remove_one(layout.meta(BACKUP_META))
+        count += await self._remove_prefix(layout.data_directory, "")
+        count += await self._remove_prefix(layout.directory, claim)
+        return count + (await self._remove_one(claim) if self._claim is not None else 0)
 
+    async def _remove_one(self, key: str) -> int:
+        if await self._store.head(key) is None:
+            return 0
+        return await self._remove([key])
 
-async def _remove_batch(store: ObjectStore, batch: list[str], removed: Removed) -> int:
-    if batch:
-        await store.delete(batch)
-        removed(len(batch))
-    return len(batch)
+    async def _remove_prefix(self, prefix: str, keep: str) -> int:
+        count = 0
+        batch: list[str] = []
+        async for item in list_objects(self._store, prefix):
+            if item.key != keep:
+                batch.append(item.key)
+            if len(batch) == _BATCH:
+                count += await self._remove(batch)
+                batch = []
+        return count + await self._remove(batch)
+
+    async def _remove(self, keys: list[str]) -> int:
+        if keys:
+            await require_claim(self._store, self._layout, self._claim)
+            await self._store.delete(keys)
+            self._removed(len(keys))
+        return len(keys)

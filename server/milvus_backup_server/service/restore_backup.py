@@ -5,6 +5,7 @@ from __future__ import annotations
 from milvus_backup_server.domain.backups import Backup, BackupFormat, BackupState
 from milvus_backup_server.domain.conflicts import Footprint
 from milvus_backup_server.domain.errors import (
+    BackupError,
     BackupNotRestorable,
     CollectionNotFound,
     DatabaseNotFound,
@@ -84,7 +85,14 @@ class RestoreBackup:
         self._operations.refuse_conflict(
             Footprint(OperationKind.RESTORE_BACKUP, request.backup_name)
         )
-        checked = await self._check(request, name)
+        try:
+            checked = await self._check(request, name)
+        except BackupError:
+            # The same call may have come twice, and the first one made what stands in the way.
+            known = self._operations.repeated(request.request_id, request)
+            if known is None:
+                raise
+            return known
         asked = OperationRequest(
             name=name,
             footprint=Footprint(
@@ -111,7 +119,7 @@ class RestoreBackup:
         cluster = self._environment.registry.cluster()
         repository = self._environment.registry.repository()
         deadline = Deadline(self._environment.limits.check_seconds)
-        backup = await self._catalog.get_basic(request.backup_name)
+        backup = await self._catalog.get_sound(request.backup_name)
         _require_restorable(backup)
         async with deadline.asking_milvus(cluster.gateway):
             version, _ = await supported_version(cluster.gateway, self._environment.limits)
@@ -119,7 +127,14 @@ class RestoreBackup:
         if fault is not None:
             raise fault
         milvus = await cluster_storage(cluster, deadline)
-        plan = await self._plan(request)
+        plan = await self._plan(request, deadline)
+        # The metadata may be large and its reading, bounded by each request alone, takes its time:
+        # Milvus is not blamed for that.
+        deadline = Deadline(self._environment.limits.check_seconds)
+        async with deadline.asking_milvus(cluster.gateway):
+            new_databases = await _check_targets(
+                cluster.gateway, [item.target for item in plan if item.target is not None]
+            )
         targets = {item.source: item.target for item in plan if item.target is not None}
         layout = repository.layout(request.backup_name)
         return CheckedRestore(
@@ -127,14 +142,16 @@ class RestoreBackup:
             request=request,
             targets=targets,
             plan=plan,
-            new_databases=await _check_targets(cluster.gateway, list(targets.values())),
+            new_databases=new_databases,
             cluster=cluster,
             milvus=milvus,
             repository=repository,
             place=import_place(repository, milvus, layout, operation),
         )
 
-    async def _plan(self, request: RestoreRequest) -> tuple[PlannedCollection, ...]:
+    async def _plan(
+        self, request: RestoreRequest, deadline: Deadline
+    ) -> tuple[PlannedCollection, ...]:
         """Read the backup's metadata and return what is wanted of it, by target."""
         wanted = Wanted(
             sources=Selection.parse(request.collections),
@@ -145,7 +162,9 @@ class RestoreBackup:
         present: list[CollectionName] = []
         plan: list[PlannedCollection] = []
         reader = self._catalog.reader(request.backup_name)
-        async for record in reader.collections(await reader.files()):
+        async with deadline.asking_store(self._environment.registry.repository().storage):
+            files = await reader.files()
+        async for record in reader.collections(files):
             source = name_of(record)
             present.append(source)
             target = wanted.target_of(source)

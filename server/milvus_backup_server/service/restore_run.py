@@ -37,6 +37,7 @@ from milvus_backup_server.domain.restore_plan import (
 )
 from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.backup_reader import BackupReader
+from milvus_backup_server.service.bucket_proof import BucketProof, prove_bucket
 from milvus_backup_server.service.building import Built, CollectionBuilder
 from milvus_backup_server.service.context import Cluster, Environment, Repository, Storage
 from milvus_backup_server.service.importing import Import, ImportQueue
@@ -106,7 +107,9 @@ class RestoreRun:
         source = checked.repository.storage
         layout = checked.repository.layout(checked.request.backup_name)
         self._reader = BackupReader(source.store, layout, environment.limits.part_bytes)
-        self._builder = CollectionBuilder(self._gateway, checked.operation, tracker)
+        self._builder = CollectionBuilder(
+            self._gateway, checked.operation, tracker, environment.limits
+        )
         self._staging = Staging(
             source, layout, checked.milvus, checked.place, engine=engine, tracker=tracker
         )
@@ -120,6 +123,7 @@ class RestoreRun:
         )
         self._objects: dict[CollectionName, _Objects] = {}
         self._counts = _Counts()
+        self._built: list[Built] = []
         self._import_totals = Totals(
             bytes=sum(item.size_bytes for item in checked.plan),
             rows=sum(item.row_count for item in checked.plan),
@@ -136,7 +140,7 @@ class RestoreRun:
             )
             for item in self._checked.plan
         )
-        with SpoolDirectory() as spools:
+        async with SpoolDirectory() as spools:
             try:
                 await self._verify(spools)
                 await self._import()
@@ -224,6 +228,7 @@ class RestoreRun:
             for unit in self._units(record, partition, objects):
                 rows += await self._import_unit(built, unit, objects.moment)
         await self._check_rows(record, objects, built, rows)
+        self._built.append(built)
         await self._staging.clear()
         if self._checked.request.restore_indexes:
             # Not of all collections at once at the end: Milvus 2.3 loses the notice of an index
@@ -262,29 +267,35 @@ class RestoreRun:
             job = await self._queue.run(wanted, seen)
         finally:
             self._tracker.wait_for("")
-        self._check_unit(built, unit, job)
+        await self._check_unit(built, unit, job, moment)
         self._counts.jobs += 1
         self._counts.rows += job.rows
-        self._tracker.advance(Amount(bytes=unit.bytes - credited, rows=unit.rows), built.source)
+        self._tracker.advance(Amount(bytes=unit.bytes - credited, rows=job.rows), built.source)
         return job.rows
 
-    def _check_unit(self, built: Built, unit: ImportUnit, job: ImportJob) -> None:
+    async def _check_unit(
+        self, built: Built, unit: ImportUnit, job: ImportJob, moment: int | None
+    ) -> None:
         """Find out that Milvus read nothing: it ends such a job as if all were well.
 
-        That happens when it uses another bucket than the settings say. Rows that it did import
-        prove the bucket, because our directories are nowhere else.
+        That happens when it uses another bucket than the settings say. It may also be right: all
+        rows may be deleted, or later than the moment. Rows that Milvus did import prove the bucket,
+        because our directories are nowhere else; so do objects of Milvus's own.
         """
         if job.rows or not unit.rows or self._counts.rows:
             return
+        proof = await prove_bucket(self._gateway, self._checked.milvus)
+        if proof is BucketProof.RIGHT:
+            return
         error = RowCountMismatch(
             f"Milvus imported nothing of {built.source}, which has up to {unit.rows} rows in "
-            f"partition {unit.partition!r}: either all of them are deleted, or milvus.storage is "
-            "not the bucket that Milvus uses",
+            f"partition {unit.partition!r}: either all of them are deleted or later than the "
+            "moment, or milvus.storage is not the bucket that Milvus uses",
             subject=str(built.source),
             imported=0,
             recorded=unit.rows,
         )
-        if not unit.delta:
+        if proof is BucketProof.WRONG or (moment is None and not unit.delta):
             raise error
         self._tracker.warn(error)
 
@@ -311,13 +322,15 @@ class RestoreRun:
 
     async def _finish(self) -> None:
         self._tracker.enter(Phase.FINISHING)
-        await self._builder.rename_all()
-        for name in self._checked.targets:
-            self._tracker.collection(name, state=CollectionState.SUCCEEDED)
+        for built in self._built:
+            await self._failing(built.source, self._builder.require_free(built))
+        for built in self._built:
+            await self._failing(built.source, self._builder.rename(built))
+            self._tracker.collection(built.source, state=CollectionState.SUCCEEDED)
 
     async def _clean_up(self) -> None:
         self._tracker.enter(Phase.CLEANING_UP)
-        await self._builder.roll_back()
+        await self._builder.roll_back(renamed=self._tracker.cancel_requested)
         try:
             await self._staging.clear()
         except BackupError as error:

@@ -6,33 +6,43 @@ import asyncio
 import hashlib
 import itertools
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from milvus_backup_server.domain.errors import WorkSpaceUnavailable
+
 _BUFFER_BYTES = 1 << 20
+_LINES_AT_ONCE = 200
 
 
 class SpoolDirectory:
-    """The temporary directory of one operation. Use as a context manager; its spools end with it."""
+    """The temporary directory of one operation. Use as a context manager; its spools end with it.
+
+    Whatever is written below raises WorkSpaceUnavailable when the disk does not take it.
+    """
 
     def __init__(self) -> None:
-        self._directory = tempfile.TemporaryDirectory(prefix="milvus-backup-")
+        with _writing():
+            self._directory = tempfile.TemporaryDirectory(prefix="milvus-backup-")
         self._numbers = itertools.count()
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         """Begin to use it."""
         return self
 
-    def __exit__(
+    async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         """Remove it with everything in it."""
-        self._directory.cleanup()
+        # In a thread, as it may hold a file for each of many collections; which a cancel leaves
+        # to its end.
+        await asyncio.shield(asyncio.to_thread(self._directory.cleanup))
 
     def spool(self) -> Spool:
         """Return a new, empty spool."""
@@ -86,7 +96,9 @@ class Spool:
         async for chunk in self.chunks():
             lines = (rest + chunk).split(b"\n")
             rest = lines.pop()
-            for line in lines:
+            for number, line in enumerate(lines):
+                if number % _LINES_AT_ONCE == 0:  # a reader may work on them without ever waiting
+                    await asyncio.sleep(0)
                 yield line
         if rest:
             yield rest
@@ -96,10 +108,23 @@ class Spool:
         self._path.unlink(missing_ok=True)
 
     def _write(self, data: bytes) -> None:
-        with self._path.open("ab") as file:
+        with _writing(), self._path.open("ab") as file:
             file.write(data)
 
     def _read(self, position: int) -> bytes:
         with self._path.open("rb") as file:
             file.seek(position)
             return file.read(_BUFFER_BYTES)
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        directory, why = tempfile.gettempdir(), error.strerror or type(error).__name__
+        raise WorkSpaceUnavailable(
+            f"the service cannot write to its temporary directory {directory}: {why}",
+            directory=directory,
+            error=why,
+        ) from error

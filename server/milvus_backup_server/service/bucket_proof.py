@@ -1,0 +1,45 @@
+"""Whether a Milvus keeps its objects where the settings say."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from enum import Enum
+
+from milvus_backup_server.domain.layout import source_directories
+from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.ports.milvus import MilvusGateway
+from milvus_backup_server.service.context import Storage
+
+_COLLECTIONS_TRIED = 20
+
+
+class BucketProof(Enum):
+    """What was found."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    UNKNOWN = "unknown"
+    """Milvus has no flushed rows by which it could be told."""
+
+
+async def prove_bucket(gateway: MilvusGateway, storage: Storage) -> BucketProof:
+    """Look for the objects of collections that have flushed rows; the first few are enough."""
+    proof = BucketProof.UNKNOWN
+    async for name in _with_rows(gateway):
+        description = await gateway.describe_collection(name)
+        prefix, _ = source_directories(storage.root, description.collection_id)
+        if (await storage.store.list_page(prefix, limit=1)).objects:
+            return BucketProof.RIGHT
+        proof = BucketProof.WRONG
+    return proof
+
+
+async def _with_rows(gateway: MilvusGateway) -> AsyncIterator[CollectionName]:
+    tried = 0
+    for database in await gateway.list_databases():
+        for name in await gateway.list_collections(database):
+            if any(segment.rows for segment in await gateway.list_segments(name)):
+                yield name
+            tried += 1
+            if tried == _COLLECTIONS_TRIED:
+                return
