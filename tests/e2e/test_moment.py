@@ -1,5 +1,6 @@
 """A backup holds the rows of one moment, whatever happens to the collection while it is made."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -8,10 +9,10 @@ from pymilvus import DataType, MilvusClient
 
 from tests.support.clients import connected
 from tests.support.collection_builder import CollectionBuilder, Index
-from tests.support.compactions import ON_DEMAND, Compacted, Compactions
+from tests.support.compactions import ON_DEMAND, Compaction, Compactions, Point
 from tests.support.environment import Environment
 from tests.support.milvus import MilvusStandalone
-from tests.support.rows import fetch_rows
+from tests.support.rows import Rows, fetch_rows
 from tests.support.running_service import (
     Decorators,
     Service,
@@ -22,7 +23,7 @@ from tests.support.writers import Loop, Queue, Upserter, Writer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("under_load"), pytest.mark.timeout(300)]
 
-BACKUPS = 5
+POINTS = (Point.FLUSHING, Point.LISTING, Point.COPYING, Point.LISTING, Point.COPYING)
 COLLECTION = "moment"
 UPSERTED = range(400)
 QUEUE_START, QUEUE_SIZE, QUEUE_BLOCKS = 1_000_000, 20, 3
@@ -91,22 +92,25 @@ async def test_five_backups_in_a_row_under_load_restore_to_their_moments(
             Loop(writers[1].step),
             Loop(lambda: client.flush(COLLECTION)) as flushes,
         ):
-            for number in range(BACKUPS):
-                compactions.backups.append(Compacted(also_while_flushing=number == 0))
-                import time
-
-                t = time.time()
+            for number, point in enumerate(POINTS):
+                compactions.backups.append(Compaction(point))
                 made.append(await make(service, f"moment_{number}", writers))
-                print("backup", time.time() - t)
         for backup in made:
             await service.client.wait(
                 await service.client.restore_backup(backup.name, suffix=f"_{backup.name}")
             )
-    print(flushes.done, [w.acknowledged for w in writers], compactions.backups)
-    for backup in made:
-        rows = fetch_rows(milvus.uri, "default", f"{COLLECTION}_{backup.name}")
-        for w, first, last in backup.bounds:
-            try:
-                print(backup.name, first, w.assert_moment(rows, first, last), last)
-            except AssertionError as e:
-                print("BAD", backup.name, first, last, e)
+
+    assert flushes.done >= len(POINTS)
+    for compaction in compactions.backups:
+        assert compaction.replaced
+    assert len(compactions.backups[0].flushes) > 1  # compacted while it was written: not exact
+    restored = await asyncio.gather(
+        *(asyncio.to_thread(rows_of, milvus, f"{COLLECTION}_{backup.name}") for backup in made)
+    )
+    for backup, rows in zip(made, restored, strict=True):
+        for writer, first, last in backup.bounds:
+            writer.assert_moment(rows, first, last)
+
+
+def rows_of(milvus: MilvusStandalone, collection: str) -> Rows:
+    return fetch_rows(milvus.uri, "default", collection)

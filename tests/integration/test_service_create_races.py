@@ -6,11 +6,21 @@ from dataclasses import dataclass, field
 import pytest
 
 from milvus_backup_server.domain.milvus import CollectionName
-from milvus_backup_server.domain.operations import CreateResult, OperationState
+from milvus_backup_server.domain.operations import CreateResult, OperationState, Phase
+from milvus_backup_server.service.operations import OperationLimits
 from tests.support.fake_milvus_state import Key
 from tests.support.held_calls import BACKUP_STORE, GATEWAY, MILVUS_STORE
 from tests.support.meanwhile import Action, Meanwhile
-from tests.support.service import Service, World, add_collection, flushed, named, running
+from tests.support.phases import PhaseGate
+from tests.support.service import (
+    Service,
+    World,
+    add_collection,
+    flushed,
+    named,
+    running,
+    succeeded,
+)
 
 
 @dataclass(frozen=True)
@@ -285,3 +295,23 @@ async def test_segments_whose_rows_cannot_be_told_are_planned_anew() -> None:
         assert meanwhile.fired == 1
         live = len(world.milvus.keys(writer.name))
         assert shown.row_count >= live
+
+
+async def test_a_collection_that_goes_while_the_operation_waits_is_not_missed() -> None:
+    world = World()
+    for name in ("one", "two"):
+        await add_collection(world.milvus, name, range(3))
+    gate = PhaseGate(Phase.PLANNING)
+    bounds = OperationLimits(concurrent=1, cleanup_seconds=1.0)
+    async with running(world, gate.decorators, operations=bounds) as service:
+        gate.operations = service.operations
+        first = await service.start_create("first", "one")
+        await gate.wait()
+        waiting = await service.start_create("everything")
+        await world.milvus.drop_collection(named("two"))
+        await add_collection(world.milvus, "three", range(4))
+        gate.opened.set()
+        succeeded(await service.end(first))
+        succeeded(await service.end(waiting))
+        backup = await service.catalog.get("everything")
+    assert [item.name for item in backup.collections] == ["one", "three"]

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 
 from pymilvus import MilvusClient
 
@@ -54,18 +55,41 @@ def _segments(client: MilvusClient, collection: str) -> set[int]:
     return {int(segment.segment_id) for segment in client.list_persistent_segments(collection)}
 
 
+class Point(Enum):
+    """When in a backup."""
+
+    FLUSHING = "before it is told that the flush is written"
+    LISTING = "before the objects are listed"
+    COPYING = "before the first object is copied"
+
+
+@dataclass
+class Compaction:
+    """One compaction in the middle of a backup.
+
+    Attributes:
+        point: when it shall be.
+        flushes: the segments that each flush of the backup named.
+        replaced: those named by the last flush before it that it replaced; None: it was not made.
+    """
+
+    point: Point
+    flushes: list[frozenset[int]] = field(default_factory=list)
+    replaced: frozenset[int] | None = None
+
+
 class Compactions:
     """Compacts one collection in the middle of each of its backups, by decorators of their ports.
 
     Attributes:
-        backups: what happened in each of them; the test adds an item before it makes a backup.
+        backups: one item for each of them; the test adds it before it makes the backup.
     """
 
     def __init__(self, client: MilvusClient, collection: str) -> None:
-        self.backups: list[Compacted] = []
+        self.backups: list[Compaction] = []
         self._client = client
         self._collection = collection
-        self._one_copy = asyncio.Lock()
+        self._one_at_a_time = asyncio.Lock()
 
     def gateway(self, inner: MilvusGateway) -> MilvusGateway:
         """Decorate the gateway."""
@@ -79,45 +103,14 @@ class Compactions:
         """Note what a flush named."""
         self.backups[-1].flushes.append(segments)
 
-    async def flushing(self) -> None:
-        """Compact before it is first told that the flush is written, in backups where that is wanted."""
-        backup = self.backups[-1]
-        if backup.also_while_flushing and backup.while_flushing is None:
-            backup.while_flushing = await self._compact()
-
-    async def listing(self) -> None:
-        """Compact before the objects are listed."""
-        if self.backups[-1].before_listing is None:
-            self.backups[-1].before_listing = await self._compact()
-
-    async def copying(self) -> None:
-        """Compact before the first object is copied; other copies wait for it."""
-        async with self._one_copy:
-            if self.backups[-1].before_copying is None:
-                self.backups[-1].before_copying = await self._compact()
-
-    async def _compact(self) -> frozenset[int]:
-        named = self.backups[-1].flushes[-1]
-        replaced = await asyncio.to_thread(compact, self._client, self._collection, named)
-        return named.intersection(replaced)
-
-
-@dataclass
-class Compacted:
-    """The compactions in one backup.
-
-    Attributes:
-        also_while_flushing: whether there shall be one before the flush is written.
-        flushes: the segments that each flush named.
-        while_flushing, before_listing, before_copying: those named by the last flush that a
-            compaction replaced at that point; None: there was no compaction.
-    """
-
-    also_while_flushing: bool = False
-    flushes: list[frozenset[int]] = field(default_factory=list)
-    while_flushing: frozenset[int] | None = None
-    before_listing: frozenset[int] | None = None
-    before_copying: frozenset[int] | None = None
+    async def reached(self, point: Point) -> None:
+        """Compact if it is to be done here and was not done yet."""
+        wanted = self.backups[-1]
+        async with self._one_at_a_time:
+            if wanted.point is point and wanted.replaced is None:
+                named = wanted.flushes[-1]
+                gone = await asyncio.to_thread(compact, self._client, self._collection, named)
+                wanted.replaced = named.intersection(gone)
 
 
 class _CompactingGateway(GatewayDecorator):
@@ -132,12 +125,12 @@ class _CompactingGateway(GatewayDecorator):
         return flushes
 
     async def is_flushed(self, collection: CollectionName, flush: Flush) -> bool:
-        await self._compactions.flushing()
+        await self._compactions.reached(Point.FLUSHING)
         return await super().is_flushed(collection, flush)
 
     async def list_partitions(self, collection: CollectionName) -> list[Partition]:
         if collection.name == self._collection:  # the first call after the flush, of a create
-            await self._compactions.listing()
+            await self._compactions.reached(Point.LISTING)
         return await super().list_partitions(collection)
 
 
@@ -147,5 +140,5 @@ class _CompactingStore(StoreDecorator):
         self._compactions = compactions
 
     async def copy(self, source: StoreLocation, source_key: str, key: str, *, if_match: str) -> str:
-        await self._compactions.copying()
+        await self._compactions.reached(Point.COPYING)
         return await super().copy(source, source_key, key, if_match=if_match)

@@ -29,6 +29,7 @@ from milvus_backup_server.domain.operations import (
     Phase,
 )
 from milvus_backup_server.domain.records import BackupInfo, DatabaseBackupInfo
+from milvus_backup_server.domain.selection import Selection
 from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.checks import missing_bucket
 from milvus_backup_server.service.claim import Claim, claim, require_claim
@@ -40,7 +41,7 @@ from milvus_backup_server.service.late_writes import LateWrites
 from milvus_backup_server.service.listing import plan_collection
 from milvus_backup_server.service.metadata_writer import MetadataWriter
 from milvus_backup_server.service.removal import BackupRemoval
-from milvus_backup_server.service.snapshot import Selected, Snapshots
+from milvus_backup_server.service.snapshot import Selected, Snapshots, select
 from milvus_backup_server.service.spool import Spool, SpoolDirectory
 from milvus_backup_server.service.tracker import Totals, Tracker
 
@@ -50,12 +51,15 @@ class CheckedCreate:
     """A create whose request passed every check.
 
     Attributes:
+        selection: What was asked for.
+        selected: What that meant when the call was accepted.
         accepted: Milvus's timestamp when the call was accepted; the moments lie behind it.
         accept_time: The same by our own clock.
     """
 
     operation: str
     backup_name: str
+    selection: Selection
     selected: Selected
     labels: Mapping[str, str]
     cluster: Cluster
@@ -102,6 +106,7 @@ class BackupRun:
             require_name=self._require_name,
         )
         self._late = LateWrites(checked.cluster.gateway, checked.source, checked.accepted)
+        self._selected = checked.selected
         self._plans: dict[CollectionName, CollectionPlan] = {}
         self._claim: Claim | None = None
 
@@ -111,8 +116,6 @@ class BackupRun:
         Cancelled on request it removes what it wrote; interrupted or failed it leaves an incomplete
         backup.
         """
-        names = self._checked.selected.collections
-        self._tracker.add_collections(CollectionProgress(source=name) for name in names)
         async with SpoolDirectory() as spools:
             try:
                 await self._plan(spools)
@@ -128,8 +131,11 @@ class BackupRun:
     # --- planning: nothing is written
 
     async def _plan(self, spools: SpoolDirectory) -> None:
-        names = self._checked.selected.collections
         self._tracker.enter(Phase.PLANNING)
+        # The operation may have waited for its turn, and collections come and go meanwhile.
+        self._selected = await select(self._checked.cluster.gateway, self._checked.selection)
+        names = self._selected.collections
+        self._tracker.add_collections(CollectionProgress(source=name) for name in names)
         await self._snapshots.wait_past(self._checked.accepted)
         self._tracker.enter(Phase.FLUSHING)
         flushes = await self._snapshots.flush(names)
@@ -239,7 +245,7 @@ class BackupRun:
     async def _copy(self, spools: SpoolDirectory) -> None:
         self._tracker.enter(Phase.COPYING, self._totals())
         await for_each(
-            self._checked.selected.collections,
+            self._selected.collections,
             lambda name: self._each(name, self._copy_one(name, spools)),
             concurrent=self._limits.collections,
         )
@@ -283,7 +289,7 @@ class BackupRun:
         )
         manifests = await self._check(writer, spools)
         self._tracker.enter(Phase.WRITING_METADATA)
-        for name in self._checked.selected.collections:
+        for name in self._selected.collections:
             await writer.add(self._plans[name], manifests[name], self._checked.operation)
         await writer.commit(self._info(), self._head(), self._require_name)
         return CreateResult(
@@ -308,7 +314,7 @@ class BackupRun:
             self._tracker.collection(name, state=CollectionState.SUCCEEDED)
 
         await for_each(
-            self._checked.selected.collections,
+            self._selected.collections,
             lambda name: self._each(name, check(name)),
             concurrent=self._limits.collections,
         )
@@ -320,8 +326,7 @@ class BackupRun:
             name=self._checked.backup_name,
             milvus_version=self._checked.milvus_version,
             database_backups=tuple(
-                DatabaseBackupInfo(db_name=database)
-                for database in self._checked.selected.databases
+                DatabaseBackupInfo(db_name=database) for database in self._selected.databases
             ),
         )
 

@@ -89,17 +89,19 @@ class CreateBackup:
         cluster = self._environment.registry.cluster()
         repository = self._environment.registry.repository()
         limits = self._environment.limits
+        selection = Selection.parse(request.collections)
         deadline = Deadline(limits.check_seconds)
         async with deadline.asking_milvus(cluster.gateway):
             version, capabilities = await supported_version(cluster.gateway, limits)
             accepted = await cluster.gateway.allocate_timestamp()
-            selected = await select(cluster.gateway, Selection.parse(request.collections))
+            selected = await select(cluster.gateway, selection)
         source = await cluster_storage(cluster, deadline)
         async with deadline.asking_store(repository.storage):
             await self._check_repository(repository, name)
         return CheckedCreate(
             operation=operation,
             backup_name=name,
+            selection=selection,
             selected=selected,
             labels=request.labels,
             cluster=cluster,
