@@ -1,10 +1,15 @@
 """Backups that released versions of the Go tool made are restored: every directory exactly once."""
 
+import asyncio
+import json
+import time
+
 import pytest
 
 from milvus_backup_server.adapters.memory_store import MemoryServer
 from milvus_backup_server.domain.errors import BackupCorrupt, BackupNotRestorable
 from milvus_backup_server.domain.operations import RestoreResult
+from milvus_backup_server.domain.records import CollectionBackupInfo
 from tests.support.fixtures import (
     GROUPS,
     OF_MILVUS_2_3,
@@ -153,3 +158,32 @@ def test_the_groups_are_shared_in_the_older_one_only() -> None:
     }
     assert sorted(groups["fx_go_0_4_3_groups"]) == [1, 1, 1, 2, 3]
     assert len(set(groups["fx_go_0_5_16_groups"])) == len(groups["fx_go_0_5_16_groups"]) == 3
+
+
+async def test_others_have_their_turn_while_a_collection_of_many_segments_is_read() -> None:
+    world = World()
+    await put_backup(world.backup_store, "backup", "fx_go_0_5_16_groups", name="b")
+    full = metadata("fx_go_0_5_16_groups")
+    partition = full["collection_backups"][0]["partition_backups"][0]
+    partition["segment_backups"] *= 1_000
+    data = json.dumps(full).encode()
+    await world.backup_store.put("backup/b/meta/full_meta.json", data)
+    longest = 0.0
+
+    async def measure() -> None:
+        nonlocal longest
+        while True:
+            before = time.monotonic()
+            await asyncio.sleep(0.001)
+            longest = max(longest, time.monotonic() - before)
+
+    async with running(world) as service:
+        reader = service.catalog.reader("b")
+        begun = time.monotonic()
+        CollectionBackupInfo.from_json(full["collection_backups"][0])
+        at_one_go = time.monotonic() - begun
+        measuring = asyncio.create_task(measure())
+        records = [record async for record in reader.collections(await reader.files())]
+        measuring.cancel()
+    assert len(records[0].partition_backups[0].segment_backups) == 3_000
+    assert longest < at_one_go

@@ -239,7 +239,7 @@ class WatchOperationsRequest(_message.Message):
 
     @_builtins.property
     def min_interval(self) -> _duration_pb2.Duration:
-        """As in WatchOperationRequest, for each operation."""
+        """As in WatchOperationRequest, between two rounds over the operations; the end of any one begins a round."""
 
     def __init__(
         self,

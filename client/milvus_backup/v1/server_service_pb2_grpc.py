@@ -59,7 +59,7 @@ class ServerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetServerInfo(self, request, context):
-        """Tells version, settings without secrets, and what the connected Milvus can do. Answers also when Milvus is down.
+        """Tells version, where Milvus and the stores are, and what the connected Milvus can do. Answers also when Milvus is down.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

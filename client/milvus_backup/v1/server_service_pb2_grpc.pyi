@@ -19,7 +19,7 @@ class ServerServiceStub:
     Check: _aio.UnaryUnaryMultiCallable[_server_service_pb2.CheckRequest, _server_service_pb2.CheckResponse]
     """Tries Milvus and both stores. Writes one probe object into the backup store and removes it again."""
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_server_service_pb2.GetServerInfoRequest, _server_service_pb2.GetServerInfoResponse]
-    """Tells version, settings without secrets, and what the connected Milvus can do. Answers also when Milvus is down."""
+    """Tells version, where Milvus and the stores are, and what the connected Milvus can do. Answers also when Milvus is down."""
 
 class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
     """The service itself: what it is, and whether what it depends on works."""
@@ -38,6 +38,6 @@ class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _server_service_pb2.GetServerInfoRequest,
         context: _aio.ServicerContext[_server_service_pb2.GetServerInfoRequest, _abc.Awaitable[_server_service_pb2.GetServerInfoResponse]],
     ) -> _abc.Awaitable[_server_service_pb2.GetServerInfoResponse]:
-        """Tells version, settings without secrets, and what the connected Milvus can do. Answers also when Milvus is down."""
+        """Tells version, where Milvus and the stores are, and what the connected Milvus can do. Answers also when Milvus is down."""
 
 def add_ServerServiceServicer_to_server(servicer: ServerServiceServicer, server: _aio.Server) -> None: ...

@@ -47,6 +47,7 @@ from milvus_backup_server.service.objects import list_objects, read_chunks
 
 _TAIL_BYTES = 1024
 _LINES_AT_ONCE = 500
+_SEGMENTS_AT_ONCE = 200
 _COLLECTION = "collection"
 _LINK = "link"
 
@@ -127,7 +128,7 @@ class BackupReader:
             if label == _LINK:
                 link = value
             else:
-                yield CollectionBackupInfo.from_json(value, FULL_META)
+                yield await _collection(value)
         head = await self.head(files)
         if link is not None or head is not None:
             await self._check_link(link, tail, head)
@@ -230,6 +231,24 @@ class BackupReader:
             raise BackupCorrupt(f"{file} is missing", file=file) from None
         except ObjectChanged:
             raise _damaged(file) from None
+
+
+async def _collection(value: Any) -> CollectionBackupInfo:
+    """Decode a collection of ``full_meta.json``, a large one beside the event loop."""
+    if _segment_count(value) < _SEGMENTS_AT_ONCE:
+        return CollectionBackupInfo.from_json(value, FULL_META)
+    return await asyncio.to_thread(CollectionBackupInfo.from_json, value, FULL_META)
+
+
+def _segment_count(value: Any) -> int:
+    """Return the number of segments in JSON whose shape is not known yet."""
+    partitions = value.get("partition_backups") if isinstance(value, dict) else None
+    lists = (
+        partition.get("segment_backups")
+        for partition in (partitions if isinstance(partitions, list) else ())
+        if isinstance(partition, dict)
+    )
+    return sum(len(segments) for segments in lists if isinstance(segments, list))
 
 
 def _parse_line(line: bytes, file: str) -> Any:

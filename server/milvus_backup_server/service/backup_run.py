@@ -259,6 +259,8 @@ class BackupRun:
             except PlanStale:
                 await self._plan_again(name, spools)
             else:
+                amount = self._plans[name].amount
+                self._tracker.advance(Amount(segments=amount.segments, rows=amount.rows))
                 return
         raise _never_still(name)
 
@@ -274,7 +276,7 @@ class BackupRun:
 
     def _totals(self) -> Totals:
         whole = sum((plan.amount for plan in self._plans.values()), Amount())
-        return Totals(bytes=whole.bytes, objects=whole.objects)
+        return Totals(whole.bytes, whole.objects, whole.segments, whole.rows)
 
     # --- checking and writing
 

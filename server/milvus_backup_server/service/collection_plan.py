@@ -50,7 +50,6 @@ class CollectionPlan:
     Attributes:
         delta: A line of JSON (ManifestObject) per delta log, in the order of keys.
         insert: The same per insert log.
-        delta_count: Delta logs.
         rows: Rows by segment id.
         partition_bytes: Bytes by partition id.
         amount: What there is to copy.
@@ -62,7 +61,6 @@ class CollectionPlan:
     snapshot: CollectionSnapshot
     delta: Spool
     insert: Spool
-    delta_count: int = 0
     rows: dict[int, int] = field(default_factory=dict)
     partition_bytes: Mapping[int, int] = field(default_factory=dict)
     amount: Amount = Amount()

@@ -53,7 +53,6 @@ async def plan_collection(
         if found.wants(log):
             await _append(delta, log, item)
             found.add(log, item)
-    delta_count = found.objects
     async for log, item in _logs(storage, insert_prefix):
         if found.wants(log):
             await _append(insert, log, item)
@@ -66,7 +65,6 @@ async def plan_collection(
         snapshot=snapshot,
         delta=delta,
         insert=insert,
-        delta_count=delta_count,
         rows=rows,
         partition_bytes=found.partitions,
         amount=Amount(found.bytes, found.objects, len(found.segments), sum(rows.values())),

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -127,14 +127,12 @@ async def _in_parts(
     yield bytes(buffer), True
 
 
-async def delete_prefix(
-    store: ObjectStore, prefix: str, *, keep: Callable[[str], bool] | None = None
-) -> int:
-    """Remove the objects below a prefix but those that ``keep`` names; return their number."""
+async def delete_prefix(store: ObjectStore, prefix: str) -> int:
+    """Remove the objects below a prefix; return their number."""
     removed, token = 0, ""
     while True:
         page = await store.list_page(prefix, token=token, limit=_PAGE)
-        keys = [info.key for info in page.objects if keep is None or not keep(info.key)]
+        keys = [info.key for info in page.objects]
         if keys:
             await store.delete(keys)
         removed += len(keys)

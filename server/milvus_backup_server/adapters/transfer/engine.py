@@ -8,12 +8,16 @@ from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 from milvus_backup_server.adapters.transfer.copying import copy_on_server
 from milvus_backup_server.adapters.transfer.settings import TransferSettings
 from milvus_backup_server.adapters.transfer.streaming import Streamer
-from milvus_backup_server.adapters.transfer.tasks import tasks
 from milvus_backup_server.domain.errors import CopyDenied
 from milvus_backup_server.domain.objects import TransferJob, TransferOutcome
 from milvus_backup_server.ports.object_store import ObjectStore
+from milvus_backup_server.service.concurrency import task_group
 
 _Jobs = asyncio.Queue[TransferJob | None]
+_Denied = set[tuple[str, str]]
+# Pairs of stores of which one call of ``transfer`` learned that the target may not copy by itself;
+# the next call asks again, as credentials are renewed.
+
 # None is the end; an exception is that of the caller's iterator of jobs.
 _Results = asyncio.Queue[TransferOutcome | Exception | None]
 
@@ -29,7 +33,6 @@ class AsyncTransferEngine:
         self._stores = stores
         self._settings = settings
         self._streamer = Streamer(settings)
-        self._denied: set[tuple[str, str]] = set()
 
     async def transfer(
         self, jobs: AsyncIterable[TransferJob]
@@ -48,12 +51,13 @@ class AsyncTransferEngine:
 
     async def _run(self, jobs: AsyncIterable[TransferJob], results: _Results) -> None:
         queue = _Jobs(self._settings.workers)
+        denied: _Denied = set()
         try:
-            async with tasks() as group:
+            async with task_group() as group:
                 started = 0
                 async for job in jobs:
                     if started < self._settings.workers:  # few jobs need few workers
-                        group.create_task(self._work(queue, results))
+                        group.create_task(self._work(queue, results, denied))
                         started += 1
                     await queue.put(job)
                 for _ in range(started):
@@ -63,26 +67,26 @@ class AsyncTransferEngine:
         else:
             await results.put(None)
 
-    async def _work(self, queue: _Jobs, results: _Results) -> None:
+    async def _work(self, queue: _Jobs, results: _Results, denied: _Denied) -> None:
         while (job := await queue.get()) is not None:
-            await results.put(await self._outcome(job))
+            await results.put(await self._outcome(job, denied))
 
-    async def _outcome(self, job: TransferJob) -> TransferOutcome:
+    async def _outcome(self, job: TransferJob, denied: _Denied) -> TransferOutcome:
         try:
-            return await self._move(job)
+            return await self._move(job, denied)
         except Exception as error:  # noqa: BLE001 - one object's failure stops no other
             return TransferOutcome(job, error=error)
 
-    async def _move(self, job: TransferJob) -> TransferOutcome:
+    async def _move(self, job: TransferJob, denied: _Denied) -> TransferOutcome:
         source, target = self._stores[job.source_store], self._stores[job.target_store]
         pair = (job.source_store, job.target_store)
-        if source.location.same_endpoint(target.location) and pair not in self._denied:
+        if source.location.same_endpoint(target.location) and pair not in denied:
             try:
                 etag = await copy_on_server(job, source.location, target, self._settings)
                 return TransferOutcome(job, "server", etag)
             except CopyDenied:
-                self._denied.add(pair)
+                denied.add(pair)
         streamed = await self._streamer.stream(job, source, target)
         return TransferOutcome(
-            job, "stream", streamed.etag, streamed.md5, copy_denied=pair in self._denied
+            job, "stream", streamed.etag, streamed.md5, copy_denied=pair in denied
         )

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from milvus_backup_server.adapters.transfer.budget import ByteBudget
 from milvus_backup_server.adapters.transfer.settings import Part, TransferSettings, parts_of
-from milvus_backup_server.adapters.transfer.tasks import tasks
 from milvus_backup_server.domain.errors import ObjectChanged, StorageUnavailable
 from milvus_backup_server.domain.objects import (
     TransferJob,
@@ -17,6 +16,7 @@ from milvus_backup_server.domain.objects import (
     md5_of_etag,
 )
 from milvus_backup_server.ports.object_store import ObjectStore
+from milvus_backup_server.service.concurrency import task_group
 from milvus_backup_server.service.objects import feed, md5_of, uploading
 
 _TRIES = 3
@@ -79,7 +79,7 @@ class Streamer:
     ) -> Streamed:
         async with uploading(target, job.target_key) as upload:
             relay = _Relay(self._budget, self._settings.parts_in_flight, target, upload)
-            async with tasks() as group:
+            async with task_group() as group:
                 for part in parts_of(job.size, self._settings.part_size_bytes):
                     await relay.pass_on(group, job, source, part)
             etag = await target.complete_upload(upload, relay.parts)

@@ -1,24 +1,15 @@
-"""Task groups that fail with the error itself."""
+"""The parts of one object, so many at once."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine, Iterable
 from typing import TypeVar
+
+from milvus_backup_server.service.concurrency import task_group
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-
-@asynccontextmanager
-async def tasks() -> AsyncIterator[asyncio.TaskGroup]:
-    """Open a TaskGroup that raises its first error alone; the others were cancelled or followed."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            yield group
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
 
 
 async def spread(
@@ -27,7 +18,7 @@ async def spread(
     """Do the work for all items, at most ``limit`` at once; the first failure ends it."""
     slots = asyncio.Semaphore(limit)
     started: list[asyncio.Task[R]] = []
-    async with tasks() as group:
+    async with task_group() as group:
         for item in items:
             await slots.acquire()
             task = group.create_task(work(item))
