@@ -9,7 +9,7 @@ from milvus_backup.v1.backup_pb2 import BACKUP_FORMAT_BINLOG, BACKUP_STATE_COMPL
 from milvus_backup_client import BackupNotRestorable
 from tests.support.environment import Environment
 from tests.support.fixtures import ROWS, backup_objects
-from tests.support.rows import Rows, assert_same_rows, fetch_rows, load_expected
+from tests.support.rows import Rows, assert_same_rows, fetch_many, load_expected
 from tests.support.running_service import Service, environment_settings, running_service
 
 pytestmark = pytest.mark.e2e
@@ -67,11 +67,16 @@ async def test_restores_to_the_rows_it_must_give(
 
     assert ended.restore_backup.staged_object_count == 0
     assert ended.restore_backup.size_checked_count > 0
-    for collection in archive.collections:
-        database, _, name = collection.rpartition(".")
-        database = database or "default"
-        rows = fetch_rows(environment.milvus.uri, database, name + suffix)
-        assert_same_rows(_expected(database, name), rows)
+    names = [_database_and_name(collection) for collection in archive.collections]
+    restored = [(database, name + suffix) for database, name in names]
+    found = fetch_many(environment.milvus.uri, restored)
+    for (database, name), target in zip(names, restored, strict=True):
+        assert_same_rows(_expected(database, name), found[target])
+
+
+def _database_and_name(collection: str) -> tuple[str, str]:
+    database, _, name = collection.rpartition(".")
+    return database or "default", name
 
 
 def _expected(database: str, name: str) -> Rows:

@@ -12,7 +12,7 @@ from tests.support.clients import connected
 from tests.support.collection_builder import Dataset
 from tests.support.environment import BACKUP_BUCKET, Environment
 from tests.support.fixtures import metadata
-from tests.support.rows import assert_same_rows, fetch_rows
+from tests.support.rows import assert_same_rows, fetch_many
 from tests.support.running_service import Service, environment_settings, running_service
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("round_trip")]
@@ -70,8 +70,7 @@ async def test_restored_beside_the_originals_row_by_row(
     uri = environment.milvus.uri
     for data in datasets.values():
         _assert_same_shape(uri, data.database, data.collection, f"{data.collection}_r")
-        rows = fetch_rows(uri, data.database, f"{data.collection}_r")
-        assert_same_rows(data.rows, rows)
+    _assert_all_rows(uri, datasets, "_r")
 
 
 async def test_restored_into_another_milvus_with_its_own_bucket(
@@ -85,8 +84,7 @@ async def test_restored_into_another_milvus_with_its_own_bucket(
     assert ended.restore_backup.staged_object_count > 0
     after = set(environment.seaweed.objects.keys(second.bucket, "files/milvus-backup-staging"))
     assert before == after == set()
-    for data in datasets.values():
-        assert_same_rows(data.rows, fetch_rows(second.uri, data.database, data.collection))
+    _assert_all_rows(second.uri, datasets)
 
 
 async def test_the_files_have_the_shape_of_the_go_tools(
@@ -101,6 +99,12 @@ async def test_the_files_have_the_shape_of_the_go_tools(
         if name == "full_meta":
             assert set(ours.pop("milvus_backup_service")) == {"manifest", "sha256"}
         assert _shape(_without_groups(ours)) == _shape(theirs)
+
+
+def _assert_all_rows(uri: str, datasets: Mapping[str, Dataset], suffix: str = "") -> None:
+    names = {(data.database, data.collection + suffix): data for data in datasets.values()}
+    for name, rows in fetch_many(uri, list(names)).items():
+        assert_same_rows(names[name].rows, rows)
 
 
 def _shape(value: Any, kind: str = "backup") -> dict[str, dict[str, str]]:

@@ -2,7 +2,8 @@
 
 import gzip
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import cast
 
@@ -50,6 +51,13 @@ def fetch_rows(uri: str, database: str, collection: str, *, token: str = "") -> 
         f"{collection}: {len(rows)} rows with {len(by_key)} keys read, count(*) is {counted}"
     )
     return by_key
+
+
+def fetch_many(uri: str, names: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Rows]:
+    """Read several collections, given by database and name, at the same time."""
+    with ThreadPoolExecutor(max(len(names), 1)) as pool:
+        rows = pool.map(lambda name: fetch_rows(uri, *name), names)
+        return dict(zip(names, rows, strict=True))
 
 
 def load_expected(path: Path, *, key: str = "pk") -> Rows:

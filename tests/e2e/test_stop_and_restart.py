@@ -1,0 +1,365 @@
+"""The service as a process: stopped, killed, started again, started before all else."""
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import pytest
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
+from milvus_backup.v1 import backup_pb2, server_service_pb2
+from milvus_backup.v1 import operation_pb2 as pb
+from milvus_backup_client import BackupClient, errors
+from milvus_backup_client.operations import error_of
+from tests.support.collection_builder import Dataset
+from tests.support.datasets import make_versioned
+from tests.support.environment import BACKUP_BUCKET, Environment, service_settings
+from tests.support.processes import ChildProcess, free_ports, plain_environment
+from tests.support.relay import Relay
+from tests.support.rows import assert_same_rows, fetch_rows
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stopping")]
+
+START_SECONDS = 60
+STOP_SECONDS = 30
+SECONDS = 10  # within which an answer comes, whatever is down
+GRACE = 1
+NAME = "stopped_rows"
+COPY = b"x-amz-copy-source"  # in every request that copies an object
+
+Values = dict[str, Any]
+
+
+@dataclass
+class Process:
+    """`python -m milvus_backup_server`, its client, and its health."""
+
+    child: ChildProcess
+    client: BackupClient
+    address: str
+
+    async def health(self) -> int:
+        async with grpc.aio.insecure_channel(self.address) as channel:
+            stub: Any = HealthStub(channel)
+            answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=SECONDS)
+            return int(answer.status)
+
+    async def exit_code(self) -> int:
+        return await asyncio.to_thread(self.child.wait, STOP_SECONDS)
+
+    async def listed(self) -> dict[str, int]:
+        """Return the backups of the repository and their states."""
+        return {backup.name: backup.state async for backup in self.client.list_backups()}
+
+
+@dataclass
+class Watcher:
+    """What a watch yielded until its end, and the error that ended it, if any."""
+
+    states: list[pb.Operation] = field(default_factory=list)
+    error: errors.BackupServiceError | None = None
+
+    async def follow(self, watch: AsyncGenerator[pb.Operation, None]) -> None:
+        async with aclosing(watch):
+            try:
+                async for state in watch:
+                    self.states.append(state)
+            except errors.BackupServiceError as error:
+                self.error = error
+
+
+def launch(values: Values, port: int, directory: Path, **service: object) -> ChildProcess:
+    """Start the service as a process; it may not answer yet."""
+    settings = directory / f"backup-{port}.yaml"
+    chosen = {"grpc": {"port": port}, "shutdownGraceSeconds": GRACE, **service}
+    settings.write_text(json.dumps({**values, "service": chosen}), encoding="utf-8")
+    return ChildProcess(
+        [sys.executable, "-m", "milvus_backup_server", "--config", settings],
+        directory=directory / "run",
+        log=directory / f"server-{port}.log",
+        environment=plain_environment(),
+    )
+
+
+@asynccontextmanager
+async def serving(
+    values: Values, directory: Path, port: int = 0, **service: object
+) -> AsyncIterator[Process]:
+    """Run the service as a process for the time of a block, and kill what is left of it."""
+    port = port or free_ports(1)[0]
+    child = launch(values, port, directory, **service)
+    address = f"127.0.0.1:{port}"
+    try:
+        async with BackupClient(address, reconnect_seconds=START_SECONDS) as client:
+            async with asyncio.timeout(START_SECONDS):
+                await answers(client, child)
+            yield Process(child, client, address)
+    finally:
+        await asyncio.to_thread(child.kill)
+
+
+async def answers(client: BackupClient, child: ChildProcess) -> None:
+    while True:
+        try:
+            await client.get_operation("operations/nothing", timeout_seconds=2)
+        except errors.OperationNotFound:
+            return
+        except (errors.ServiceUnreachable, errors.DeadlineExceeded):
+            assert child.running, child.log_tail()
+            await asyncio.sleep(0.1)
+
+
+def through(relay: Relay, values: Values) -> Values:
+    """Return settings with both stores behind a relay."""
+    for whose in ("milvus", "backup"):
+        values[whose]["storage"]["port"] = relay.port
+    return values
+
+
+@pytest.fixture(scope="module")
+def dataset(environment: Environment) -> Dataset:
+    return make_versioned(environment.milvus.uri, NAME, range(100))
+
+
+async def test_what_runs_at_sigterm_is_interrupted_and_its_watchers_are_told(
+    environment: Environment, dataset: Dataset, tmp_path: Path
+) -> None:
+    root = "stopped_by_term"
+    values = service_settings(environment.seaweed, environment.milvus, backup_root=root)
+    one, all_of_them = Watcher(), Watcher()
+    async with (
+        Relay(environment.seaweed.port) as relay,
+        serving(through(relay, values), tmp_path) as server,
+        BackupClient(server.address, reconnect_seconds=0) as impatient,
+    ):
+        await relay.start()
+        assert await server.health() == health_pb2.HealthCheckResponse.SERVING
+        relay.hold(COPY)
+        operation = await server.client.create_backup("term", collections=[dataset.collection])
+        following = asyncio.gather(
+            one.follow(server.client.watch(operation)),
+            all_of_them.follow(impatient.watch_operations()),
+        )
+        async with asyncio.timeout(STOP_SECONDS):
+            await relay.wait_held()
+
+        server.child.send_signal(signal.SIGTERM)
+        await asyncio.sleep(GRACE / 2)
+        draining = await server.health()
+        with pytest.raises(errors.ServerStopping):
+            await impatient.delete_backup("term")
+        await asyncio.sleep(GRACE)
+        relay.release()  # a request under way ends before its operation does
+        async with asyncio.timeout(SECONDS):
+            await following
+        code = await server.exit_code()
+
+    assert draining == health_pb2.HealthCheckResponse.NOT_SERVING
+    assert code == 0, server.child.log_tail()
+    assert_interrupted(one.states[-1])
+    assert one.error is None
+    assert_interrupted(all_of_them.states[-1])
+    assert type(all_of_them.error) is errors.ServerStopping
+    keys = list(environment.seaweed.objects.keys(BACKUP_BUCKET, f"{root}/term/"))
+    assert f"{root}/term/meta/claim.json" in keys
+    assert f"{root}/term/meta/full_meta.json" not in keys
+
+
+def assert_interrupted(ended: pb.Operation) -> None:
+    error = error_of(ended)
+    assert ended.state == pb.OPERATION_STATE_INTERRUPTED
+    assert type(error) is errors.OperationInterrupted
+    assert error.reason == "OPERATION_INTERRUPTED"
+    assert ended.progress.waiting_for == ""
+
+
+async def test_an_endless_watch_of_nothing_is_told_of_sigterm(
+    environment: Environment, tmp_path: Path
+) -> None:
+    values = service_settings(environment.seaweed, environment.milvus, backup_root="stopped_idle")
+    watcher = Watcher()
+    async with (
+        serving(values, tmp_path) as server,
+        BackupClient(server.address, reconnect_seconds=0) as impatient,
+    ):
+        following = asyncio.create_task(watcher.follow(impatient.watch_operations()))
+        await asyncio.sleep(0.3)
+        server.child.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(SECONDS):
+            await following
+        assert await server.exit_code() == 0, server.child.log_tail()
+
+    assert watcher.states == []
+    assert type(watcher.error) is errors.ServerStopping
+
+
+async def test_after_sigkill_a_new_process_tells_the_torso_from_what_is_whole(
+    environment: Environment, dataset: Dataset, tmp_path: Path
+) -> None:
+    root = "stopped_by_kill"
+    values = service_settings(environment.seaweed, environment.milvus, backup_root=root)
+    (port,) = free_ports(1)
+    watcher = Watcher()
+    async with Relay(environment.seaweed.port) as relay:
+        await relay.start()
+        behind = service_settings(environment.seaweed, environment.milvus, backup_root=root)
+        async with serving(through(relay, behind), tmp_path, port) as killed:
+            await make(killed.client, "whole")
+            relay.hold(COPY)
+            operation = await killed.client.create_backup("torso", collections=[NAME])
+            following = asyncio.create_task(watcher.follow(killed.client.watch(operation)))
+            async with asyncio.timeout(STOP_SECONDS):
+                await relay.wait_held()
+            await asyncio.sleep(0.5)  # as long as a watcher may be behind
+            await asyncio.to_thread(killed.child.kill)
+
+            async with serving(values, tmp_path, port) as server:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await following
+                await assert_only_the_whole_one_is_usable(server)
+                await make(server.client, "torso")
+                assert await server.listed() == {
+                    "torso": backup_pb2.BACKUP_STATE_COMPLETE,
+                    "whole": backup_pb2.BACKUP_STATE_COMPLETE,
+                }
+                for name in ("torso", "whole"):
+                    restored = await server.client.restore_backup(name, suffix=f"_{name}")
+                    await server.client.wait(restored)
+
+    assert watcher.states[-1].progress.phase == pb.OPERATION_PHASE_COPYING
+    assert type(watcher.error) is errors.OperationNotFound  # services forget their operations
+    for name in ("torso", "whole"):
+        rows = await asyncio.to_thread(
+            fetch_rows, environment.milvus.uri, "default", f"{NAME}_{name}"
+        )
+        assert_same_rows(dataset.rows, rows)
+
+
+async def make(client: BackupClient, name: str) -> None:
+    async with asyncio.timeout(STOP_SECONDS):
+        await client.wait(await client.create_backup(name, collections=[NAME]))
+
+
+async def assert_only_the_whole_one_is_usable(server: Process) -> None:
+    """Assert how a torso looks and that it can only be removed; remove it."""
+    client = server.client
+    assert await server.listed() == {
+        "torso": backup_pb2.BACKUP_STATE_INCOMPLETE,
+        "whole": backup_pb2.BACKUP_STATE_COMPLETE,
+    }
+    assert (await client.get_backup("torso")).state == backup_pb2.BACKUP_STATE_INCOMPLETE
+    with pytest.raises(errors.BackupNotRestorable) as refused:
+        await client.restore_backup("torso", suffix="_x")
+    assert refused.value.metadata["subject"] == "torso"
+    with pytest.raises(errors.BackupAlreadyExists):
+        await client.create_backup("torso", collections=[NAME])
+    await client.wait(await client.delete_backup("torso"))
+    assert await server.listed() == {"whole": backup_pb2.BACKUP_STATE_COMPLETE}
+
+
+@pytest.mark.usefixtures("dataset")
+async def test_it_starts_before_milvus_and_the_store_and_finds_them_when_they_come(
+    environment: Environment, tmp_path: Path
+) -> None:
+    values = service_settings(environment.seaweed, environment.milvus, backup_root="stopped_early")
+    async with Relay(environment.milvus.port) as milvus, Relay(environment.seaweed.port) as store:
+        values["milvus"]["grpc"]["port"] = milvus.port
+        async with serving(through(store, values), tmp_path, checkTimeoutSeconds=3) as server:
+            assert await server.health() == health_pb2.HealthCheckResponse.SERVING
+            await assert_nothing_is_there(server.client, milvus.port, store.port)
+
+            await milvus.start()
+            await store.start()
+            async with asyncio.timeout(STOP_SECONDS):
+                await all_is_well(server.client)
+            await make(server.client, "early")
+            assert await server.listed() == {"early": backup_pb2.BACKUP_STATE_COMPLETE}
+            info = await server.client.server_info()
+
+    assert info.cluster.supported
+    assert not info.cluster.HasField("error")
+
+
+async def all_is_well(client: BackupClient) -> None:
+    while True:
+        if (await client.check()).ok:
+            return
+        await asyncio.sleep(0.2)
+
+
+async def assert_nothing_is_there(client: BackupClient, milvus: int, store: int) -> None:
+    """Assert that everything that can be asked is answered in time, and how."""
+
+    async def listing() -> list[str]:
+        return [backup.name async for backup in client.list_backups()]
+
+    async with asyncio.timeout(SECONDS):
+        info, check, create, listed, got, deleted = await asyncio.gather(
+            client.server_info(),
+            client.check(),
+            client.create_backup("early", collections=[NAME]),
+            listing(),
+            client.get_backup("early"),
+            client.delete_backup("early"),
+            return_exceptions=True,
+        )
+    assert isinstance(info, server_service_pb2.GetServerInfoResponse)
+    assert info.cluster.error.code == grpc.StatusCode.UNAVAILABLE.value[0]
+    assert str(milvus) in info.cluster.error.message
+    assert isinstance(check, server_service_pb2.CheckResponse)
+    states = {item.name: item.state for item in check.items}
+    failed = {name for name in states if states[name] == server_service_pb2.CHECK_STATE_FAILED}
+    assert not check.ok
+    assert {"milvus", "milvus_storage", "backup_storage"} <= failed
+    assert server_service_pb2.CHECK_STATE_OK not in states.values()
+    assert type(create) is errors.MilvusUnavailable
+    assert create.metadata["address"].endswith(f":{milvus}")
+    for error in (listed, got, deleted):
+        assert type(error) is errors.StorageUnavailable
+        assert str(store) in error.metadata["endpoint"]
+
+
+@pytest.mark.parametrize("taken_by", ["another program", "another service"])
+async def test_a_taken_port_is_told_in_one_line(tmp_path: Path, taken_by: str) -> None:
+    (port,) = free_ports(1)
+    values = with_nothing_up()
+    if taken_by == "another service":
+        (tmp_path / "first").mkdir()
+        async with serving(values, tmp_path / "first", port) as first:
+            code, lines = await failed_start(values, port, tmp_path)
+            assert await first.health() == health_pb2.HealthCheckResponse.SERVING
+    else:
+        with closing(socket.create_server(("127.0.0.1", port))):
+            code, lines = await failed_start(values, port, tmp_path)
+
+    assert code not in (0, 128 + signal.SIGTERM)
+    assert lines == [
+        f"milvus-backup server: cannot listen on 127.0.0.1:{port}: is the address taken?"
+    ]
+
+
+def with_nothing_up() -> Values:
+    milvus, store = free_ports(2)
+    return {
+        "milvus": {"grpc": {"port": milvus}, "storage": {"port": store}},
+        "backup": {"storage": {"port": store}},
+    }
+
+
+async def failed_start(values: Values, port: int, directory: Path) -> tuple[int, list[str]]:
+    """Start a process that cannot serve; return its exit code and what it wrote."""
+    child = launch(values, port, directory)
+    try:
+        code = await asyncio.to_thread(child.wait, STOP_SECONDS)
+    finally:
+        await asyncio.to_thread(child.kill)
+    return code, child.log.read_text(encoding="utf-8").splitlines()
