@@ -10,7 +10,7 @@ PIP_QUIET := --quiet --disable-pip-version-check
 LINT_IMPORTS := $(BIN)/lint-imports --no-logo --cache-dir .cache/import-linter
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock protos protos-image protos-check fmt lint type check test demo build clean
+.PHONY: help setup lock protos protos-image protos-check fmt lint type check test torture demo build clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,7 +65,10 @@ type: setup ## mypy
 check: lint type protos-check ## all that must be green beside the tests
 
 test: setup ## all tests, two processes
-	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not torture" tests
+
+torture: setup ## the tests that are too long for `make test`
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m torture tests
 
 demo: setup ## start a Milvus, an object store and the service, and show a backup and a restore
 	$(BIN)/python -m tests.support.demo

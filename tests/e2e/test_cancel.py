@@ -35,10 +35,7 @@ Case = tuple[pb.OperationPhase.ValueType, Callable[[], Gate]]
 
 CREATE: dict[str, Case] = {
     "flushing": (pb.OPERATION_PHASE_FLUSHING, lambda: Gate(GATEWAY, "is_flushed", number=2)),
-    "listing": (
-        pb.OPERATION_PHASE_LISTING,
-        lambda: Gate(MILVUS_STORE, "list_page", part="insert_log"),
-    ),
+    "listing": (pb.OPERATION_PHASE_LISTING, lambda: Gate(GATEWAY, "list_indexes")),
     "claiming": (
         pb.OPERATION_PHASE_LISTING,
         lambda: Gate(BACKUP_STORE, "put", part="claim.json", answer=True),

@@ -11,6 +11,7 @@ from pymilvus import MilvusClient
 
 from milvus_backup.v1.operation_pb2 import OPERATION_PHASE_COPYING, Operation
 from milvus_backup_server.adapters.store_decorator import StoreDecorator
+from milvus_backup_server.ports.object_store import ObjectStore
 from tests.support.clients import connected
 from tests.support.compactions import compact
 from tests.support.datasets import make_versioned, versioned_row, versioned_rows
@@ -30,14 +31,19 @@ T = TypeVar("T")
 COLLECTION = "in_use"
 KEYS = range(3_000)
 COPYING_SECONDS = 20
+ROUNDS = 20
 
 
-class SlowCopies(StoreDecorator):
-    """Makes each copy take a second, so that a few of them take long together."""
+class HeldCopies(StoreDecorator):
+    """Holds every copy back until enough was done meanwhile."""
+
+    def __init__(self, inner: ObjectStore, enough: asyncio.Event) -> None:
+        super().__init__(inner)
+        self._enough = enough
 
     async def _request(self, method: str, call: Callable[[], Awaitable[T]]) -> T:
         if method == "copy":
-            await asyncio.sleep(1.0)
+            await self._enough.wait()
         return await call()
 
 
@@ -76,19 +82,20 @@ class Client:
 
 
 @pytest.fixture
-async def service(environment: Environment) -> AsyncIterator[Service]:
-    settings = environment_settings(
-        environment,
-        service={"limits": {"requestsInFlight": 1}},
-        backup_root="operational",
-    )
-    decorators = Decorators(backup_store=SlowCopies)
+def enough() -> asyncio.Event:
+    return asyncio.Event()
+
+
+@pytest.fixture
+async def service(environment: Environment, enough: asyncio.Event) -> AsyncIterator[Service]:
+    settings = environment_settings(environment, backup_root="operational")
+    decorators = Decorators(backup_store=lambda inner: HeldCopies(inner, enough))
     async with running_service(settings, decorators) as running:
         yield running
 
 
 async def test_milvus_stays_in_full_use_while_its_objects_are_copied(
-    environment: Environment, service: Service
+    environment: Environment, service: Service, enough: asyncio.Event
 ) -> None:
     uri = environment.milvus.uri
     with connected(uri) as milvus:
@@ -109,18 +116,18 @@ async def test_milvus_stays_in_full_use_while_its_objects_are_copied(
         client = Client(milvus)
         ended = asyncio.create_task(service.client.wait(operation))
         number = 0
-        while not ended.done():
+        compaction = asyncio.create_task(asyncio.to_thread(client.compact))
+        while time.monotonic() - begun < COPYING_SECONDS or number < ROUNDS:
             number += 1
             await asyncio.to_thread(client.work, number)
-            if number == 5:
-                await asyncio.to_thread(client.compact)
-        copied = time.monotonic() - begun
+        await compaction
+        assert not ended.done()
+        enough.set()
         await ended
 
-    assert copied >= COPYING_SECONDS
     assert client.done.pop("compactions") == 1
     assert set(client.done) == {"inserts", "upserts", "deletes", "searches", "queries"}
-    assert min(client.done.values()) >= 20
+    assert min(client.done.values()) >= ROUNDS
     await service.client.wait(await service.client.restore_backup("in_use", suffix="_then"))
     assert_same_rows(before, fetch_rows(uri, "default", f"{COLLECTION}_then"))
 

@@ -25,8 +25,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("under_load"), pytest.mar
 
 POINTS = (Point.FLUSHING, Point.LISTING, Point.COPYING, Point.LISTING, Point.COPYING)
 COLLECTION = "moment"
-UPSERTED = range(400)
-QUEUE_START, QUEUE_SIZE, QUEUE_BLOCKS = 1_000_000, 20, 3
+UPSERTED = range(100)
+QUEUE_START, QUEUE_SIZE, QUEUE_BLOCKS = 1_000_000, 10, 3
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,12 @@ async def make(service: Service, name: str, writers: tuple[Writer, ...]) -> Made
     return Made(name, tuple(zip(writers, acknowledged, ends, strict=True)))
 
 
+async def restore(service: Service, milvus: MilvusStandalone, name: str) -> Rows:
+    """Restore a backup beside the original, and return its rows."""
+    await service.client.wait(await service.client.restore_backup(name, suffix=f"_{name}"))
+    return await asyncio.to_thread(fetch_rows, milvus.uri, "default", f"{COLLECTION}_{name}")
+
+
 async def test_five_backups_in_a_row_under_load_restore_to_their_moments(
     environment: Environment,
     milvus: MilvusStandalone,
@@ -90,27 +96,17 @@ async def test_five_backups_in_a_row_under_load_restore_to_their_moments(
         with (
             Loop(writers[0].step),
             Loop(writers[1].step),
-            Loop(lambda: client.flush(COLLECTION)) as flushes,
+            Loop(lambda: client.flush(COLLECTION), pause=0.5) as flushes,
         ):
             for number, point in enumerate(POINTS):
                 compactions.backups.append(Compaction(point))
                 made.append(await make(service, f"moment_{number}", writers))
-        for backup in made:
-            await service.client.wait(
-                await service.client.restore_backup(backup.name, suffix=f"_{backup.name}")
-            )
+        restored = await asyncio.gather(*(restore(service, milvus, it.name) for it in made))
 
     assert flushes.done >= len(POINTS)
     for compaction in compactions.backups:
         assert compaction.replaced
     assert len(compactions.backups[0].flushes) > 1  # compacted while it was written: not exact
-    restored = await asyncio.gather(
-        *(asyncio.to_thread(rows_of, milvus, f"{COLLECTION}_{backup.name}") for backup in made)
-    )
     for backup, rows in zip(made, restored, strict=True):
         for writer, first, last in backup.bounds:
             writer.assert_moment(rows, first, last)
-
-
-def rows_of(milvus: MilvusStandalone, collection: str) -> Rows:
-    return fetch_rows(milvus.uri, "default", collection)

@@ -91,6 +91,7 @@ def test_recorded_rows_are_read_by_key(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.torture
 def test_more_rows_than_one_query_may_return(environment: Environment) -> None:
     uri = environment.milvus.uri
     made = make_versioned(uri, "many", range(-8_500, 8_500))
@@ -98,6 +99,7 @@ def test_more_rows_than_one_query_may_return(environment: Environment) -> None:
     assert_same_rows(made.rows, fetch_rows(uri, "default", "many"))
 
 
+@pytest.mark.torture
 def test_second_milvus_is_apart_and_survives_sigkill(environment: Environment) -> None:
     second = environment.second_milvus()
     address = second.address
@@ -146,6 +148,7 @@ def test_wrong_credentials_are_refused(environment: Environment, access_key: str
         stranger.close()
 
 
+@pytest.mark.torture
 def test_objects_survive_a_kill_of_a_stopped_store() -> None:
     with SeaweedFS() as seaweed:
         seaweed.make_bucket("kept")

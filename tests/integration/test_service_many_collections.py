@@ -22,7 +22,7 @@ from tests.support.service import Service, World, add_collection, running
 COUNT = 1_000
 
 # One of the processes makes them, once.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("many collections")]
+pytestmark = [pytest.mark.xdist_group("many collections")]
 
 
 @dataclass

@@ -95,8 +95,7 @@ class OperationManager:
             OperationConflict: Another operation is in the way.
             TooManyOperations: Too many wait already.
         """
-        if self._stopping:
-            raise ServerStopping("the service is stopping and accepts no operations")
+        self._refuse_stopping()
         known = self.repeated(request.request_id, request.original)
         if known is not None:
             return known
@@ -130,8 +129,18 @@ class OperationManager:
             )
         return known.snapshot()
 
+    def _refuse_stopping(self) -> None:
+        if self._stopping:
+            raise ServerStopping("the service is stopping and accepts no operations")
+
     def refuse_conflict(self, footprint: Footprint) -> None:
-        """Raise OperationConflict if an operation is in the way of one with this footprint."""
+        """Refuse an operation with this footprint before anything else is looked at.
+
+        Raises:
+            ServerStopping: No new operations are accepted.
+            OperationConflict: Another operation is in the way.
+        """
+        self._refuse_stopping()
         active = ((item.name, item.request.footprint) for item in self._active())
         other = first_conflict(active, footprint)
         if other:
