@@ -165,7 +165,7 @@ async def test_closing_leaves_no_upload_and_no_task(far: Stores, method: str, af
     writes.gate.set()  # what was sent is answered, and what is sent to clean up gets through
     await asyncio.wait({first})
     await outcomes.aclose()
-    assert asyncio.all_tasks() == before
+    assert asyncio.all_tasks() - before == set()  # others' tasks may have ended meanwhile
     assert await target.list_uploads("") == []
 
 
