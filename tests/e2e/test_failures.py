@@ -2,7 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -13,12 +14,12 @@ import pytest
 from milvus_backup.v1 import operation_pb2 as pb
 from milvus_backup_client import BackupClient, errors
 from milvus_backup_server.ports.milvus import MilvusGateway
-from tests.support.collection_builder import Dataset
+from tests.support.calls import Call, creating, deleting, getting, listing, restoring
 from tests.support.datasets import make_versioned
 from tests.support.environment import BACKUP_BUCKET, Environment, service_settings
 from tests.support.gateways import GatewayDecorator
+from tests.support.milvus import MilvusStandalone
 from tests.support.processes import free_ports
-from tests.support.rows import assert_same_rows, fetch_rows
 from tests.support.running_service import FAST, Decorators, Service, running_service, settings_of
 from tests.support.traces import Inspector
 
@@ -30,8 +31,8 @@ BACKUP = "failures_backup"
 ROOT = "failures_root"
 NEW = "failures_new"
 WRONG_SECRET = secrets.token_hex(16)
+INTERNAL = ("Traceback", '.py"', "botocore", "aiohttp", "pymilvus", "AioRpcError", "Exception")
 
-Call = Callable[[BackupClient], Awaitable[object]]
 Values = dict[str, Any]
 
 
@@ -44,27 +45,10 @@ class Case:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
-def creating(name: str = NEW, *collections: str, validate_only: bool = False) -> Call:
-    return lambda client: client.create_backup(
-        name, collections=collections or [NAME], validate_only=validate_only
-    )
-
-
-def restoring(name: str = BACKUP, **options: Any) -> Call:
-    return lambda client: client.restore_backup(name, **options)
-
-
-def getting(name: str = BACKUP) -> Call:
-    return lambda client: client.get_backup(name)
-
-
-def deleting(name: str = BACKUP) -> Call:
-    return lambda client: client.delete_backup(name)
-
-
-async def listing(client: BackupClient) -> list[str]:
-    return [backup.name async for backup in client.list_backups()]
-
+CREATE = creating(NEW, NAME)
+RESTORE = restoring(BACKUP, suffix="_x")
+GET = getting(BACKUP)
+DELETE = deleting(BACKUP)
 
 REQUESTS = {
     "unknown collection": Case(
@@ -80,9 +64,9 @@ REQUESTS = {
         errors.DatabaseNotFound,
         {"resource": "nobody", "type": "database"},
     ),
-    "bad name": Case(creating("no-name"), errors.InvalidRequest, {"field": "backup_name"}),
+    "bad name": Case(creating("no-name", NAME), errors.InvalidRequest, {"field": "backup_name"}),
     "bad collection": Case(creating(NEW, "a.b.c"), errors.InvalidRequest),
-    "bad suffix": Case(restoring(suffix="-x"), errors.InvalidRequest, {"field": "suffix"}),
+    "bad suffix": Case(restoring(BACKUP, suffix="-x"), errors.InvalidRequest, {"field": "suffix"}),
     "get of nothing": Case(getting("nothing"), errors.BackupNotFound, {"resource": "nothing"}),
     "delete of nothing": Case(deleting("nothing"), errors.BackupNotFound, {"resource": "nothing"}),
     "restore of nothing": Case(
@@ -90,17 +74,17 @@ REQUESTS = {
         errors.BackupNotFound,
         {"resource": "nothing", "type": "backup"},
     ),
-    "taken name": Case(creating(BACKUP), errors.BackupAlreadyExists, {"resource": BACKUP}),
+    "taken name": Case(creating(BACKUP, NAME), errors.BackupAlreadyExists, {"resource": BACKUP}),
     "existing target": Case(
-        restoring(), errors.TargetAlreadyExists, {"resource": f"default.{NAME}"}
+        restoring(BACKUP), errors.TargetAlreadyExists, {"resource": f"default.{NAME}"}
     ),
     "collection that the backup has not": Case(
-        restoring(collections=["nowhere"], suffix="_x"),
+        restoring(BACKUP, collections=["nowhere"], suffix="_x"),
         errors.CollectionNotFound,
         {"resource": "default.nowhere"},
     ),
     "database that the backup has not": Case(
-        restoring(collections=["nobody.*"], suffix="_x"),
+        restoring(BACKUP, collections=["nobody.*"], suffix="_x"),
         errors.DatabaseNotFound,
         {"resource": "nobody"},
     ),
@@ -116,7 +100,6 @@ class Stage:
 
     environment: Environment
     inspector: Inspector
-    dataset: Dataset
     service: Service
 
     @property
@@ -143,13 +126,13 @@ class Stage:
                 await call(client or self.service.client)
         error = caught.value
         assert (type(error), error.reason) == (kind, kind.reason)
-        self.assert_no_secret(error)
+        self.assert_presentable(error)
         return error
 
-    def assert_no_secret(self, error: errors.BackupServiceError) -> None:
+    def assert_presentable(self, error: errors.BackupServiceError) -> None:
         texts = (str(error), repr(error), str(error.status), str(error.operation))
-        for secret in (self.environment.seaweed.secret_key, WRONG_SECRET):
-            assert not any(secret in text for text in texts)
+        for untold in (self.environment.seaweed.secret_key, WRONG_SECRET, *INTERNAL):
+            assert not any(untold in text for text in texts)
 
     async def failing_all(
         self,
@@ -163,14 +146,22 @@ class Stage:
 
 @pytest.fixture(scope="module")
 async def stage(environment: Environment) -> AsyncIterator[Stage]:
-    dataset = await asyncio.to_thread(make_versioned, environment.milvus.uri, NAME, range(50))
+    await asyncio.to_thread(make_versioned, environment.milvus.uri, NAME, range(50))
     values = service_settings(environment.seaweed, environment.milvus, backup_root=ROOT)
     with Inspector(environment.seaweed, environment.milvus) as inspector:
         async with running_service(settings_of({**values, "service": FAST})) as service:
             await service.client.wait(
                 await service.client.create_backup(BACKUP, collections=[NAME])
             )
-            yield Stage(environment, inspector, dataset, service)
+            yield Stage(environment, inspector, service)
+
+
+@pytest.fixture(scope="module")
+def guarded(environment: Environment) -> Iterator[MilvusStandalone]:
+    """A Milvus that asks who one is."""
+    milvus = MilvusStandalone(environment.seaweed, "failures-guarded", authorization=True)
+    with milvus:
+        yield milvus
 
 
 @asynccontextmanager
@@ -195,19 +186,25 @@ async def test_a_wrong_request_is_refused(stage: Stage, name: str) -> None:
         assert value in str(error)
 
 
-async def test_a_wrong_key_of_the_backup_store_is_denied_to_all_calls(stage: Stage) -> None:
+async def test_a_wrong_key_of_the_backup_store_is_denied_to_all_calls(
+    stage: Stage, capfd: pytest.CaptureFixture[str]
+) -> None:
     values = stage.values
     values["backup"]["storage"]["auth"]["secretAccessKey"] = WRONG_SECRET
     with stage.untouched():
         async with service_of(values) as client:
-            calls = (creating(), listing, getting(), restoring(suffix="_x"), deleting())
+            calls = (CREATE, listing, GET, RESTORE, DELETE)
             found = await stage.failing_all(errors.StorageDenied, client, *calls)
             check = await client.check()
 
     for error in found:
         assert BACKUP_BUCKET in str(error.metadata)
     assert not check.ok
-    assert WRONG_SECRET not in str(check)
+    logged = str(capfd.readouterr())
+    assert "STORAGE_DENIED" in logged
+    for told in (str(check), logged):
+        assert WRONG_SECRET not in told
+        assert stage.environment.seaweed.secret_key not in told
 
 
 async def test_a_wrong_key_of_milvus_store_is_denied(stage: Stage) -> None:
@@ -215,9 +212,7 @@ async def test_a_wrong_key_of_milvus_store_is_denied(stage: Stage) -> None:
     values["milvus"]["storage"]["auth"]["secretAccessKey"] = WRONG_SECRET
     with stage.untouched():
         async with service_of(values) as client:
-            for error in await stage.failing_all(
-                errors.StorageDenied, client, creating(), restoring(suffix="_x")
-            ):
+            for error in await stage.failing_all(errors.StorageDenied, client, CREATE, RESTORE):
                 assert stage.environment.milvus.bucket in str(error.metadata)
             assert await listing(client) == [BACKUP]
 
@@ -228,9 +223,7 @@ async def test_a_milvus_that_does_not_answer_is_named(stage: Stage) -> None:
     values["milvus"]["grpc"]["port"] = nobody
     with stage.untouched():
         async with service_of(values) as client:
-            for error in await stage.failing_all(
-                errors.MilvusUnavailable, client, creating(), restoring(suffix="_x")
-            ):
+            for error in await stage.failing_all(errors.MilvusUnavailable, client, CREATE, RESTORE):
                 assert error.metadata["address"] == f"{stage.environment.milvus.host}:{nobody}"
                 assert str(nobody) in str(error)
             assert await listing(client) == [BACKUP]
@@ -241,10 +234,10 @@ async def test_a_store_that_does_not_answer_is_named(stage: Stage, whose: str) -
     (nobody,) = free_ports(1)
     values = stage.values
     values[whose]["storage"]["port"] = nobody
-    values["service"]["checkTimeoutSeconds"] = 4  # all of it is used, a store may come back
-    calls: list[Call] = [creating(), restoring(suffix="_x")]
+    values["service"]["checkTimeoutSeconds"] = 2  # all of it is used, a store may come back
+    calls: list[Call] = [CREATE, RESTORE]
     if whose == "backup":
-        calls += [listing, getting(), deleting()]
+        calls += [listing, GET, DELETE]
     with stage.untouched():
         async with service_of(values) as client:
             found = await stage.failing_all(errors.StorageUnavailable, client, *calls)
@@ -259,9 +252,7 @@ async def test_a_milvus_bucket_that_is_missing_is_named_and_not_made(stage: Stag
     values["milvus"]["storage"]["bucketName"] = "failures-no-milvus"
     with stage.untouched():
         async with service_of(values) as client:
-            for error in await stage.failing_all(
-                errors.BucketNotFound, client, creating(), restoring(suffix="_x")
-            ):
+            for error in await stage.failing_all(errors.BucketNotFound, client, CREATE, RESTORE):
                 assert error.metadata["bucket"] == "failures-no-milvus"
                 assert error.metadata["setting"] == "milvus.storage.bucketName"
 
@@ -275,10 +266,8 @@ async def test_a_missing_backup_bucket_is_an_empty_repository_and_made_by_a_crea
     async with service_of(values) as client:
         with stage.untouched():
             assert await listing(client) == []
-            await stage.failing_all(
-                errors.BackupNotFound, client, getting(), restoring(suffix="_x"), deleting()
-            )
-            await creating(validate_only=True)(client)
+            await stage.failing_all(errors.BackupNotFound, client, GET, RESTORE, DELETE)
+            await creating(NEW, NAME, validate_only=True)(client)
         async with asyncio.timeout(3 * SECONDS):
             await client.wait(await client.create_backup(NEW, collections=[NAME]))
         assert await listing(client) == [NEW]
@@ -292,19 +281,23 @@ async def test_a_missing_backup_bucket_is_not_made_when_the_settings_say_so(stag
     values["service"]["storage"] = {"createBackupBucket": False}
     with stage.untouched():
         async with service_of(values) as client:
-            error = await stage.failing(creating(), errors.BucketNotFound, client)
+            error = await stage.failing(CREATE, errors.BucketNotFound, client)
             assert await listing(client) == []
-            await stage.failing_all(
-                errors.BackupNotFound, client, getting(), restoring(suffix="_x"), deleting()
-            )
+            await stage.failing_all(errors.BackupNotFound, client, GET, RESTORE, DELETE)
 
     assert error.metadata["bucket"] == "failures-never-made"
     assert error.metadata["setting"] == "backup.storage.bucketName"
 
 
-async def test_a_wrong_root_path_fails_the_create_with_bucket_and_prefix(stage: Stage) -> None:
+@pytest.mark.parametrize(
+    ("setting", "value"), [("rootPath", "elsewhere"), ("bucketName", BACKUP_BUCKET)]
+)
+async def test_a_wrong_place_of_milvus_objects_fails_the_create_with_bucket_and_prefix(
+    stage: Stage, setting: str, value: str
+) -> None:
     values = stage.values
-    values["milvus"]["storage"]["rootPath"] = "elsewhere"
+    storage = values["milvus"]["storage"]
+    storage[setting] = value
     with stage.untouched():
         async with service_of(values) as client:
             operation = await client.create_backup(NEW, collections=[NAME])
@@ -313,10 +306,47 @@ async def test_a_wrong_root_path_fails_the_create_with_bucket_and_prefix(stage: 
             )
 
     assert error.operation.state == pb.OPERATION_STATE_FAILED
-    assert error.metadata["bucket"] == stage.environment.milvus.bucket
-    assert error.metadata["prefix"] == "elsewhere"
-    assert stage.environment.milvus.bucket in str(error)
-    assert "elsewhere" in str(error)
+    assert error.metadata["bucket"] == storage["bucketName"]
+    assert error.metadata["prefix"] == storage["rootPath"]
+    assert storage["bucketName"] in str(error)
+    assert storage["rootPath"] in str(error)
+
+
+async def test_a_wrong_password_of_milvus_is_denied(
+    stage: Stage, guarded: MilvusStandalone, capfd: pytest.CaptureFixture[str]
+) -> None:
+    values = {**service_settings(stage.environment.seaweed, guarded), "service": FAST}
+    everything = creating(NEW, "default.*", validate_only=True)
+    async with service_of(values) as client:
+        await everything(client)
+    values["milvus"]["password"] = WRONG_SECRET
+    with stage.untouched():
+        async with service_of(values) as client:
+            error = await stage.failing(everything, errors.MilvusDenied, client)
+            check = await client.check()
+
+    assert error.metadata["subject"] == guarded.address
+    logged = str(capfd.readouterr())
+    assert "MILVUS_DENIED" in logged
+    assert "MILVUS_DENIED" in str(check)
+    for told in (str(check), logged):
+        assert WRONG_SECRET not in told
+
+
+async def test_what_accepts_a_connection_and_never_answers_is_named_in_time(stage: Stage) -> None:
+    milvus, store = stage.values, stage.values  # with the waits that the service has by itself
+    with socket.create_server(("127.0.0.1", 0)) as silent, stage.untouched():
+        port = milvus["milvus"]["grpc"]["port"] = silent.getsockname()[1]
+        store["backup"]["storage"]["port"] = port
+        async with service_of(milvus) as one, service_of(store) as other:
+            calls = (CREATE, listing, GET, DELETE)
+            of_milvus, of_store = await asyncio.gather(
+                stage.failing_all(errors.MilvusUnavailable, one, CREATE),
+                stage.failing_all(errors.StorageUnavailable, other, *calls),
+            )
+
+    for error in (*of_milvus, *of_store):
+        assert str(port) in str(error)
 
 
 @pytest.mark.parametrize("version", ["v2.2.9", "v2.6.1"])
@@ -324,7 +354,7 @@ async def test_a_version_out_of_range_is_refused(stage: Stage, version: str) -> 
     with stage.untouched():
         async with service_of(stage.values, lambda inner: OtherVersion(inner, version)) as client:
             found = await stage.failing_all(
-                errors.MilvusVersionUnsupported, client, creating(), restoring(suffix="_x")
+                errors.MilvusVersionUnsupported, client, CREATE, RESTORE
             )
             info = await client.server_info()
             assert await listing(client) == [BACKUP]
@@ -344,13 +374,10 @@ async def test_a_version_out_of_range_is_accepted_when_the_settings_say_so(
     name = f"{NEW}_{version[1:].replace('.', '_')}"
     async with service_of(values, lambda inner: OtherVersion(inner, version)) as client:
         await client.wait(await client.create_backup(name, collections=[NAME]))
-        await client.wait(await client.restore_backup(name, suffix=f"_{name}"))
+        planned = await client.restore_backup(name, suffix=f"_{name}", validate_only=True)
         await client.wait(await client.delete_backup(name))
 
-    rows = await asyncio.to_thread(
-        fetch_rows, stage.environment.milvus.uri, "default", f"{NAME}_{name}"
-    )
-    assert_same_rows(stage.dataset.rows, rows)
+    assert planned.restore_plan.collection_count == 1
 
 
 class OtherVersion(GatewayDecorator):

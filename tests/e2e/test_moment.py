@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
@@ -25,7 +26,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("under_load"), pytest.mar
 
 POINTS = (Point.FLUSHING, Point.LISTING, Point.COPYING, Point.LISTING, Point.COPYING)
 COLLECTION = "moment"
-UPSERTED = range(100)
+UPSERTED = (range(40), range(40, 80), range(80, 120))  # by one client each
 QUEUE_START, QUEUE_SIZE, QUEUE_BLOCKS = 1_000_000, 10, 3
 
 
@@ -56,14 +57,14 @@ def writers(client: MilvusClient) -> tuple[Writer, ...]:
     schema.add_field("pk", DataType.INT64, is_primary=True)
     schema.add_field("version", DataType.VARCHAR, max_length=64)
     schema.add_field("v", DataType.FLOAT_VECTOR, dim=8)
-    upserter = Upserter(client, COLLECTION, UPSERTED)
+    upserters = [Upserter(client, COLLECTION, keys) for keys in UPSERTED]
     queue = Queue(client, COLLECTION, start=QUEUE_START, size=QUEUE_SIZE, blocks=QUEUE_BLOCKS)
     collection = CollectionBuilder(client, COLLECTION, schema, num_shards=2)
     collection.index(Index("v", "FLAT", "L2"))
-    for writer in (upserter, queue):
+    for writer in (*upserters, queue):
         collection.insert(list(writer.rows_after(0).values()))
         collection.flush()
-    return upserter, queue
+    return *upserters, queue
 
 
 async def make(service: Service, name: str, writers: tuple[Writer, ...]) -> Made:
@@ -93,11 +94,11 @@ async def test_five_backups_in_a_row_under_load_restore_to_their_moments(
     around = Decorators(gateway=compactions.gateway, backup_store=compactions.backup_store)
     made: list[Made] = []
     async with running_service(settings, around) as service:
-        with (
-            Loop(writers[0].step),
-            Loop(writers[1].step),
-            Loop(lambda: client.flush(COLLECTION), pause=0.5) as flushes,
-        ):
+        with ExitStack() as under_load:
+            for writer in writers:
+                under_load.enter_context(Loop(writer.step))
+            flushing = Loop(lambda: client.flush(COLLECTION), pause=1.0)
+            flushes = under_load.enter_context(flushing)
             for number, point in enumerate(POINTS):
                 compactions.backups.append(Compaction(point))
                 made.append(await make(service, f"moment_{number}", writers))

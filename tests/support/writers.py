@@ -131,7 +131,7 @@ class Upserter(Writer):
         self._client.upsert(self._collection, versioned_rows(self._keys, str(number)))
 
     def _number_of(self, rows: Mapping[Key, Row]) -> int:
-        return max(int(cast("str", row["version"])) for row in rows.values())
+        return max((int(cast("str", row["version"])) for row in rows.values()), default=0)
 
 
 class Queue(Writer):
@@ -165,7 +165,7 @@ class Queue(Writer):
         return range(first, first + self._size)
 
     def _number_of(self, rows: Mapping[Key, Row]) -> int:
-        blocks = [(cast("int", key) - self._start) // self._size for key in rows]
-        inserted = max(blocks) - self._blocks + 1
+        blocks = [(cast("int", key) - self._start) // self._size for key in rows] or [0]
+        inserted = max(max(blocks) - self._blocks + 1, 0)
         deleted = min(blocks)
         return inserted + deleted
