@@ -57,8 +57,8 @@ async def test_the_files_of_a_backup() -> None:
         "claim.json",
         "manifest.1.json",
         "manifest.1.collections.jsonl",
-        f"manifest.1.{ids[0]}.jsonl",
-        f"manifest.1.{ids[1]}.jsonl",
+        f"manifest.1/{ids[0]}.jsonl",
+        f"manifest.1/{ids[1]}.jsonl",
     }
     # Two segments of 4 columns (row id, timestamp, pk, v) and their delta logs; one segment more.
     data = [key for key in keys if key.startswith("backup/b/binlogs/")]

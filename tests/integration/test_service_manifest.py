@@ -116,7 +116,7 @@ async def test_each_collection_has_its_moment_and_the_hash_of_its_objects(backup
     one, two = await lines(backup, "manifest.1.collections.jsonl")
     for line in (one, two):
         objects = await file(backup, line["objects_file"])
-        assert line["objects_file"] == f"manifest.1.{line['collection_id']}.jsonl"
+        assert line["objects_file"] == f"manifest.1/{line['collection_id']}.jsonl"
         assert line["objects_sha256"] == sha256(objects)
         assert line["object_count"] == len(objects.splitlines())
         assert line["moment"] % (1 << 18) == 0  # Milvus 2.3 cuts at milliseconds

@@ -41,7 +41,7 @@ def test_the_files_in_meta_decide(files: Sequence[str], state: BackupState, why:
 
 
 def test_whatever_is_missing_of_ours_it_is_not_complete_without_the_full_file() -> None:
-    ours = (*LEVELS, CLAIM, HEAD, "manifest.1.collections.jsonl", "manifest.1.42.jsonl")
+    ours = (*LEVELS, CLAIM, HEAD, "manifest.1.collections.jsonl", "manifest.1/42.jsonl")
     for number in range(len(ours) + 1):
         written, left = ours[:number], ours[number:]
         assert backup_state([CLAIM, *written])[0] is BackupState.INCOMPLETE

@@ -150,7 +150,7 @@ def test_joining_leaves_out_what_is_empty() -> None:
 def test_files_of_a_manifest() -> None:
     assert manifest_file(3) == "manifest.3.json"
     assert manifest_collections_file(3) == "manifest.3.collections.jsonl"
-    assert manifest_objects_file(3, 42) == "manifest.3.42.jsonl"
+    assert manifest_objects_file(3, 42) == "manifest.3/42.jsonl"
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_files_of_a_manifest() -> None:
         ("manifest.12.json", 12),
         ("manifest.json", None),
         ("manifest.1.jsonl", None),
-        ("manifest.1.42.jsonl", None),
+        ("manifest.1/42.jsonl", None),
         ("manifest.1.collections.jsonl", None),
         ("xmanifest.1.json", None),
         ("full_meta.json", None),

@@ -178,8 +178,11 @@ def manifest_collections_file(generation: int) -> str:
 
 
 def manifest_objects_file(generation: int, collection_id: int) -> str:
-    """Return the name of the file with a line for each object of a collection."""
-    return f"manifest.{generation}.{collection_id}.jsonl"
+    """Return the name of the file with a line for each object of a collection.
+
+    These lie in a directory of their own: a listing of ``meta/`` stays short however many there are.
+    """
+    return f"manifest.{generation}/{collection_id}.jsonl"
 
 
 def manifest_generation(file: str) -> int | None:

@@ -5,7 +5,7 @@ Three kinds of files in ``meta/``, all ignored by the Go tool:
 - ``manifest.<generation>.json``: the head. Small; lists of backups read only this.
 - ``manifest.<generation>.collections.jsonl``: a line per collection, with its moment and the hash
   of the next file.
-- ``manifest.<generation>.<collection id>.jsonl``: a line per object.
+- ``manifest.<generation>/<collection id>.jsonl``: a line per object.
 
 The head holds the hashes of the collections file, of the four level files and of ``full_meta.json``
 as it is without our key; ``full_meta.json`` holds the head's name and hash in that key. So a change

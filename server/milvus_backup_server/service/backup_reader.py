@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from milvus_backup_server.domain.errors import BackupCorrupt, ObjectChanged, ObjectNotFound
@@ -38,6 +38,7 @@ from milvus_backup_server.domain.objects import ObjectInfo
 from milvus_backup_server.domain.records import (
     BackupInfo,
     CollectionBackupInfo,
+    DatabaseBackupInfo,
     PartitionBackupInfo,
     SegmentBackupInfo,
 )
@@ -50,6 +51,25 @@ _LINES_AT_ONCE = 500
 _SEGMENTS_AT_ONCE = 200
 _COLLECTION = "collection"
 _LINK = "link"
+_DATABASE = "database"
+_RPC_CHANNEL = "rpc channel"
+_PATHS = {"collection_backups.item": _COLLECTION, FULL_META_KEY: _LINK}
+_PATHS_ASIDE = {"database_backups.item": _DATABASE, "rpc_channel_info": _RPC_CHANNEL}
+
+
+@dataclass(slots=True)
+class BackupAside:
+    """What ``full_meta.json`` of the Go tool tells beside the collections; filled while it is read."""
+
+    databases: list[DatabaseBackupInfo] = field(default_factory=list)
+    rpc_channel: Mapping[str, Any] = field(default_factory=dict)
+
+    def note(self, label: str, value: Any) -> None:
+        """Keep a value."""
+        if label == _DATABASE:
+            self.databases.append(DatabaseBackupInfo.from_json(value, FULL_META))
+        elif isinstance(value, Mapping):
+            self.rpc_channel = value
 
 
 class BackupReader:
@@ -67,11 +87,10 @@ class BackupReader:
         self._part_bytes = part_bytes
 
     async def files(self) -> dict[str, ObjectInfo]:
-        """Return what lies in ``meta/``, by name."""
+        """Return what lies right below ``meta/``, by name."""
         prefix = self._layout.meta_directory
-        return {
-            item.key.removeprefix(prefix): item async for item in list_objects(self._store, prefix)
-        }
+        listed = list_objects(self._store, prefix, delimiter=True)
+        return {item.key.removeprefix(prefix): item async for item in listed}
 
     async def info(self, files: Mapping[str, ObjectInfo]) -> BackupInfo:
         """Return the head of the Go tool's metadata from the small file that holds nothing else.
@@ -106,12 +125,16 @@ class BackupReader:
         return head
 
     async def collections(
-        self, files: Mapping[str, ObjectInfo]
+        self, files: Mapping[str, ObjectInfo], aside: BackupAside | None = None
     ) -> AsyncIterator[CollectionBackupInfo]:
         """Yield the collections with partitions and segments, one after another.
 
         The last one is followed by the check that the file is the one that the manifest was written
         for, so that a reader who reads to the end has read what was written.
+
+        Args:
+            files: What ``files`` returned.
+            aside: Gets what else is told; each of it makes the reading slower.
 
         Raises:
             BackupCorrupt: The metadata is damaged.
@@ -122,13 +145,15 @@ class BackupReader:
             return
         tail = TailHash(_TAIL_BYTES)
         link: Any = None
-        paths = {"collection_backups.item": _COLLECTION, FULL_META_KEY: _LINK}
+        paths = _PATHS if aside is None else _PATHS | _PATHS_ASIDE
         chunks = tail.through(self._chunks(FULL_META))
         async for label, value in json_items(chunks, paths, FULL_META):
             if label == _LINK:
                 link = value
-            else:
+            elif label == _COLLECTION:
                 yield await _collection(value)
+            elif aside is not None:
+                aside.note(label, value)
         head = await self.head(files)
         if link is not None or head is not None:
             await self._check_link(link, tail, head)

@@ -34,11 +34,13 @@ class WrittenObject:
     md5: str
 
 
-async def list_objects(store: ObjectStore, prefix: str) -> AsyncIterator[ObjectInfo]:
-    """Yield all objects below a prefix, in the order of keys."""
+async def list_objects(
+    store: ObjectStore, prefix: str, *, delimiter: bool = False
+) -> AsyncIterator[ObjectInfo]:
+    """Yield all objects below a prefix, with ``delimiter`` only those right below it."""
     token = ""
     while True:
-        page = await store.list_page(prefix, token=token)
+        page = await store.list_page(prefix, token=token, delimiter=delimiter)
         for info in page.objects:
             yield info
         token = page.next_token
