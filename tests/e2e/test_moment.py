@@ -10,9 +10,8 @@ from pymilvus import DataType, MilvusClient
 
 from tests.support.clients import connected
 from tests.support.collection_builder import CollectionBuilder, Index
-from tests.support.compactions import ON_DEMAND, Compaction, Compactions, Point
+from tests.support.compactions import Compaction, Compactions, Point
 from tests.support.environment import Environment
-from tests.support.milvus import MilvusStandalone
 from tests.support.rows import Rows, fetch_rows
 from tests.support.running_service import (
     Decorators,
@@ -38,15 +37,9 @@ class Made:
     bounds: tuple[tuple[Writer, int, int], ...]
 
 
-@pytest.fixture(scope="module")
-def milvus(environment: Environment) -> Iterator[MilvusStandalone]:
-    with MilvusStandalone(environment.seaweed, "moment-milvus", overrides=ON_DEMAND) as running:
-        yield running
-
-
 @pytest.fixture
-def client(milvus: MilvusStandalone) -> Iterator[MilvusClient]:
-    with connected(milvus.uri) as made:
+def client(environment: Environment) -> Iterator[MilvusClient]:
+    with connected(environment.milvus.uri) as made:
         yield made
 
 
@@ -76,21 +69,19 @@ async def make(service: Service, name: str, writers: tuple[Writer, ...]) -> Made
     return Made(name, tuple(zip(writers, acknowledged, ends, strict=True)))
 
 
-async def restore(service: Service, milvus: MilvusStandalone, name: str) -> Rows:
+async def restore(service: Service, uri: str, name: str) -> Rows:
     """Restore a backup beside the original, and return its rows."""
     await service.client.wait(await service.client.restore_backup(name, suffix=f"_{name}"))
-    return await asyncio.to_thread(fetch_rows, milvus.uri, "default", f"{COLLECTION}_{name}")
+    return await asyncio.to_thread(fetch_rows, uri, "default", f"{COLLECTION}_{name}")
 
 
 async def test_five_backups_in_a_row_under_load_restore_to_their_moments(
-    environment: Environment,
-    milvus: MilvusStandalone,
-    client: MilvusClient,
-    writers: tuple[Writer, ...],
+    environment: Environment, client: MilvusClient, writers: tuple[Writer, ...]
 ) -> None:
     compactions = Compactions(client, COLLECTION)
     # The bucket of Milvus: restores import the backups in place.
-    settings = environment_settings(environment, milvus, backup_bucket=milvus.bucket)
+    milvus = environment.milvus
+    settings = environment_settings(environment, backup_bucket=milvus.bucket)
     around = Decorators(gateway=compactions.gateway, backup_store=compactions.backup_store)
     made: list[Made] = []
     async with running_service(settings, around) as service:
@@ -102,7 +93,7 @@ async def test_five_backups_in_a_row_under_load_restore_to_their_moments(
             for number, point in enumerate(POINTS):
                 compactions.backups.append(Compaction(point))
                 made.append(await make(service, f"moment_{number}", writers))
-        restored = await asyncio.gather(*(restore(service, milvus, it.name) for it in made))
+        restored = await asyncio.gather(*(restore(service, milvus.uri, it.name) for it in made))
 
     assert flushes.done >= len(POINTS)
     for compaction in compactions.backups:

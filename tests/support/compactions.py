@@ -14,14 +14,9 @@ from milvus_backup_server.domain.objects import StoreLocation
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.ports.object_store import ObjectStore
 from tests.support.gateways import GatewayDecorator
-from tests.support.milvus_config import Settings
-
-# Only those that are asked for; and Milvus looks every second whether one has ended, not every 10 s.
-ON_DEMAND: Settings = {
-    "dataCoord": {"compaction": {"enableAutoCompaction": False, "check": {"interval": 1}}}
-}
 
 _DEADLINE_SECONDS = 60.0
+_JOB_SECONDS = 15.0
 _PAUSE_SECONDS = 0.1
 
 
@@ -40,14 +35,20 @@ def compact(client: MilvusClient, collection: str, wanted: Collection[int] = ())
     awaited = before.intersection(wanted) or before
     deadline = time.monotonic() + _DEADLINE_SECONDS
     while True:
-        job = client.compact(collection)
-        while client.get_compaction_state(job) != "Completed":
-            time.sleep(_PAUSE_SECONDS)
+        _run(client, client.compact(collection))
         gone = before - _segments(client, collection)
         if awaited & gone:
             return gone
         if time.monotonic() > deadline:
             raise TimeoutError(f"no compaction of {collection}")
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _run(client: MilvusClient, job: int) -> None:
+    # A job whose segments changed meanwhile says "Executing" until Milvus gives it up after minutes:
+    # then another one is asked for.
+    deadline = time.monotonic() + _JOB_SECONDS
+    while client.get_compaction_state(job) != "Completed" and time.monotonic() < deadline:
         time.sleep(_PAUSE_SECONDS)
 
 

@@ -60,7 +60,8 @@ async def _run(environment: Environment, rows: int, *, alter: bool) -> int:
     milvus = environment.milvus
     print(f"Milvus 2.3.5 at {milvus.address}, S3 (SeaweedFS) at {environment.seaweed.endpoint}")
     sizes = {name: rows * share // sum(SHARES.values()) for name, share in SHARES.items()}
-    datasets = [await asyncio.to_thread(_fill, milvus.uri, *item) for item in sizes.items()]
+    fillings = (asyncio.to_thread(_fill, milvus.uri, *item) for item in sizes.items())
+    datasets = await asyncio.gather(*fillings)
     async with _service(environment) as client:
         print(f"\nBacking up {', '.join(sizes)} as {BACKUP!r}:")
         shown = await _follow(client, await client.create_backup(BACKUP, collections=list(sizes)))
@@ -93,9 +94,9 @@ def _fill(uri: str, name: str, count: int) -> Dataset:
         collection.index(Index("v", "FLAT", "L2"))
         collection.load()
     print(
-        f"  {name}: {count} rows inserted in {_PARTS} flushes, then deletes and upserts; ", end=""
+        f"  {name}: {count} rows inserted in {_PARTS} flushes, then deletes and upserts; "
+        f"{len(collection.rows)} rows must come back"
     )
-    print(f"{len(collection.rows)} rows must come back")
     return Dataset("default", name, collection.rows)
 
 

@@ -7,6 +7,7 @@ from typing import Self
 
 from tests.support.milvus_binary import CONFIG_TEMPLATE, unpacked_milvus
 from tests.support.milvus_config import (
+    COMPACTIONS_ON_DEMAND,
     FAST,
     HOST,
     Ports,
@@ -73,7 +74,7 @@ class MilvusStandalone:
         security = {"common": {"security": {"authorizationEnabled": authorization}}}
         storage = storage_settings(seaweed, bucket, root_path)
         settings = FAST
-        for part in (own, storage, security, overrides or {}):
+        for part in (COMPACTIONS_ON_DEMAND, own, storage, security, overrides or {}):
             settings = merged(settings, part)
         self.settings = settings
         self._process: ChildProcess | None = None

@@ -19,6 +19,12 @@ FAST: Settings = {
     "queryCoord": {"checkInterval": 200, "distPullInterval": 100},  # loading; 1000 and 500 ms
 }
 
+# Compactions are those that a test asks for, and end when it looks: Milvus looks every second whether
+# one has ended, not every 10 s, and begins none by itself that would meet the test's own.
+COMPACTIONS_ON_DEMAND: Settings = {
+    "dataCoord": {"compaction": {"enableAutoCompaction": False, "check": {"interval": 1}}}
+}
+
 
 class Ports(NamedTuple):
     """The ports of one Milvus, all on one host; `proxy` is the one for clients."""
