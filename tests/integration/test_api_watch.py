@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import tracemalloc
 from collections.abc import AsyncIterator
 
 import grpc
 import grpc.aio
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from milvus_backup.v1 import operation_pb2
 from milvus_backup.v1.operation_service_pb2 import WatchOperationRequest, WatchOperationsRequest
@@ -106,3 +109,43 @@ async def test_at_most_one_message_in_an_interval_but_the_last_is_not_held_back(
                 tracker.wait_for(f"step {number}")
             job.go_on.set()
     assert states == [operation_pb2.OPERATION_STATE_RUNNING, SUCCEEDED]
+
+
+async def test_a_stream_that_nobody_reads_costs_no_memory_and_holds_up_no_other(
+    api: FakeApi,
+) -> None:
+    changes = 20_000
+    job = await running_job(api)
+    tracker = await job.tracker()
+    stub = OperationServiceStub(api.channel)
+    request = WatchOperationRequest(name=job.name, min_interval=Duration())
+    stalled = stub.WatchOperation(request)
+    await stalled.read()
+    last: list[operation_pb2.Operation] = []
+
+    async def read() -> None:
+        async for operation in stub.WatchOperation(request):
+            last[:] = [operation]
+
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        reading = asyncio.create_task(read())
+        for number in range(1, changes + 1):
+            tracker.wait_for(f"change {number}")
+            if number % 200 == 0:
+                await asyncio.sleep(0)
+        job.go_on.set()
+        async with asyncio.timeout(30):
+            await reading
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert last[0].state == SUCCEEDED
+    assert peak - before < 10_000_000
+    left = []
+    while (operation := await stalled.read()) is not grpc.aio.EOF:
+        left.append(operation.state)
+    assert left[-1] == SUCCEEDED
+    assert len(left) < changes / 2  # what it did not read was skipped
