@@ -220,6 +220,12 @@ class ObjectStoreSuite:
             assert prefixes == [buckets.prefix + name for name in ("a/", "b/", "d/")]
             assert keys_of(pages) == [buckets.prefix + name for name in ("a-b", "c")]
 
+    async def test_an_emptied_directory_holds_no_object(self, buckets: Buckets) -> None:
+        key = buckets.prefix + "a/x"
+        await buckets.store.put(key, b"1")
+        await buckets.store.delete([key])
+        assert (await buckets.store.list_page(buckets.prefix + "a/", delimiter=True)).objects == ()
+
     async def test_more_than_a_thousand_keys_are_all_listed_once(self, buckets: Buckets) -> None:
         names = [f"{number % 7}/{number:05}" for number in range(1105)]
         keys = [buckets.prefix + name for name in names]

@@ -1,6 +1,5 @@
 """What tests do with the Milvus in memory beyond the port, and its decorators."""
 
-import time
 
 import pytest
 
@@ -154,14 +153,12 @@ async def test_an_import_into_a_dropped_collection_fails(milvus: FakeMilvus) -> 
     assert (await milvus.import_job(job)).state is ImportState.FAILED
 
 
-async def test_ten_thousand_collections_are_cheap(milvus: FakeMilvus) -> None:
-    start = time.perf_counter()
+async def test_it_holds_ten_thousand_collections(milvus: FakeMilvus) -> None:
     names = [f"c{number}" for number in range(10_000)]
     for name in names:
         await create(milvus, CollectionName("default", name))
     assert len(await milvus.flush("default", names)) == 10_000
     assert len(await milvus.list_collections("default")) == 10_000
-    assert time.perf_counter() - start < 5
 
 
 async def test_the_decorators_count_delay_fail_and_act(milvus: FakeMilvus) -> None:

@@ -123,7 +123,7 @@ class ObjectStore(Protocol):
     async def list_page(
         self, prefix: str, *, token: str = "", delimiter: bool = False, limit: int = 1000
     ) -> ListPage:
-        """List keys that begin with ``prefix``; with ``delimiter`` one level below it.
+        """List keys that begin with ``prefix``; with ``delimiter`` those one level below it.
 
         Every key that is there all the while is in one page, once. Pages follow the byte order of
         whole keys, but SeaweedFS has ``a/b`` before ``a-b``, and it shows a prefix for some time

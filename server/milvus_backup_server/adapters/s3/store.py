@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypedDict
@@ -236,7 +237,8 @@ class S3Store:
         if delimiter:
             request["Delimiter"] = "/"
         with translated(self._asked("list")):
-            return _page(await self._client.list_objects_v2(**request))
+            page = _page(await self._client.list_objects_v2(**request))
+        return _below(page, prefix) if delimiter else page
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Remove objects in one request; the first refused key decides on the error."""
@@ -288,6 +290,11 @@ def _page(answer: ListObjectsV2OutputTypeDef) -> ListPage:
         # Without a token the list would end here, shorter than the truth: hence no ``get``.
         answer["NextContinuationToken"] if answer["IsTruncated"] else "",
     )
+
+
+def _below(page: ListPage, prefix: str) -> ListPage:
+    # SeaweedFS shows a directory whose last object is gone as an object, for some minutes.
+    return replace(page, objects=tuple(item for item in page.objects if item.key != prefix))
 
 
 def _listed(row: ObjectTypeDef) -> ObjectInfo:
