@@ -64,8 +64,8 @@ type: setup ## mypy
 
 check: lint type protos-check ## all that must be green beside the tests
 
-test: setup ## all tests, two processes
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not torture" tests
+test: setup ## all tests, in three processes: those with a real Milvus wait most of the time
+	$(BIN)/python -m pytest -n 3 --dist loadgroup -m "not torture" tests
 
 torture: setup ## the tests that are too long for `make test`
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m torture tests

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TypedDict, Unpack
 
 from milvus_backup_server.domain.errors import BackupError
 from milvus_backup_server.domain.milvus import CollectionName
@@ -40,6 +41,17 @@ class Totals:
     objects: int | None = None
     segments: int | None = None
     rows: int | None = None
+
+
+class CollectionChanges(TypedDict, total=False):
+    """What a body tells of one collection; what is not given stays as it was."""
+
+    state: CollectionState
+    error: BackupError
+    bytes_done: int
+    bytes_total: int
+    row_count: int
+    moment: int | None
 
 
 class Tracker:
@@ -138,12 +150,13 @@ class Tracker:
             self._by_state[item.state][item.source] = None
         self._changed()
 
-    def collection(self, source: CollectionName, **changes: object) -> None:
+    def collection(self, source: CollectionName, **changes: Unpack[CollectionChanges]) -> None:
         """Change fields of a collection's progress."""
         before = self._collections[source]
-        after = replace(before, **changes)  # type: ignore[arg-type]
+        after = replace(before, **changes)
         self._collections[source] = after
         if after.state is not before.state:
+            self._collections[source] = _timed(after)
             del self._by_state[before.state][source]
             self._by_state[after.state][source] = None
         self._changed()
@@ -217,6 +230,16 @@ class Tracker:
     def _end_present(self, now: datetime) -> None:
         if self._present is not None and self._phases[self._present].end_time is None:
             self._phases[self._present] = replace(self._phases[self._present], end_time=now)
+
+
+def _timed(changed: CollectionProgress) -> CollectionProgress:
+    """Return a collection whose state has just changed with the time of that."""
+    now = datetime.now(UTC)
+    if changed.state is CollectionState.PENDING:
+        return replace(changed, start_time=None, end_time=None)
+    if changed.state is CollectionState.RUNNING:
+        return replace(changed, start_time=changed.start_time or now, end_time=None)
+    return replace(changed, end_time=now)
 
 
 class _Rate:
