@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("under_load"), pytest.mar
 POINTS = (Point.FLUSHING, Point.LISTING, Point.COPYING, Point.LISTING, Point.COPYING)
 COLLECTION = "moment"
 UPSERTED = (range(40), range(40, 80), range(80, 120))  # by one client each
+WRITERS_PAUSE = 0.02  # without one Milvus takes minutes for the compactions on a small machine
 QUEUE_START, QUEUE_SIZE, QUEUE_BLOCKS = 1_000_000, 10, 3
 
 
@@ -87,7 +88,7 @@ async def test_five_backups_in_a_row_under_load_restore_to_their_moments(
     async with running_service(settings, around) as service:
         with ExitStack() as under_load:
             for writer in writers:
-                under_load.enter_context(Loop(writer.step))
+                under_load.enter_context(Loop(writer.step, pause=WRITERS_PAUSE))
             flushing = Loop(lambda: client.flush(COLLECTION), pause=1.0)
             flushes = under_load.enter_context(flushing)
             for number, point in enumerate(POINTS):
@@ -99,6 +100,13 @@ async def test_five_backups_in_a_row_under_load_restore_to_their_moments(
     for compaction in compactions.backups:
         assert compaction.replaced
     assert len(compactions.backups[0].flushes) > 1  # compacted while it was written: not exact
+    # Milvus 2.3.5 may lose deletes for good when they meet a compaction, and no backup has them then:
+    # the original has the rows again, too, when it is loaded from the store.
+    client.flush(COLLECTION)
+    own = fetch_rows(milvus.uri, "default", COLLECTION)
+    lost = {key for writer in writers for key in writer.lost_deletes(own)}
+    for writer in writers:
+        writer.assert_moment(own, writer.acknowledged, writer.begun, lost=lost)
     for backup, rows in zip(made, restored, strict=True):
         for writer, first, last in backup.bounds:
-            writer.assert_moment(rows, first, last)
+            writer.assert_moment(rows, first, last, lost=lost)

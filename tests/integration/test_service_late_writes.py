@@ -1,5 +1,6 @@
 """The moment of a flush moves to before what was under way while it sealed the segments."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -36,9 +37,15 @@ class Case:
     accepted: int
     flush: Flush
 
-    async def settled(self) -> Flush | None:
+    async def settled(self, copied_seconds: float = 0) -> Flush | None:
         storage = Storage("milvus", self.world.milvus_store, ROOT)
-        return await LateWrites(self.gateway, storage, self.accepted).settled(self.name, self.flush)
+        late = LateWrites(self.gateway, storage, self.accepted, copied_seconds)
+        return await late.settled(self.name, self.flush)
+
+    async def flush_again(self) -> None:
+        self.flush = (await self.world.milvus.flush("default", [self.name.name]))[self.name.name]
+        while not await self.world.milvus.is_flushed(self.name, self.flush):
+            pass
 
     async def later_segment(self, first: int) -> int:
         """Flush another segment, whose first row has a timestamp."""
@@ -145,3 +152,34 @@ async def test_a_segment_that_appears_while_it_is_looked_for_needs_another_flush
 
     case.gateway = Appearing(case.world.milvus)
     assert await case.settled() is None
+
+
+async def test_behind_a_compaction_it_waits_for_the_deletes_that_are_still_copied(
+    case: Case,
+) -> None:
+    await case.world.milvus.compact(case.name)
+    await case.flush_again()
+    settling = asyncio.create_task(case.settled(copied_seconds=0.3))
+    await asyncio.sleep(0.05)
+    assert not settling.done()
+    assert await settling == case.flush
+
+
+async def test_a_compaction_during_that_wait_needs_another_flush(case: Case) -> None:
+    await case.world.milvus.compact(case.name)
+    await case.flush_again()
+    settling = asyncio.create_task(case.settled(copied_seconds=0.3))
+    await asyncio.sleep(0.05)
+    await case.world.milvus.compact(case.name)
+    assert await settling is None
+
+
+async def test_it_does_not_wait_where_the_flush_is_long_past_or_nothing_was_replaced(
+    case: Case,
+) -> None:
+    async with asyncio.timeout(10):
+        assert await case.settled(copied_seconds=1000) == case.flush
+        await case.world.milvus.compact(case.name)
+        await case.flush_again()
+        case.world.milvus.clock.advance(1001)
+        assert await case.settled(copied_seconds=1000) == case.flush

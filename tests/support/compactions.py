@@ -15,8 +15,8 @@ from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.ports.object_store import ObjectStore
 from tests.support.gateways import GatewayDecorator
 
-_DEADLINE_SECONDS = 60.0
-_JOB_SECONDS = 15.0
+_DEADLINE_SECONDS = 40.0
+_JOB_SECONDS = 10.0
 _PAUSE_SECONDS = 0.1
 
 
@@ -29,7 +29,7 @@ def compact(client: MilvusClient, collection: str, wanted: Collection[int] = ())
         wanted: one of these must be replaced, if any of them is still there; none: any segment.
 
     Raises:
-        TimeoutError: nothing was replaced within a minute.
+        TimeoutError: nothing was replaced within 40 seconds.
     """
     before = _segments(client, collection)
     awaited = before.intersection(wanted) or before

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from types import TracebackType
 from typing import Self, cast
 
@@ -92,17 +93,34 @@ class Writer:
         """Return the rows with keys of this writer after so many changes."""
         raise NotImplementedError
 
-    def assert_moment(self, rows: Mapping[Key, Row], first: int, last: int) -> int:
+    def lost_deletes(self, rows: Mapping[Key, Row]) -> set[Key]:
+        """Return the keys that were deleted and are there all the same.
+
+        Args:
+            rows: of the whole collection, after the last change.
+        """
+        return {key for key in rows if self.owns(key)} - self.rows_after(self.acknowledged).keys()
+
+    def assert_moment(
+        self,
+        rows: Mapping[Key, Row],
+        first: int,
+        last: int,
+        *,
+        lost: AbstractSet[Key] = frozenset(),
+    ) -> int:
         """Check that rows are those after one and the same change, and return its number.
 
         Args:
             rows: of the whole collection.
             first: number of the earliest change that it may be.
             last: number of the latest one.
+            lost: keys that are not looked at.
         """
-        mine = {key: row for key, row in rows.items() if self.owns(key)}
+        mine = {key: row for key, row in rows.items() if self.owns(key) and key not in lost}
         found = self._number_of(mine)
-        assert_same_rows(self.rows_after(found), mine)
+        expected = self.rows_after(found)
+        assert_same_rows({key: expected[key] for key in expected if key not in lost}, mine)
         assert first <= found <= last, f"rows of change {found}, not of {first} to {last}"
         return found
 
