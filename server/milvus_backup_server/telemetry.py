@@ -8,7 +8,16 @@ from typing import Final, TextIO
 
 import structlog
 
-_CHATTY: Final = ("aiobotocore", "aiohttp", "asyncio", "botocore", "grpc", "pymilvus", "urllib3")
+_CHATTY: Final = (
+    "aiobotocore",
+    "aiohttp",
+    "asyncio",
+    "botocore",
+    "grpc",
+    "pymilvus",
+    "urllib3",
+    "uvicorn",
+)
 """Libraries whose lower levels are not for an operator; some show signed requests there."""
 
 _LEVELS: Final = {
@@ -21,18 +30,28 @@ _LEVELS: Final = {
 }
 
 
-def configure_logging(level: str, stream: TextIO | None = None) -> None:
-    """Send what structlog and the standard library log to a stream.
+def configure_logging(
+    level: str,
+    stream: TextIO | None = None,
+    *,
+    console: bool = True,
+    file: logging.Handler | None = None,
+) -> None:
+    """Send what structlog and the standard library log to a stream, to a file, or to both.
 
     Args:
         level: A level as the settings name it.
         stream: Instead of stderr.
+        console: Whether the stream is written to.
+        file: Takes everything, too, as JSON.
     """
-    stream = sys.stderr if stream is None else stream
-    handler = logging.StreamHandler(stream)
-    handler.setFormatter(_formatter(for_people=stream.isatty()))
+    handlers = [_console(sys.stderr if stream is None else stream)] if console else []
+    if file is not None:
+        file.setFormatter(_formatter(for_people=False))
+        handlers.append(file)
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    # With no handler at all the library would write warnings to stderr by itself.
+    root.handlers[:] = handlers or [logging.NullHandler()]
     root.setLevel(_LEVELS[level])
     for name in _CHATTY:
         logging.getLogger(name).setLevel(max(logging.WARNING, _LEVELS[level]))
@@ -45,6 +64,12 @@ def configure_logging(level: str, stream: TextIO | None = None) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
     )
+
+
+def _console(stream: TextIO) -> logging.Handler:
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_formatter(for_people=stream.isatty()))
+    return handler
 
 
 def _formatter(*, for_people: bool) -> logging.Formatter:

@@ -3,17 +3,23 @@
 import hashlib
 from collections.abc import AsyncIterator, Iterable
 from contextlib import aclosing
+from dataclasses import replace
 
 import pytest
 
 from milvus_backup_server.adapters.memory_store import MemoryStore
 from milvus_backup_server.adapters.store_decorator import StoreDecorator
-from milvus_backup_server.adapters.transfer import AsyncTransferEngine, TransferSettings
+from milvus_backup_server.adapters.transfer import (
+    AsyncTransferEngine,
+    CopyMode,
+    TransferSettings,
+)
 from milvus_backup_server.domain.errors import (
     CopyDenied,
     ObjectChanged,
     ObjectNotFound,
     StorageDenied,
+    StorageRefused,
     StorageUnavailable,
 )
 from milvus_backup_server.domain.objects import ObjectInfo, TransferJob, TransferOutcome
@@ -189,6 +195,43 @@ async def test_a_failing_list_of_jobs_fails_the_transfer(near: Stores) -> None:
     async with aclosing(engine.transfer(jobs())) as outcomes:
         with pytest.raises(StorageUnavailable):
             [outcome async for outcome in outcomes]
+
+
+# Who copies, if the settings say it
+
+
+async def test_streaming_never_asks_the_store_to_copy(near: Stores) -> None:
+    source, target = near
+    writes = CountingStore(target)
+    settings = replace(SMALL, mode=CopyMode.STREAMING)
+    outcomes = await run(source.store, writes, await source.jobs(SIZES), settings)
+    assert [(outcome.error, outcome.mode) for outcome in outcomes] == [(None, "stream")] * 12
+    assert await same(target, outcomes, source)
+    assert not {"copy", "copy_part"} & writes.calls.keys()
+
+
+async def test_direct_has_the_store_copy(near: Stores) -> None:
+    source, target = near
+    settings = replace(SMALL, mode=CopyMode.DIRECT)
+    outcomes = await run(source.store, target, await source.jobs(SIZES), settings)
+    assert [(outcome.error, outcome.mode) for outcome in outcomes] == [(None, "server")] * 12
+    assert await same(target, outcomes, source)
+
+
+async def test_direct_never_streams(near: Stores, far: Stores) -> None:
+    settings = replace(SMALL, mode=CopyMode.DIRECT)
+    source, target = far
+    [outcome] = await run(source.store, target, await source.jobs([5]), settings)
+    assert isinstance(outcome.error, StorageRefused)
+    assert "transfer.mode is direct: the stores are at different addresses" in str(outcome.error)
+    source, target = near
+    faults = FailingStore(target)
+    faults.fail("copy", CopyDenied("no right to read"))
+    [outcome] = await run(source.store, faults, await source.jobs([5]), settings)
+    assert faults.injected["copy"] == 1
+    assert isinstance(outcome.error, StorageRefused)
+    assert "transfer.mode is direct: no right to read" in str(outcome.error)
+    assert not (await target.list_page("")).objects
 
 
 # Damage on the way

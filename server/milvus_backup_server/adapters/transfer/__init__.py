@@ -1,6 +1,6 @@
 """The ``TransferEngine`` on asyncio."""
 
 from milvus_backup_server.adapters.transfer.engine import AsyncTransferEngine
-from milvus_backup_server.adapters.transfer.settings import TransferSettings
+from milvus_backup_server.adapters.transfer.settings import CopyMode, TransferSettings
 
-__all__ = ["AsyncTransferEngine", "TransferSettings"]
+__all__ = ["AsyncTransferEngine", "CopyMode", "TransferSettings"]

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping
 
 from milvus_backup_server.adapters.transfer.copying import copy_on_server
-from milvus_backup_server.adapters.transfer.settings import TransferSettings
+from milvus_backup_server.adapters.transfer.settings import CopyMode, TransferSettings
 from milvus_backup_server.adapters.transfer.streaming import Streamer
-from milvus_backup_server.domain.errors import CopyDenied
-from milvus_backup_server.domain.objects import TransferJob, TransferOutcome
+from milvus_backup_server.domain.errors import CopyDenied, StorageRefused
+from milvus_backup_server.domain.objects import StoreLocation, TransferJob, TransferOutcome
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.concurrency import task_group
 
@@ -26,7 +26,7 @@ class AsyncTransferEngine:
     """The engine on asyncio; one for a process, as it holds the limit of bytes in memory.
 
     Stores copy by themselves where both are of one endpoint. Where they refuse (other credentials),
-    and between endpoints, bytes come through us.
+    and between endpoints, bytes come through us, unless the settings say otherwise.
     """
 
     def __init__(self, stores: Mapping[str, ObjectStore], settings: TransferSettings) -> None:
@@ -80,13 +80,27 @@ class AsyncTransferEngine:
     async def _move(self, job: TransferJob, denied: _Denied) -> TransferOutcome:
         source, target = self._stores[job.source_store], self._stores[job.target_store]
         pair = (job.source_store, job.target_store)
-        if source.location.same_endpoint(target.location) and pair not in denied:
+        near = source.location.same_endpoint(target.location)
+        if near and pair not in denied and self._settings.mode is not CopyMode.STREAMING:
             try:
                 etag = await copy_on_server(job, source.location, target, self._settings)
                 return TransferOutcome(job, "server", etag)
-            except CopyDenied:
+            except CopyDenied as error:
+                if self._settings.mode is CopyMode.DIRECT:
+                    raise _no_other_way(target.location, error.message) from error
                 denied.add(pair)
+        elif self._settings.mode is CopyMode.DIRECT:
+            raise _no_other_way(target.location, "the stores are at different addresses")
         streamed = await self._streamer.stream(job, source, target)
         return TransferOutcome(
             job, "stream", streamed.etag, streamed.md5, copy_denied=pair in denied
         )
+
+
+def _no_other_way(target: StoreLocation, reason: str) -> StorageRefused:
+    return StorageRefused(
+        f"{target.endpoint} cannot copy by itself, and transfer.mode is direct: {reason}",
+        subject=target.bucket,
+        bucket=target.bucket,
+        code="CopyDenied",
+    )

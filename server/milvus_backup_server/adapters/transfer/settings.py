@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from typing import NamedTuple
 
 MIB = 1 << 20
 
 _MOST_PARTS = 10_000  # of an upload: a rule of S3
 _MOST_COPIED = 5 << 30  # by one request: likewise
+
+
+class CopyMode(Enum):
+    """Who copies: the store by itself, or this process by reading and writing."""
+
+    AUTO = "auto"  # the store where it can
+    DIRECT = "direct"  # the store, and nobody else
+    STREAMING = "streaming"  # this process
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,7 @@ class TransferSettings:
         copy_threshold_bytes: Larger objects are copied by the store in parts.
         copy_part_size_bytes: The size of these parts.
         parts_in_flight: Parts of one object on the way at once.
+        mode: Who copies.
     """
 
     workers: int = 16
@@ -32,6 +42,7 @@ class TransferSettings:
     copy_threshold_bytes: int = 256 * MIB
     copy_part_size_bytes: int = 128 * MIB
     parts_in_flight: int = 4
+    mode: CopyMode = CopyMode.AUTO
 
     def is_one_copy(self, size: int) -> bool:
         """Tell whether the store copies an object of that size by one request."""

@@ -1,78 +1,47 @@
 """The settings as typed values. Names in the file are the Go tool's (configuration v2).
 
-Keys of the Go tool that have no effect here are not in these models; ``settings_sources`` knows
-them. What is ours alone stands under ``service``.
+All keys of the Go tool are here, also those without effect in this service, which ``effects``
+names: they are checked, shown and kept in a migration. What is ours alone stands under ``service``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic.alias_generators import to_camel
 
-_SHOWN_ENDS = 2
-_SHORTEST_SHOWN = 4
+from milvus_backup_server.settings.values import (
+    AuthType,
+    Bucket,
+    Count,
+    CountOrNone,
+    Endpoints,
+    GraceSeconds,
+    Host,
+    HostNames,
+    HostOrNone,
+    Level,
+    Port,
+    PortOrAny,
+    Provider,
+    Root,
+    Seconds,
+    TlsMode,
+    TransferMode,
+    Url,
+)
 
-
-def _number(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("expected a number")  # noqa: TRY004 - pydantic wants a ValueError
-    return value
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _host(value: object) -> object:
-    if isinstance(value, str) and (not value or any(mark in value for mark in "/ \t@")):
-        raise ValueError("expected a host name or address alone, such as localhost")
-    return value
-
-
-def _provider(value: object) -> object:
-    name = _lower(value)
-    if name in {"azure", "gcpnative"}:
-        raise ValueError(f"{name} has no S3 API and is not supported; expected one of {_PROVIDERS}")
-    return name
-
-
-def _root(value: object) -> object:
-    if isinstance(value, str) and value.strip("/"):
-        parts = value.strip("/").split("/")
-        if any(part in {"", ".", ".."} for part in parts):
-            raise ValueError("expected a path without empty, . and .. parts, such as files")
-    return value
-
-
-Count: TypeAlias = Annotated[int, BeforeValidator(_number), Field(ge=1)]
-Port: TypeAlias = Annotated[int, BeforeValidator(_number), Field(ge=1, le=65535)]
-PortOrAny: TypeAlias = Annotated[int, BeforeValidator(_number), Field(ge=0, le=65535)]
-Seconds: TypeAlias = Annotated[
-    float, BeforeValidator(_number), Field(gt=0, allow_inf_nan=False, le=7 * 24 * 3600)
-]
-GraceSeconds: TypeAlias = Annotated[
-    float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False, le=7 * 24 * 3600)
-]
-Host: TypeAlias = Annotated[str, BeforeValidator(_host)]
-Root: TypeAlias = Annotated[str, BeforeValidator(_root)]
-Bucket: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=255)]
-
-Level: TypeAlias = Literal["debug", "info", "warn", "error", "panic", "fatal"]
-Provider: TypeAlias = Literal["minio", "s3", "aws", "gcp", "aliyun", "tencent", "hwc", "local"]
-TlsMode: TypeAlias = Literal["disabled", "server", "mutual"]
-AuthType: TypeAlias = Literal["static", "iam", "default"]
-TransferMode: TypeAlias = Literal["auto", "direct", "streaming"]
-
-_PROVIDERS: Final = "minio, s3, aws, gcp, aliyun, tencent, hwc, local"
+_SHOWN_ENDS: Final = 2
+_SHORTEST_SHOWN: Final = 4
+_SPELLINGS: Final = (("Ssl", "SSL"), ("Mib", "MiB"), ("KeyId", "KeyID"), ("Gc", "GC"))
 
 
 def _key(name: str) -> str:
     """Return the key of a field, spelled as the Go tool spells such keys."""
     camel = to_camel(name)
-    for plain, spelled in (("Ssl", "SSL"), ("Mib", "MiB"), ("KeyId", "KeyID")):
+    for plain, spelled in _SPELLINGS:
         camel = camel.replace(plain, spelled)
     return camel
 
@@ -90,10 +59,32 @@ class Section(BaseModel):
     )
 
 
-class LogSettings(Section):
-    """``log``."""
+class LogFileSettings(Section):
+    """``log.file``: no file without a ``path``.
 
-    level: Annotated[Level, BeforeValidator(_lower)] = "info"
+    A file that has reached ``max_size_mib`` is put aside. Of those put aside the newest
+    ``max_backups`` are kept, for ``max_days``; 0 is no bound.
+    """
+
+    path: str = ""
+    max_size_mib: CountOrNone = 300
+    max_days: CountOrNone = 0
+    max_backups: CountOrNone = 0
+
+
+class LogSettings(Section):
+    """``log``; ``console`` is stderr."""
+
+    level: Level = "info"
+    console: bool = True
+    file: LogFileSettings = LogFileSettings()
+
+
+class HttpApiSettings(Section):
+    """``server``: the Go tool's own settings of its HTTP API."""
+
+    debug_mode: bool = False
+    swagger_base_path: str = ""
 
 
 class MilvusGrpcSettings(Section):
@@ -101,17 +92,42 @@ class MilvusGrpcSettings(Section):
 
     address: Host = "localhost"
     port: Port = 19530
-    tls_mode: Annotated[TlsMode, BeforeValidator(_lower)] = "disabled"
+    tls_mode: TlsMode = "disabled"
     ca_cert_path: str = ""
     server_name: str = ""
     mtls_cert_path: str = ""
     mtls_key_path: str = ""
 
 
+class EndpointSettings(Section):
+    """``milvus.rest``; empty: where gRPC is."""
+
+    endpoint: Url = ""
+
+
+class ManagementSettings(Section):
+    """``milvus.management``."""
+
+    endpoint: Url = "http://localhost:9091"
+
+
+class ReplicateSettings(Section):
+    """``milvus.replicate``."""
+
+    rpc_channel_name: str = "by-dev-replicate-msg"
+
+
+class EtcdSettings(Section):
+    """``milvus.etcd``."""
+
+    endpoints: Endpoints = ("localhost:2379",)
+    root_path: str = "by-dev"
+
+
 class AuthSettings(Section):
     """``*.storage.auth``: as whom an object store knows us."""
 
-    type: Annotated[AuthType, BeforeValidator(_lower)] = "static"
+    type: AuthType = "static"
     access_key_id: str = "minioadmin"
     secret_access_key: SecretStr = SecretStr("minioadmin")
     session_token: SecretStr = SecretStr("")
@@ -123,10 +139,11 @@ class AuthSettings(Section):
 class StorageSettings(Section):
     """``milvus.storage`` and ``backup.storage``: a bucket, or a directory for ``local``.
 
-    The directory of ``local`` is ``rootPath``.
+    The directory of ``local`` is ``root_path``; ``local_path`` is the same directory as Milvus sees
+    it, as ``milvus_address`` and ``milvus_port`` are the same store as Milvus sees it.
     """
 
-    provider: Annotated[Provider, BeforeValidator(_provider)] = "minio"
+    provider: Provider = "minio"
     address: Host = "localhost"
     port: Port = 9000
     region: str = ""
@@ -135,6 +152,8 @@ class StorageSettings(Section):
     bucket_name: Bucket = "a-bucket"
     root_path: Root = "files"
     local_path: str = ""
+    milvus_address: HostOrNone = ""
+    milvus_port: PortOrAny = 0
     auth: AuthSettings = AuthSettings()
 
     @property
@@ -155,6 +174,10 @@ class MilvusSettings(Section):
     user: str = ""
     password: SecretStr = SecretStr("")
     grpc: MilvusGrpcSettings = MilvusGrpcSettings()
+    rest: EndpointSettings = EndpointSettings()
+    management: ManagementSettings = ManagementSettings()
+    replicate: ReplicateSettings = ReplicateSettings()
+    etcd: EtcdSettings = EtcdSettings()
     storage: StorageSettings = StorageSettings()
 
 
@@ -162,6 +185,7 @@ class BackupConcurrencySettings(Section):
     """``backup.concurrency``."""
 
     collections: Count = 4
+    segments: Count = 1024
 
 
 class BackupSettings(Section):
@@ -169,14 +193,37 @@ class BackupSettings(Section):
 
     storage: BackupStorageSettings = BackupStorageSettings()
     concurrency: BackupConcurrencySettings = BackupConcurrencySettings()
+    pause_gc: bool = True
+
+
+class RestoreConcurrencySettings(Section):
+    """``restore.concurrency``."""
+
+    collections: Count = 2
+    import_jobs: Count = 768
+
+
+class RestoreSettings(Section):
+    """``restore``."""
+
+    concurrency: RestoreConcurrencySettings = RestoreConcurrencySettings()
+    max_segments_per_import_job: Count = 256
+    keep_temp_files: bool = False
 
 
 class TransferSettings(Section):
     """``transfer``: how objects are copied."""
 
-    mode: Annotated[TransferMode, BeforeValidator(_lower)] = "auto"
+    mode: TransferMode = "auto"
     concurrency: Count = 128
-    multipart_copy_threshold_mib: Annotated[Count, Field(le=5 * 1024)] = 500
+    multipart_copy_threshold_mib: Count = 500
+
+
+class ZillizCloudSettings(Section):
+    """``zillizCloud``."""
+
+    endpoint: Url = "https://api.cloud.zilliz.com"
+    api_key: SecretStr = SecretStr("")
 
 
 class GrpcFaceSettings(Section):
@@ -185,6 +232,20 @@ class GrpcFaceSettings(Section):
     host: Host = "127.0.0.1"
     port: PortOrAny = 50051
     socket: str = ""
+
+
+class HttpFaceSettings(Section):
+    """``service.http``: where the HTTP API listens, and what it lets in.
+
+    ``allowed_hosts`` are names that clients may call the service by, besides loopback's.
+    ``max_body_mib`` bounds JSON bodies.
+    """
+
+    enabled: bool = True
+    host: Host = "127.0.0.1"
+    port: PortOrAny = 8080
+    allowed_hosts: HostNames = ()
+    max_body_mib: Annotated[Count, Field(le=1024)] = 4
 
 
 class OperationSettings(Section):
@@ -229,6 +290,7 @@ class ServiceSettings(Section):
     """``service``: what the Go tool does not have."""
 
     grpc: GrpcFaceSettings = GrpcFaceSettings()
+    http: HttpFaceSettings = HttpFaceSettings()
     shutdown_grace_seconds: GraceSeconds = 30.0
     check_timeout_seconds: Seconds = 8.0
     operations: OperationSettings = OperationSettings()
@@ -241,9 +303,12 @@ class Settings(Section):
     """All settings."""
 
     log: LogSettings = LogSettings()
+    server: HttpApiSettings = HttpApiSettings()
     milvus: MilvusSettings = MilvusSettings()
     backup: BackupSettings = BackupSettings()
+    restore: RestoreSettings = RestoreSettings()
     transfer: TransferSettings = TransferSettings()
+    zilliz_cloud: ZillizCloudSettings = ZillizCloudSettings()
     service: ServiceSettings = ServiceSettings()
 
     @property
@@ -251,8 +316,12 @@ class Settings(Section):
         """Objects that are copied at one time: more than the requests in flight would only wait."""
         return min(self.transfer.concurrency, self.service.limits.requests_in_flight)
 
+    def values_by_key(self) -> dict[str, Any]:
+        """Return every setting by its dotted key; secrets as ``SecretStr``."""
+        return dict(_values(self))
+
     def shown(self) -> dict[str, object]:
-        """Return every setting by its key, secrets masked."""
+        """Return every setting by its dotted key, secrets masked."""
         return {key: _shown(value) for key, value in _values(self)}
 
 
@@ -283,4 +352,6 @@ def _values(section: Section, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _shown(value: object) -> object:
-    return mask(value.get_secret_value()) if isinstance(value, SecretStr) else value
+    if isinstance(value, SecretStr):
+        return mask(value.get_secret_value())
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,185 @@
+"""What single values cannot show: settings that exclude or demand each other."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Final
+
+from milvus_backup_server.domain.errors import FieldViolation
+from milvus_backup_server.settings.models import AuthSettings, Settings, StorageSettings
+from milvus_backup_server.settings.sources import Rows
+
+MAX_SOCKET_BYTES: Final = 100
+"""The system's own bound is 107 bytes for a unix socket's path."""
+
+_DIRECTORIES_OF_MILVUS: Final = frozenset(
+    {"insert_log", "delta_log", "stats_log", "index_files", "analyze_stats", "bm25_stats"}
+)
+_STATIC: Final = ("accessKeyID", "secretAccessKey", "sessionToken")
+_OF_OTHER_STORES: Final = ("accountKey", "credentialsFile")
+
+
+def cross_faults(
+    settings: Settings, given: Rows, unknown: Collection[str] = ()
+) -> Iterator[FieldViolation]:
+    """Yield every fault that shows only between settings, each of which is right by itself.
+
+    Args:
+        settings: The settings.
+        given: What was set, by lower-case key.
+        unknown: The sections of stores of which not even the provider is known: not judged.
+    """
+    yield from _tls_faults(settings)
+    yield from _listening_faults(settings)
+    for section, storage in _storages(settings):
+        if section not in unknown:
+            yield from _storage_faults(section, storage, given)
+    if not unknown:
+        yield from _overlap_faults(settings)
+        yield from _mode_faults(settings)
+
+
+def concerns(settings: Settings) -> Iterator[str]:
+    """Yield what is possible, and not wise."""
+    milvus, backup = settings.milvus.storage, settings.backup.storage
+    if _is_one_bucket(milvus, backup) and milvus.prefix == backup.prefix:
+        yield (
+            f"backup.storage.rootPath is Milvus's own rootPath ({milvus.root_path!r}): its "
+            "directories show among the backups; better is one of its own, such as backup"
+        )
+
+
+def _storages(settings: Settings) -> tuple[tuple[str, StorageSettings], ...]:
+    return (
+        ("milvus.storage.", settings.milvus.storage),
+        ("backup.storage.", settings.backup.storage),
+    )
+
+
+def _overlap_faults(settings: Settings) -> Iterator[FieldViolation]:
+    """Keep backups out of the directories that Milvus keeps its own data in.
+
+    Whatever lies below the root of the backups can be deleted as a backup. The same root is
+    possible: it is where the Go tool's files of v1 put backups that do not name another, and a
+    directory with other things in it than a backup has is never deleted.
+    """
+    milvus, backup = settings.milvus.storage, settings.backup.storage
+    if not _is_one_bucket(milvus, backup):
+        return
+    inside = _below(backup.prefix, milvus.prefix)
+    above = _below(milvus.prefix, backup.prefix)
+    if above or (inside and inside[0] in _DIRECTORIES_OF_MILVUS):
+        yield FieldViolation(
+            "backup.storage.rootPath",
+            f"{backup.root_path!r} holds, or lies in, Milvus's own data ({milvus.root_path!r} of the "
+            "same bucket); expected a directory of its own, such as backup",
+        )
+
+
+def _is_one_bucket(milvus: StorageSettings, backup: StorageSettings) -> bool:
+    if "local" in {milvus.provider, backup.provider}:
+        return False
+    return _is_one_endpoint(milvus, backup) and milvus.bucket_name == backup.bucket_name
+
+
+def _is_one_endpoint(milvus: StorageSettings, backup: StorageSettings) -> bool:
+    return (milvus.provider, milvus.address, milvus.port) == (
+        backup.provider,
+        backup.address,
+        backup.port,
+    )
+
+
+def _mode_faults(settings: Settings) -> Iterator[FieldViolation]:
+    milvus, backup = settings.milvus.storage, settings.backup.storage
+    near = (milvus.region, milvus.use_ssl) == (backup.region, backup.use_ssl)
+    if settings.transfer.mode == "direct" and not (near and _is_one_endpoint(milvus, backup)):
+        yield FieldViolation(
+            "transfer.mode",
+            "direct needs both stores at one address, which copies by itself; expected auto or "
+            "streaming",
+        )
+
+
+def _below(path: str, root: str) -> tuple[str, ...] | None:
+    """Return the steps from a root down to a path; None if the path is not below it."""
+    steps, above = _steps(path), _steps(root)
+    return steps[len(above) :] if steps[: len(above)] == above else None
+
+
+def _steps(path: str) -> tuple[str, ...]:
+    return tuple(step for step in path.split("/") if step)
+
+
+def _tls_faults(settings: Settings) -> Iterator[FieldViolation]:
+    grpc = settings.milvus.grpc
+    if grpc.tls_mode == "disabled":
+        return
+    pair = {"mtlsCertPath": grpc.mtls_cert_path, "mtlsKeyPath": grpc.mtls_key_path}
+    files = {"caCertPath": grpc.ca_cert_path}
+    if grpc.tls_mode == "mutual":
+        files |= pair
+        for name, path in pair.items():
+            if not path:
+                yield FieldViolation(f"milvus.grpc.{name}", "is required when tlsMode is mutual")
+    for name, path in files.items():
+        if path and not Path(path).is_file():
+            yield FieldViolation(f"milvus.grpc.{name}", f"{path}: no such file")
+
+
+def _listening_faults(settings: Settings) -> Iterator[FieldViolation]:
+    grpc, http = settings.service.grpc, settings.service.http
+    same = (http.host, http.port) == (grpc.host, grpc.port)
+    if http.enabled and not grpc.socket and http.port and same:
+        yield FieldViolation("service.http.port", "is the port of service.grpc.port, too")
+    if len(grpc.socket.encode()) > MAX_SOCKET_BYTES:
+        fault = f"is too long for the path of a socket; expected at most {MAX_SOCKET_BYTES} bytes"
+        yield FieldViolation("service.grpc.socket", fault)
+
+
+def _storage_faults(
+    section: str, storage: StorageSettings, given: Rows
+) -> Iterator[FieldViolation]:
+    if storage.provider == "local":
+        if section.startswith("milvus"):
+            yield FieldViolation(
+                f"{section}provider",
+                "local is possible for backup.storage only: Milvus must keep its data in an S3 store",
+            )
+        if not storage.root_path:
+            yield FieldViolation(f"{section}rootPath", "expected the directory of the backups")
+        if storage.milvus_address:
+            yield FieldViolation(f"{section}milvusAddress", "does not apply to the provider local")
+        return
+    if _was_given(f"{section}localPath", given):
+        yield FieldViolation(f"{section}localPath", "is for the provider local only")
+    if _was_given(f"{section}accountName", given):
+        yield FieldViolation(f"{section}accountName", "is for the provider azure only")
+    if storage.milvus_port and not storage.milvus_address:
+        yield FieldViolation(f"{section}milvusPort", "needs milvusAddress beside it")
+    yield from _auth_faults(f"{section}auth", storage.auth, given)
+
+
+def _auth_faults(section: str, auth: AuthSettings, given: Rows) -> Iterator[FieldViolation]:
+    if _was_given(f"{section}.endpoint", given):
+        yield FieldViolation(
+            f"{section}.endpoint",
+            "is not supported; leave it empty to ask the environment and the machine",
+        )
+    useless = _OF_OTHER_STORES if auth.type == "static" else (*_STATIC, *_OF_OTHER_STORES)
+    for name in useless:
+        if _was_given(f"{section}.{name}", given):
+            yield FieldViolation(f"{section}.{name}", f"does not apply when type is {auth.type}")
+    required = {
+        "accessKeyID": auth.access_key_id,
+        "secretAccessKey": auth.secret_access_key.get_secret_value(),
+    }
+    for name, value in required.items():
+        if auth.type == "static" and not value:
+            yield FieldViolation(f"{section}.{name}", "is required when type is static")
+
+
+def _was_given(key: str, given: Rows) -> bool:
+    row = given.get(key.lower())
+    return row is not None and not row.inherited and row.value != ""

@@ -1,0 +1,69 @@
+"""YAML for people: settings as nested sections, with comments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+import yaml
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_./-][A-Za-z0-9_./:-]*")
+_ONE_LINE: Final = 1 << 20
+
+
+class Line(NamedTuple):
+    """A setting, or what a comment says in its place.
+
+    Attributes:
+        key: Its dotted key.
+        value: Its value: text, a number, true or false, or a list of texts.
+        comment: Written instead of the value.
+    """
+
+    key: str
+    value: object = None
+    comment: str = ""
+
+
+def render(lines: Iterable[Line]) -> str:
+    """Return settings as YAML. Those of one section must follow each other."""
+    return "".join(f"{line}\n" for line in _rendered(lines))
+
+
+def _rendered(lines: Iterable[Line]) -> Iterator[str]:
+    open_sections: list[str] = []
+    for line in lines:
+        *sections, name = line.key.split(".")
+        same = _common(open_sections, sections)
+        for depth in range(same, len(sections)):
+            if depth == 0:
+                yield ""
+            yield f"{_indent(depth)}{sections[depth]}:"
+        open_sections = sections
+        yield _indent(len(sections)) + _setting(name, line)
+
+
+def _common(one: list[str], other: list[str]) -> int:
+    pairs = zip(one, other, strict=False)
+    return next(
+        (at for at, (left, right) in enumerate(pairs) if left != right), min(len(one), len(other))
+    )
+
+
+def _indent(depth: int) -> str:
+    return "  " * depth
+
+
+def _setting(name: str, line: Line) -> str:
+    return f"# {name}: {line.comment}" if line.comment else f"{name}: {_value(line.value)}"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_value(item) for item in value)}]"
+    if not isinstance(value, str):
+        return yaml.safe_dump(value).removesuffix("...\n").strip()
+    if _PLAIN.fullmatch(value) and not value.endswith(":") and yaml.safe_load(value) == value:
+        return value
+    return yaml.safe_dump(value, default_style='"', width=_ONE_LINE).strip()

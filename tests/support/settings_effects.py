@@ -1,0 +1,290 @@
+"""Keys of the settings that change something: default, another value, and what is seen of it.
+
+Written from the reference of the Go tool's configuration, not from our models.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import structlog
+
+from milvus_backup_server.adapters.s3 import S3Profile
+from milvus_backup_server.settings import Settings
+from milvus_backup_server.settings.models import StorageSettings
+from milvus_backup_server.telemetry import configure_logging
+from milvus_backup_server.wiring import (
+    MIB,
+    client_settings,
+    gateway_settings,
+    log_file,
+    operation_limits,
+    retry_policy,
+    s3_profile,
+    transfer_settings,
+    work_limits,
+)
+
+Seen = Callable[[Settings], object]
+
+
+class Row(NamedTuple):
+    """A key with an effect.
+
+    Attributes:
+        default: Its value when nothing is given.
+        given: What to give, as YAML.
+        seen: What is done with it, so far as one can see.
+        expected: What is seen then.
+        beside: What must be given beside it, as ``--set`` takes it.
+    """
+
+    key: str
+    default: object
+    given: str
+    seen: Seen
+    expected: object
+    beside: tuple[str, ...] = ()
+
+
+# --- what is seen
+
+
+def logged(settings: Settings) -> list[str]:
+    stream = io.StringIO()
+    configure_logging(settings.log.level, stream, console=settings.log.console)
+    log = structlog.get_logger("x")
+    for say in (log.debug, log.info, log.warning, log.error):
+        say(say.__name__)
+    return [line.split('"level": "')[1].split('"')[0] for line in stream.getvalue().splitlines()]
+
+
+def log_files(settings: Settings) -> int:
+    """Write 1.8 MiB beside a file that was put aside long ago; return how many files there are."""
+    folder = Path("logs")
+    folder.mkdir(exist_ok=True)
+    aside = folder / "x-2020-01-01T00-00-00.000000.log"
+    aside.touch()
+    os.utime(aside, (0, 0))
+    handler = log_file(settings.log)
+    if handler is None:
+        return 0
+    for _ in range(3):
+        handler.emit(logging.LogRecord("x", logging.INFO, "", 0, "x" * 600 * 1024, None, None))
+    handler.close()
+    return len(list(folder.iterdir()))
+
+
+def access_key(profile: S3Profile) -> str:
+    return profile.credentials.access_key if profile.credentials else ""
+
+
+def secret_key(profile: S3Profile) -> str:
+    return profile.credentials.secret_key if profile.credentials else ""
+
+
+def session_token(profile: S3Profile) -> str:
+    return profile.credentials.session_token if profile.credentials else ""
+
+
+def file_of(path: Path | None) -> str:
+    return str(path or "")
+
+
+def storage_rows(
+    section: str, root: str, storage: Callable[[Settings], StorageSettings]
+) -> list[Row]:
+    def seen(profile: Callable[[S3Profile], object]) -> Seen:
+        return lambda it: profile(s3_profile(storage(it)))
+
+    def url(profile: S3Profile) -> str:
+        return profile.endpoint_url
+
+    rows = [
+        Row("provider", "minio", "s3", seen(lambda it: it.provider), "s3"),
+        Row("address", "localhost", "x", seen(url), "http://x:9000"),
+        Row("port", 9000, "1", seen(url), "http://localhost:1"),
+        Row("region", "", "eu", seen(lambda it: it.region), "eu"),
+        Row("useSSL", False, "true", seen(url), "https://localhost:9000"),
+        Row("bucketName", "a-bucket", "b", seen(lambda it: it.bucket), "b"),
+        Row("rootPath", root, "f", lambda it: storage(it).prefix, "f"),
+        Row("auth.type", "static", "iam", seen(lambda it: it.credentials is None), True),
+        Row("auth.accessKeyID", "minioadmin", "me", seen(access_key), "me"),
+        Row("auth.secretAccessKey", "minioadmin", "pw", seen(secret_key), "pw"),
+        Row("auth.sessionToken", "", "t", seen(session_token), "t"),
+    ]
+    return [row._replace(key=f"{section}.{row.key}") for row in rows]
+
+
+TLS = ("milvus.grpc.tlsMode=server",)
+LOG_FILE = ("log.file.path=logs/x.log",)
+SMALL_LOG_FILE = (*LOG_FILE, "log.file.maxSizeMiB=1")
+
+EFFECTS = [
+    Row("log.level", "info", "warn", logged, ["warning", "error"]),
+    Row("log.console", True, "false", logged, []),
+    # The Go tool writes logs/backup.log unless told otherwise.
+    Row("log.file.path", "", "logs/x.log", log_files, 2),
+    Row("log.file.maxSizeMiB", 300, "1", log_files, 4, LOG_FILE),
+    Row("log.file.maxDays", 0, "1", log_files, 3, SMALL_LOG_FILE),
+    Row("log.file.maxBackups", 0, "1", log_files, 2, SMALL_LOG_FILE),
+    Row("milvus.user", "", "me", lambda it: gateway_settings(it).user, "me"),
+    Row("milvus.password", "", "pw", lambda it: gateway_settings(it).password, "pw"),
+    Row("milvus.grpc.address", "localhost", "m", lambda it: gateway_settings(it).host, "m"),
+    Row("milvus.grpc.port", 19530, "1", lambda it: gateway_settings(it).port, 1),
+    Row(
+        "milvus.grpc.tlsMode",
+        "disabled",
+        "server",
+        lambda it: gateway_settings(it).tls.value,
+        "server",
+    ),
+    Row(
+        "milvus.grpc.caCertPath",
+        "",
+        "a.pem",
+        lambda it: file_of(gateway_settings(it).ca),
+        "a.pem",
+        TLS,
+    ),
+    Row("milvus.grpc.serverName", "", "m", lambda it: gateway_settings(it).server_name, "m", TLS),
+    Row(
+        "milvus.grpc.mtlsCertPath",
+        "",
+        "a.pem",
+        lambda it: file_of(gateway_settings(it).certificate),
+        "a.pem",
+        ("milvus.grpc.tlsMode=mutual", "milvus.grpc.mtlsKeyPath=a.pem"),
+    ),
+    Row(
+        "milvus.grpc.mtlsKeyPath",
+        "",
+        "a.pem",
+        lambda it: file_of(gateway_settings(it).key),
+        "a.pem",
+        ("milvus.grpc.tlsMode=mutual", "milvus.grpc.mtlsCertPath=a.pem"),
+    ),
+    *storage_rows("milvus.storage", "files", lambda it: it.milvus.storage),
+    *storage_rows("backup.storage", "backup", lambda it: it.backup.storage),
+    Row("backup.concurrency.collections", 4, "7", lambda it: work_limits(it).collections, 7),
+    Row(
+        "transfer.mode",
+        "auto",
+        "streaming",
+        lambda it: transfer_settings(it).mode.value,
+        "streaming",
+    ),
+    Row("transfer.concurrency", 128, "3", lambda it: transfer_settings(it).workers, 3),
+    Row(
+        "transfer.multipartCopyThresholdMiB",
+        500,
+        "7",
+        lambda it: transfer_settings(it).copy_threshold_bytes,
+        7 * MIB,
+    ),
+    # What is ours alone.
+    Row("service.checkTimeoutSeconds", 8.0, "1", lambda it: work_limits(it).check_seconds, 1.0),
+    Row("service.operations.concurrent", 2, "7", lambda it: operation_limits(it).concurrent, 7),
+    Row("service.operations.pending", 1000, "7", lambda it: operation_limits(it).pending, 7),
+    Row("service.operations.remembered", 1000, "7", lambda it: operation_limits(it).remembered, 7),
+    Row(
+        "service.operations.cleanupSeconds",
+        10.0,
+        "1",
+        lambda it: operation_limits(it).cleanup_seconds,
+        1.0,
+    ),
+    Row(
+        "service.limits.requestsInFlight",
+        64,
+        "7",
+        lambda it: client_settings(it).max_connections,
+        7,
+    ),
+    Row(
+        "service.limits.memoryMiB",
+        256,
+        "33",
+        lambda it: transfer_settings(it).bytes_in_flight,
+        33 * MIB,
+    ),
+    Row(
+        "service.milvus.callTimeoutSeconds",
+        10.0,
+        "1",
+        lambda it: gateway_settings(it).call_seconds,
+        1.0,
+    ),
+    Row(
+        "service.milvus.retrySeconds",
+        3.0,
+        "1",
+        lambda it: gateway_settings(it).retry_seconds,
+        1.0,
+    ),
+    Row(
+        "service.milvus.flushTimeoutSeconds",
+        600.0,
+        "1",
+        lambda it: work_limits(it).flush_seconds,
+        1.0,
+    ),
+    Row(
+        "service.milvus.cleanupSeconds", 60.0, "1", lambda it: work_limits(it).cleanup_seconds, 1.0
+    ),
+    Row("service.milvus.pollSeconds", 0.1, "1", lambda it: work_limits(it).poll_seconds, 1.0),
+    Row(
+        "service.milvus.importStallSeconds",
+        900.0,
+        "1",
+        lambda it: work_limits(it).import_stall_seconds,
+        1.0,
+    ),
+    Row(
+        "service.milvus.importJobMaxMiB",
+        4096,
+        "7",
+        lambda it: work_limits(it).import_job_bytes,
+        7 * MIB,
+    ),
+    Row(
+        "service.milvus.allowUntestedVersions",
+        False,
+        "true",
+        lambda it: work_limits(it).allow_untested_versions,
+        True,
+    ),
+    Row(
+        "service.storage.connectTimeoutSeconds",
+        5.0,
+        "1",
+        lambda it: client_settings(it).connect_timeout_seconds,
+        1.0,
+    ),
+    Row(
+        "service.storage.requestTimeoutSeconds",
+        60.0,
+        "1",
+        lambda it: client_settings(it).read_timeout_seconds,
+        1.0,
+    ),
+    Row(
+        "service.storage.retryBudgetSeconds",
+        120.0,
+        "1",
+        lambda it: retry_policy(it).total_seconds,
+        1.0,
+    ),
+    Row(
+        "service.storage.createBackupBucket",
+        True,
+        "false",
+        lambda it: work_limits(it).create_bucket,
+        False,
+    ),
+]
