@@ -14,13 +14,14 @@ from milvus_backup.v1.server_service_pb2 import (
     GetServerInfoRequest,
     GetServerInfoResponse,
 )
+from milvus_backup_client._archive_methods import ArchiveMethods
 from milvus_backup_client._backup_methods import BackupMethods
 from milvus_backup_client._calls import RetryPolicy
 from milvus_backup_client._connection import Connection
 from milvus_backup_client._operation_methods import OperationMethods
 
 
-class BackupClient(BackupMethods, OperationMethods):
+class BackupClient(BackupMethods, ArchiveMethods, OperationMethods):
     """A client of one backup service.
 
     Use it as an async context manager, or call ``close``. It connects at the first call, and may
@@ -35,7 +36,7 @@ class BackupClient(BackupMethods, OperationMethods):
     Every method raises BackupServiceError, in the subclass that tells what is wrong. Where a method
     takes ``timeout_seconds``, it is the time for all its attempts together, and ``None`` is the
     client's default. A call that times out or is cancelled does not stop an operation:
-    ``cancel_operation`` does.
+    ``cancel_operation`` does. Only exports and imports live as long as their streams.
 
     Args:
         address: ``host:port``, ``unix:/path`` or another gRPC target.

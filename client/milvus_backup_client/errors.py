@@ -14,6 +14,7 @@
                                      RowCountMismatch, NotABackup, BackupNameLost, LeftBehind,
                                      OperationEnded
       BackupCorrupt                  the backup's files do not agree with each other
+      ArchiveInvalid                 an archive to import is damaged, or holds what no backup does
       TooManyOperations              the bound of waiting operations is reached
       Unavailable                    StorageUnavailable, MilvusUnavailable, OperationStalled,
                                      WorkSpaceUnavailable, ServerStopping, ServiceUnreachable
@@ -253,6 +254,12 @@ class BackupCorrupt(BackupServiceError):
     """Files of the backup are missing, damaged, or do not agree with each other."""
 
     reason = "BACKUP_CORRUPT"
+
+
+class ArchiveInvalid(BackupServiceError):
+    """An archive to import is damaged or holds what no backup does; ``metadata["entry"]`` names the entry."""
+
+    reason = "ARCHIVE_INVALID"
 
 
 class TooManyOperations(BackupServiceError):

@@ -148,6 +148,10 @@ class Backup(_message.Message):
     EXACT_FIELD_NUMBER: _builtins.int
     NOTES_FIELD_NUMBER: _builtins.int
     COLLECTIONS_FIELD_NUMBER: _builtins.int
+    META_SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    DATABASES_FIELD_NUMBER: _builtins.int
+    BACKUP_TIMESTAMP_FIELD_NUMBER: _builtins.int
+    RPC_CHANNEL_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name of the backup, which is also its directory: `[A-Za-z_][A-Za-z0-9_]*`, at most 128 characters."""
     state: Global___BackupState.ValueType
@@ -168,6 +172,10 @@ class Backup(_message.Message):
     """The version of the Milvus that it was taken from. Empty if unknown."""
     exact: _builtins.bool
     """True if every collection is exact to a stated moment, which restores cut at."""
+    meta_size_bytes: _builtins.int
+    """Bytes of all metadata files. Only in the FULL view of what can be restored."""
+    backup_timestamp: _builtins.int
+    """What the Go tool recorded as the hybrid timestamp of the whole backup. Zero if it recorded none."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the create call was accepted; for backups of the Go tool, the time of its oldest metadata object."""
@@ -186,7 +194,15 @@ class Backup(_message.Message):
 
     @_builtins.property
     def collections(self) -> _containers.RepeatedCompositeFieldContainer[Global___BackupCollection]:
-        """The first collections, at most 50, by database and name. Only in the FULL view."""
+        """The first collections, at most 50 and as many as fit, in the order of the metadata. Only in the FULL view."""
+
+    @_builtins.property
+    def databases(self) -> _containers.RepeatedCompositeFieldContainer[Global___BackupDatabase]:
+        """Databases in it, as many as fit. Only in the FULL view."""
+
+    @_builtins.property
+    def rpc_channel(self) -> Global___RpcChannel:
+        """Milvus's replication channel when the Go tool took the backup. Absent if it was not recorded. Only in the FULL view."""
 
     def __init__(
         self,
@@ -205,19 +221,27 @@ class Backup(_message.Message):
         exact: _builtins.bool = ...,
         notes: _abc.Iterable[_builtins.str] | None = ...,
         collections: _abc.Iterable[Global___BackupCollection] | None = ...,
+        meta_size_bytes: _builtins.int | None = ...,
+        databases: _abc.Iterable[Global___BackupDatabase] | None = ...,
+        backup_timestamp: _builtins.int = ...,
+        rpc_channel: Global___RpcChannel | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count", "_row_count", b"_row_count", "_size_bytes", b"_size_bytes", "collection_count", b"collection_count", "create_time", b"create_time", "end_time", b"end_time", "row_count", b"row_count", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count", "_meta_size_bytes", b"_meta_size_bytes", "_row_count", b"_row_count", "_size_bytes", b"_size_bytes", "collection_count", b"collection_count", "create_time", b"create_time", "end_time", b"end_time", "meta_size_bytes", b"meta_size_bytes", "row_count", b"row_count", "rpc_channel", b"rpc_channel", "size_bytes", b"size_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count", "_row_count", b"_row_count", "_size_bytes", b"_size_bytes", "collection_count", b"collection_count", "collections", b"collections", "create_time", b"create_time", "end_time", b"end_time", "exact", b"exact", "format", b"format", "id", b"id", "labels", b"labels", "milvus_version", b"milvus_version", "name", b"name", "notes", b"notes", "row_count", b"row_count", "size_bytes", b"size_bytes", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count", "_meta_size_bytes", b"_meta_size_bytes", "_row_count", b"_row_count", "_size_bytes", b"_size_bytes", "backup_timestamp", b"backup_timestamp", "collection_count", b"collection_count", "collections", b"collections", "create_time", b"create_time", "databases", b"databases", "end_time", b"end_time", "exact", b"exact", "format", b"format", "id", b"id", "labels", b"labels", "meta_size_bytes", b"meta_size_bytes", "milvus_version", b"milvus_version", "name", b"name", "notes", b"notes", "row_count", b"row_count", "rpc_channel", b"rpc_channel", "size_bytes", b"size_bytes", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__collection_count: _TypeAlias = _typing.Literal["collection_count"]  # noqa: Y015
     _WhichOneofArgType__collection_count: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count"]  # noqa: Y015
+    _WhichOneofReturnType__meta_size_bytes: _TypeAlias = _typing.Literal["meta_size_bytes"]  # noqa: Y015
+    _WhichOneofArgType__meta_size_bytes: _TypeAlias = _typing.Literal["_meta_size_bytes", b"_meta_size_bytes"]  # noqa: Y015
     _WhichOneofReturnType__row_count: _TypeAlias = _typing.Literal["row_count"]  # noqa: Y015
     _WhichOneofArgType__row_count: _TypeAlias = _typing.Literal["_row_count", b"_row_count"]  # noqa: Y015
     _WhichOneofReturnType__size_bytes: _TypeAlias = _typing.Literal["size_bytes"]  # noqa: Y015
     _WhichOneofArgType__size_bytes: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__collection_count) -> _WhichOneofReturnType__collection_count | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__meta_size_bytes) -> _WhichOneofReturnType__meta_size_bytes | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__row_count) -> _WhichOneofReturnType__row_count | None: ...
     @_typing.overload
@@ -226,10 +250,116 @@ class Backup(_message.Message):
 Global___Backup: _TypeAlias = Backup  # noqa: Y015
 
 @_typing.final
-class BackupCollection(_message.Message):
-    """One collection in a backup."""
+class BackupDatabase(_message.Message):
+    """A database in a backup."""
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    DATABASE_ID_FIELD_NUMBER: _builtins.int
+    PROPERTIES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The database's name."""
+    database_id: _builtins.int
+    """Milvus's id of it at the source. Zero if it was not recorded."""
+    @_builtins.property
+    def properties(self) -> _containers.RepeatedCompositeFieldContainer[Global___Property]:
+        """Its properties, as many as fit."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        database_id: _builtins.int = ...,
+        properties: _abc.Iterable[Global___Property] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["database_id", b"database_id", "name", b"name", "properties", b"properties"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BackupDatabase: _TypeAlias = BackupDatabase  # noqa: Y015
+
+@_typing.final
+class Property(_message.Message):
+    """A property or parameter of Milvus."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    key: _builtins.str
+    """Its key."""
+    value: _builtins.str
+    """Its value."""
+    def __init__(
+        self,
+        *,
+        key: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Property: _TypeAlias = Property  # noqa: Y015
+
+@_typing.final
+class RpcChannel(_message.Message):
+    """Milvus's replication channel and a position in it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The channel's name."""
+    position: _builtins.str
+    """The position, in base64 as Milvus gave it."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RpcChannel: _TypeAlias = RpcChannel  # noqa: Y015
+
+@_typing.final
+class BackupCollection(_message.Message):
+    """One collection in a backup. It has everything that was recorded of it but its segments; `truncated` tells when that is
+    more than one message may hold.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ChannelCheckpointsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     DATABASE_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
@@ -245,6 +375,24 @@ class BackupCollection(_message.Message):
     MOMENT_FIELD_NUMBER: _builtins.int
     MOMENT_TIME_FIELD_NUMBER: _builtins.int
     FIELDS_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    ENABLE_DYNAMIC_FIELD_FIELD_NUMBER: _builtins.int
+    STRUCT_FIELDS_FIELD_NUMBER: _builtins.int
+    FUNCTIONS_FIELD_NUMBER: _builtins.int
+    INDEX_INFOS_FIELD_NUMBER: _builtins.int
+    PROPERTIES_FIELD_NUMBER: _builtins.int
+    SCHEMA_PROPERTIES_FIELD_NUMBER: _builtins.int
+    PARTITIONS_FIELD_NUMBER: _builtins.int
+    CONSISTENCY_LEVEL_FIELD_NUMBER: _builtins.int
+    BACKUP_TIMESTAMP_FIELD_NUMBER: _builtins.int
+    BACKUP_PHYSICAL_TIMESTAMP_FIELD_NUMBER: _builtins.int
+    CHANNEL_CHECKPOINTS_FIELD_NUMBER: _builtins.int
+    CREATED_TIMESTAMP_FIELD_NUMBER: _builtins.int
+    DATABASE_ID_FIELD_NUMBER: _builtins.int
+    VIRTUAL_CHANNELS_FIELD_NUMBER: _builtins.int
+    PHYSICAL_CHANNELS_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    AUTO_ID_FIELD_NUMBER: _builtins.int
     database: _builtins.str
     """The database; `default` where Milvus had none."""
     name: _builtins.str
@@ -267,13 +415,31 @@ class BackupCollection(_message.Message):
     """The moment to which it is exact, as Milvus's hybrid timestamp (physical milliseconds << 18 | counter).
     Absent if the backup has none; then it holds the rows of exactly the objects that were copied.
     """
+    description: _builtins.str
+    """The schema's description."""
+    enable_dynamic_field: _builtins.bool
+    """True if rows may have fields that the schema does not name."""
+    consistency_level: _builtins.int
+    """Milvus's number: 0 strong, 1 session, 2 bounded, 3 eventually, 4 customized."""
+    backup_timestamp: _builtins.int
+    """The hybrid timestamp that the Go tool recorded of its flush. Zero if it recorded none; restores do not cut at it."""
+    backup_physical_timestamp: _builtins.int
+    """When its flush sealed its segments, in Unix seconds. Zero if that was not recorded."""
+    created_timestamp: _builtins.int
+    """Hybrid timestamp of its creation at the source. Zero if it was not recorded."""
+    database_id: _builtins.int
+    """Milvus's id of the database at the source. Zero if it was not recorded."""
+    truncated: _builtins.bool
+    """True if something was cut so that the message keeps within its bounds: lists end early, texts end in `...`."""
+    auto_id: _builtins.bool
+    """The schema's own mark that Milvus makes the primary keys; Milvus marks the field (`BackupField.auto_id`) beside it."""
     @_builtins.property
     def indexes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of its indexes, at most 100."""
+        """Names of its indexes, as many as fit; `index_infos` has all of each."""
 
     @_builtins.property
     def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Aliases, at most 100."""
+        """Aliases, as many as fit."""
 
     @_builtins.property
     def moment_time(self) -> _timestamp_pb2.Timestamp:
@@ -281,7 +447,43 @@ class BackupCollection(_message.Message):
 
     @_builtins.property
     def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___BackupField]:
-        """Fields in the order of their ids, at most 100."""
+        """Fields in the order of the schema, as many as fit."""
+
+    @_builtins.property
+    def struct_fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___BackupStructField]:
+        """Fields that are arrays of structs."""
+
+    @_builtins.property
+    def functions(self) -> _containers.RepeatedCompositeFieldContainer[Global___BackupFunction]:
+        """Functions that fill fields, such as BM25."""
+
+    @_builtins.property
+    def index_infos(self) -> _containers.RepeatedCompositeFieldContainer[Global___BackupIndex]:
+        """Its indexes, in the order of the metadata."""
+
+    @_builtins.property
+    def properties(self) -> _containers.RepeatedCompositeFieldContainer[Global___Property]:
+        """Properties of the collection."""
+
+    @_builtins.property
+    def schema_properties(self) -> _containers.RepeatedCompositeFieldContainer[Global___Property]:
+        """Properties of its schema."""
+
+    @_builtins.property
+    def partitions(self) -> _containers.RepeatedCompositeFieldContainer[Global___BackupPartition]:
+        """Its partitions, in the order of the metadata."""
+
+    @_builtins.property
+    def channel_checkpoints(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Positions at the flush by virtual channel, in base64 as Milvus gave them. Milvus 2.3 tells none."""
+
+    @_builtins.property
+    def virtual_channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of its virtual channels, one a shard."""
+
+    @_builtins.property
+    def physical_channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of its physical channels, one a shard."""
 
     def __init__(
         self,
@@ -300,10 +502,28 @@ class BackupCollection(_message.Message):
         moment: _builtins.int | None = ...,
         moment_time: _timestamp_pb2.Timestamp | None = ...,
         fields: _abc.Iterable[Global___BackupField] | None = ...,
+        description: _builtins.str = ...,
+        enable_dynamic_field: _builtins.bool = ...,
+        struct_fields: _abc.Iterable[Global___BackupStructField] | None = ...,
+        functions: _abc.Iterable[Global___BackupFunction] | None = ...,
+        index_infos: _abc.Iterable[Global___BackupIndex] | None = ...,
+        properties: _abc.Iterable[Global___Property] | None = ...,
+        schema_properties: _abc.Iterable[Global___Property] | None = ...,
+        partitions: _abc.Iterable[Global___BackupPartition] | None = ...,
+        consistency_level: _builtins.int = ...,
+        backup_timestamp: _builtins.int = ...,
+        backup_physical_timestamp: _builtins.int = ...,
+        channel_checkpoints: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        created_timestamp: _builtins.int = ...,
+        database_id: _builtins.int = ...,
+        virtual_channels: _abc.Iterable[_builtins.str] | None = ...,
+        physical_channels: _abc.Iterable[_builtins.str] | None = ...,
+        truncated: _builtins.bool = ...,
+        auto_id: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_moment", b"_moment", "moment", b"moment", "moment_time", b"moment_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_moment", b"_moment", "aliases", b"aliases", "collection_id", b"collection_id", "database", b"database", "fields", b"fields", "indexes", b"indexes", "load_state", b"load_state", "moment", b"moment", "moment_time", b"moment_time", "name", b"name", "partition_count", b"partition_count", "row_count", b"row_count", "segment_count", b"segment_count", "shard_count", b"shard_count", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_moment", b"_moment", "aliases", b"aliases", "auto_id", b"auto_id", "backup_physical_timestamp", b"backup_physical_timestamp", "backup_timestamp", b"backup_timestamp", "channel_checkpoints", b"channel_checkpoints", "collection_id", b"collection_id", "consistency_level", b"consistency_level", "created_timestamp", b"created_timestamp", "database", b"database", "database_id", b"database_id", "description", b"description", "enable_dynamic_field", b"enable_dynamic_field", "fields", b"fields", "functions", b"functions", "index_infos", b"index_infos", "indexes", b"indexes", "load_state", b"load_state", "moment", b"moment", "moment_time", b"moment_time", "name", b"name", "partition_count", b"partition_count", "partitions", b"partitions", "physical_channels", b"physical_channels", "properties", b"properties", "row_count", b"row_count", "schema_properties", b"schema_properties", "segment_count", b"segment_count", "shard_count", b"shard_count", "size_bytes", b"size_bytes", "struct_fields", b"struct_fields", "truncated", b"truncated", "virtual_channels", b"virtual_channels"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__moment: _TypeAlias = _typing.Literal["moment"]  # noqa: Y015
     _WhichOneofArgType__moment: _TypeAlias = _typing.Literal["_moment", b"_moment"]  # noqa: Y015
@@ -320,23 +540,273 @@ class BackupField(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     DATA_TYPE_FIELD_NUMBER: _builtins.int
     PRIMARY_KEY_FIELD_NUMBER: _builtins.int
+    FIELD_ID_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    AUTO_ID_FIELD_NUMBER: _builtins.int
+    PARTITION_KEY_FIELD_NUMBER: _builtins.int
+    NULLABLE_FIELD_NUMBER: _builtins.int
+    DYNAMIC_FIELD_NUMBER: _builtins.int
+    FUNCTION_OUTPUT_FIELD_NUMBER: _builtins.int
+    ELEMENT_TYPE_FIELD_NUMBER: _builtins.int
+    TYPE_PARAMS_FIELD_NUMBER: _builtins.int
+    INDEX_PARAMS_FIELD_NUMBER: _builtins.int
+    DEFAULT_VALUE_BASE64_FIELD_NUMBER: _builtins.int
+    DATA_TYPE_CODE_FIELD_NUMBER: _builtins.int
+    ELEMENT_TYPE_CODE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The field's name."""
     data_type: _builtins.str
     """Milvus's data type, such as `Int64` or `FloatVector`."""
     primary_key: _builtins.bool
     """True for the primary key."""
+    field_id: _builtins.int
+    """Milvus's id of it."""
+    description: _builtins.str
+    """Its description."""
+    auto_id: _builtins.bool
+    """True if Milvus makes its values."""
+    partition_key: _builtins.bool
+    """True if it decides the partition of a row."""
+    nullable: _builtins.bool
+    """True if its value may be missing."""
+    dynamic: _builtins.bool
+    """True for the field that holds what the schema does not name."""
+    function_output: _builtins.bool
+    """True if a function fills it."""
+    element_type: _builtins.str
+    """Milvus's data type of an array's elements, such as `Int64`. Empty for other fields."""
+    default_value_base64: _builtins.str
+    """The default value: Milvus's `schemapb.ValueField` in base64. Empty if there is none."""
+    data_type_code: _builtins.int
+    """Milvus's number of `data_type`."""
+    element_type_code: _builtins.int
+    """Milvus's number of `element_type`. Zero for other fields."""
+    @_builtins.property
+    def type_params(self) -> _containers.RepeatedCompositeFieldContainer[Global___Property]:
+        """Parameters of the type, such as `dim` and `max_length`."""
+
+    @_builtins.property
+    def index_params(self) -> _containers.RepeatedCompositeFieldContainer[Global___Property]:
+        """Parameters of an index that the schema itself names."""
+
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         data_type: _builtins.str = ...,
         primary_key: _builtins.bool = ...,
+        field_id: _builtins.int = ...,
+        description: _builtins.str = ...,
+        auto_id: _builtins.bool = ...,
+        partition_key: _builtins.bool = ...,
+        nullable: _builtins.bool = ...,
+        dynamic: _builtins.bool = ...,
+        function_output: _builtins.bool = ...,
+        element_type: _builtins.str = ...,
+        type_params: _abc.Iterable[Global___Property] | None = ...,
+        index_params: _abc.Iterable[Global___Property] | None = ...,
+        default_value_base64: _builtins.str = ...,
+        data_type_code: _builtins.int = ...,
+        element_type_code: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["data_type", b"data_type", "name", b"name", "primary_key", b"primary_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto_id", b"auto_id", "data_type", b"data_type", "data_type_code", b"data_type_code", "default_value_base64", b"default_value_base64", "description", b"description", "dynamic", b"dynamic", "element_type", b"element_type", "element_type_code", b"element_type_code", "field_id", b"field_id", "function_output", b"function_output", "index_params", b"index_params", "name", b"name", "nullable", b"nullable", "partition_key", b"partition_key", "primary_key", b"primary_key", "type_params", b"type_params"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BackupField: _TypeAlias = BackupField  # noqa: Y015
+
+@_typing.final
+class BackupStructField(_message.Message):
+    """A field that is an array of structs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    FIELD_ID_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The field's name."""
+    field_id: _builtins.int
+    """Milvus's id of it."""
+    description: _builtins.str
+    """Its description."""
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___BackupField]:
+        """The fields of the struct."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        field_id: _builtins.int = ...,
+        description: _builtins.str = ...,
+        fields: _abc.Iterable[Global___BackupField] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "field_id", b"field_id", "fields", b"fields", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BackupStructField: _TypeAlias = BackupStructField  # noqa: Y015
+
+@_typing.final
+class BackupFunction(_message.Message):
+    """A function of a backed-up collection, which fills fields from others."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    FUNCTION_ID_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    INPUT_FIELD_NAMES_FIELD_NUMBER: _builtins.int
+    INPUT_FIELD_IDS_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_NAMES_FIELD_NUMBER: _builtins.int
+    OUTPUT_FIELD_IDS_FIELD_NUMBER: _builtins.int
+    PARAMS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The function's name."""
+    function_id: _builtins.int
+    """Milvus's id of it."""
+    description: _builtins.str
+    """Its description."""
+    type: _builtins.int
+    """Milvus's number of its type: 1 BM25, 2 text embedding, 3 rerank, 4 MinHash; newer ones as they are."""
+    @_builtins.property
+    def input_field_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the fields that it reads."""
+
+    @_builtins.property
+    def input_field_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Ids of the fields that it reads."""
+
+    @_builtins.property
+    def output_field_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the fields that it fills."""
+
+    @_builtins.property
+    def output_field_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Ids of the fields that it fills."""
+
+    @_builtins.property
+    def params(self) -> _containers.RepeatedCompositeFieldContainer[Global___Property]:
+        """Its parameters."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        function_id: _builtins.int = ...,
+        description: _builtins.str = ...,
+        type: _builtins.int = ...,
+        input_field_names: _abc.Iterable[_builtins.str] | None = ...,
+        input_field_ids: _abc.Iterable[_builtins.int] | None = ...,
+        output_field_names: _abc.Iterable[_builtins.str] | None = ...,
+        output_field_ids: _abc.Iterable[_builtins.int] | None = ...,
+        params: _abc.Iterable[Global___Property] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "function_id", b"function_id", "input_field_ids", b"input_field_ids", "input_field_names", b"input_field_names", "name", b"name", "output_field_ids", b"output_field_ids", "output_field_names", b"output_field_names", "params", b"params", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BackupFunction: _TypeAlias = BackupFunction  # noqa: Y015
+
+@_typing.final
+class BackupIndex(_message.Message):
+    """An index of a backed-up collection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ParamsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    FIELD_NAME_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    INDEX_TYPE_FIELD_NUMBER: _builtins.int
+    PARAMS_FIELD_NUMBER: _builtins.int
+    INDEX_ID_FIELD_NUMBER: _builtins.int
+    field_name: _builtins.str
+    """The field."""
+    name: _builtins.str
+    """The index's name."""
+    index_type: _builtins.str
+    """Its type, such as `HNSW`. Empty for scalar indexes whose type was not recorded."""
+    index_id: _builtins.int
+    """Milvus's id of it at the source."""
+    @_builtins.property
+    def params(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Its parameters, `index_type` and `metric_type` among them."""
+
+    def __init__(
+        self,
+        *,
+        field_name: _builtins.str = ...,
+        name: _builtins.str = ...,
+        index_type: _builtins.str = ...,
+        params: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        index_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field_name", b"field_name", "index_id", b"index_id", "index_type", b"index_type", "name", b"name", "params", b"params"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BackupIndex: _TypeAlias = BackupIndex  # noqa: Y015
+
+@_typing.final
+class BackupPartition(_message.Message):
+    """A partition of a backed-up collection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PARTITION_ID_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    LOAD_STATE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The partition's name."""
+    partition_id: _builtins.int
+    """Milvus's id of it at the source."""
+    size_bytes: _builtins.int
+    """Bytes of its data objects."""
+    load_state: _builtins.str
+    """`NotLoad`, `Loading` or `Loaded` when the backup was taken. Empty if that was not recorded."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        partition_id: _builtins.int = ...,
+        size_bytes: _builtins.int = ...,
+        load_state: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["load_state", b"load_state", "name", b"name", "partition_id", b"partition_id", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BackupPartition: _TypeAlias = BackupPartition  # noqa: Y015

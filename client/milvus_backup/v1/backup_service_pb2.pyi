@@ -362,3 +362,75 @@ class RestoreBackupRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RestoreBackupRequest: _TypeAlias = RestoreBackupRequest  # noqa: Y015
+
+@_typing.final
+class ExportBackupRequest(_message.Message):
+    """Asks for an archive of a backup."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BACKUP_NAME_FIELD_NUMBER: _builtins.int
+    backup_name: _builtins.str
+    """The backup's name. It must be complete or legacy."""
+    def __init__(
+        self,
+        *,
+        backup_name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportBackupRequest: _TypeAlias = ExportBackupRequest  # noqa: Y015
+
+@_typing.final
+class ExportBackupResponse(_message.Message):
+    """A piece of an archive."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHUNK_FIELD_NUMBER: _builtins.int
+    chunk: _builtins.bytes
+    """The next bytes: at least 1, at most 1 MiB."""
+    def __init__(
+        self,
+        *,
+        chunk: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportBackupResponse: _TypeAlias = ExportBackupResponse  # noqa: Y015
+
+@_typing.final
+class ImportBackupRequest(_message.Message):
+    """A piece of an archive to import."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BACKUP_NAME_FIELD_NUMBER: _builtins.int
+    CHUNK_FIELD_NUMBER: _builtins.int
+    backup_name: _builtins.str
+    """The name of the backup to make, free in the repository. Only in the first message. Empty: the name of the top
+    directory in the archive.
+    """
+    chunk: _builtins.bytes
+    """The next bytes, at most 1 MiB; larger is an error."""
+    def __init__(
+        self,
+        *,
+        backup_name: _builtins.str = ...,
+        chunk: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "chunk", b"chunk"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportBackupRequest: _TypeAlias = ImportBackupRequest  # noqa: Y015

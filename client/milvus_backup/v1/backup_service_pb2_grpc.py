@@ -68,6 +68,16 @@ class BackupServiceStub:
                 request_serializer=milvus__backup_dot_v1_dot_backup__service__pb2.RestoreBackupRequest.SerializeToString,
                 response_deserializer=milvus__backup_dot_v1_dot_operation__pb2.Operation.FromString,
                 _registered_method=True)
+        self.ExportBackup = channel.unary_stream(
+                '/milvus_backup.v1.BackupService/ExportBackup',
+                request_serializer=milvus__backup_dot_v1_dot_backup__service__pb2.ExportBackupRequest.SerializeToString,
+                response_deserializer=milvus__backup_dot_v1_dot_backup__service__pb2.ExportBackupResponse.FromString,
+                _registered_method=True)
+        self.ImportBackup = channel.stream_unary(
+                '/milvus_backup.v1.BackupService/ImportBackup',
+                request_serializer=milvus__backup_dot_v1_dot_backup__service__pb2.ImportBackupRequest.SerializeToString,
+                response_deserializer=milvus__backup_dot_v1_dot_operation__pb2.Operation.FromString,
+                _registered_method=True)
 
 
 class BackupServiceServicer:
@@ -120,6 +130,30 @@ class BackupServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportBackup(self, request, context):
+        """Sends a whole backup as one tar archive: `{backup}/binlogs/...`, then `{backup}/meta/...`, in the order in which a
+        backup is written, so that `full_meta.json` is the last entry. Every object that the metadata names must be there
+        with its size: that is checked before the first chunk. The stream ends with OK behind the last chunk of a whole
+        archive; without OK the archive is not whole. It is an operation while it runs: it can be watched and cancelled, and
+        the backup cannot be deleted meanwhile. It ends when the caller cancels the call or stops reading.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportBackup(self, request_iterator, context):
+        """Makes a backup of a tar archive, plain or in gzip, as ExportBackup or tar itself makes it of a backup's directory,
+        also of one of the Go tool. The call returns the operation when it has SUCCEEDED; any other end is an error of the
+        call. While it runs it can be watched and cancelled under the backup's name. It ends when the caller cancels the call
+        or stops sending. The backup is complete only when everything that its metadata names was there, with its size and,
+        where a hash was recorded, its content. After any failure what was written is removed again. When the service
+        needs no more chunks because the import failed, it sends its initial metadata, with the key
+        `x-milvus-backup-stop-sending`, before the status.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BackupServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -151,6 +185,16 @@ def add_BackupServiceServicer_to_server(servicer, server):
             'RestoreBackup': grpc.unary_unary_rpc_method_handler(
                     servicer.RestoreBackup,
                     request_deserializer=milvus__backup_dot_v1_dot_backup__service__pb2.RestoreBackupRequest.FromString,
+                    response_serializer=milvus__backup_dot_v1_dot_operation__pb2.Operation.SerializeToString,
+            ),
+            'ExportBackup': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportBackup,
+                    request_deserializer=milvus__backup_dot_v1_dot_backup__service__pb2.ExportBackupRequest.FromString,
+                    response_serializer=milvus__backup_dot_v1_dot_backup__service__pb2.ExportBackupResponse.SerializeToString,
+            ),
+            'ImportBackup': grpc.stream_unary_rpc_method_handler(
+                    servicer.ImportBackup,
+                    request_deserializer=milvus__backup_dot_v1_dot_backup__service__pb2.ImportBackupRequest.FromString,
                     response_serializer=milvus__backup_dot_v1_dot_operation__pb2.Operation.SerializeToString,
             ),
     }
@@ -317,6 +361,60 @@ class BackupService:
             target,
             '/milvus_backup.v1.BackupService/RestoreBackup',
             milvus__backup_dot_v1_dot_backup__service__pb2.RestoreBackupRequest.SerializeToString,
+            milvus__backup_dot_v1_dot_operation__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportBackup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/milvus_backup.v1.BackupService/ExportBackup',
+            milvus__backup_dot_v1_dot_backup__service__pb2.ExportBackupRequest.SerializeToString,
+            milvus__backup_dot_v1_dot_backup__service__pb2.ExportBackupResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportBackup(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/milvus_backup.v1.BackupService/ImportBackup',
+            milvus__backup_dot_v1_dot_backup__service__pb2.ImportBackupRequest.SerializeToString,
             milvus__backup_dot_v1_dot_operation__pb2.Operation.FromString,
             options,
             channel_credentials,

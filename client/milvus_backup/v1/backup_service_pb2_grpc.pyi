@@ -37,6 +37,22 @@ class BackupServiceStub:
     """Begins to restore a backup and returns at once. Each collection is built under a temporary name and gets its final
     name when it is whole.
     """
+    ExportBackup: _aio.UnaryStreamMultiCallable[_backup_service_pb2.ExportBackupRequest, _backup_service_pb2.ExportBackupResponse]
+    """Sends a whole backup as one tar archive: `{backup}/binlogs/...`, then `{backup}/meta/...`, in the order in which a
+    backup is written, so that `full_meta.json` is the last entry. Every object that the metadata names must be there
+    with its size: that is checked before the first chunk. The stream ends with OK behind the last chunk of a whole
+    archive; without OK the archive is not whole. It is an operation while it runs: it can be watched and cancelled, and
+    the backup cannot be deleted meanwhile. It ends when the caller cancels the call or stops reading.
+    """
+    ImportBackup: _aio.StreamUnaryMultiCallable[_backup_service_pb2.ImportBackupRequest, _operation_pb2.Operation]
+    """Makes a backup of a tar archive, plain or in gzip, as ExportBackup or tar itself makes it of a backup's directory,
+    also of one of the Go tool. The call returns the operation when it has SUCCEEDED; any other end is an error of the
+    call. While it runs it can be watched and cancelled under the backup's name. It ends when the caller cancels the call
+    or stops sending. The backup is complete only when everything that its metadata names was there, with its size and,
+    where a hash was recorded, its content. After any failure what was written is removed again. When the service
+    needs no more chunks because the import failed, it sends its initial metadata, with the key
+    `x-milvus-backup-stop-sending`, before the status.
+    """
 
 class BackupServiceServicer(metaclass=_abc_1.ABCMeta):
     """Backups: made, looked at, restored and removed. Every error carries a google.rpc.ErrorInfo whose reason tells
@@ -94,6 +110,34 @@ class BackupServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_operation_pb2.Operation]:
         """Begins to restore a backup and returns at once. Each collection is built under a temporary name and gets its final
         name when it is whole.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportBackup(
+        self,
+        request: _backup_service_pb2.ExportBackupRequest,
+        context: _aio.ServicerContext[_backup_service_pb2.ExportBackupRequest, _abc.AsyncIterator[_backup_service_pb2.ExportBackupResponse]],
+    ) -> _abc.AsyncIterator[_backup_service_pb2.ExportBackupResponse]:
+        """Sends a whole backup as one tar archive: `{backup}/binlogs/...`, then `{backup}/meta/...`, in the order in which a
+        backup is written, so that `full_meta.json` is the last entry. Every object that the metadata names must be there
+        with its size: that is checked before the first chunk. The stream ends with OK behind the last chunk of a whole
+        archive; without OK the archive is not whole. It is an operation while it runs: it can be watched and cancelled, and
+        the backup cannot be deleted meanwhile. It ends when the caller cancels the call or stops reading.
+        """
+
+    @_abc_1.abstractmethod
+    def ImportBackup(
+        self,
+        request_iterator: _abc.AsyncIterator[_backup_service_pb2.ImportBackupRequest],
+        context: _aio.ServicerContext[_abc.AsyncIterator[_backup_service_pb2.ImportBackupRequest], _abc.Awaitable[_operation_pb2.Operation]],
+    ) -> _abc.Awaitable[_operation_pb2.Operation]:
+        """Makes a backup of a tar archive, plain or in gzip, as ExportBackup or tar itself makes it of a backup's directory,
+        also of one of the Go tool. The call returns the operation when it has SUCCEEDED; any other end is an error of the
+        call. While it runs it can be watched and cancelled under the backup's name. It ends when the caller cancels the call
+        or stops sending. The backup is complete only when everything that its metadata names was there, with its size and,
+        where a hash was recorded, its content. After any failure what was written is removed again. When the service
+        needs no more chunks because the import failed, it sends its initial metadata, with the key
+        `x-milvus-backup-stop-sending`, before the status.
         """
 
 def add_BackupServiceServicer_to_server(servicer: BackupServiceServicer, server: _aio.Server) -> None: ...

@@ -37,6 +37,10 @@ class _OperationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operati
     """Restores a backup."""
     OPERATION_KIND_DELETE_BACKUP: _OperationKind.ValueType  # 3
     """Removes a backup."""
+    OPERATION_KIND_EXPORT_BACKUP: _OperationKind.ValueType  # 4
+    """Sends a backup to the caller as an archive."""
+    OPERATION_KIND_IMPORT_BACKUP: _OperationKind.ValueType  # 5
+    """Makes a backup of an archive that the caller sends."""
 
 class OperationKind(_OperationKind, metaclass=_OperationKindEnumTypeWrapper):
     """What an operation does."""
@@ -49,6 +53,10 @@ OPERATION_KIND_RESTORE_BACKUP: OperationKind.ValueType  # 2
 """Restores a backup."""
 OPERATION_KIND_DELETE_BACKUP: OperationKind.ValueType  # 3
 """Removes a backup."""
+OPERATION_KIND_EXPORT_BACKUP: OperationKind.ValueType  # 4
+"""Sends a backup to the caller as an archive."""
+OPERATION_KIND_IMPORT_BACKUP: OperationKind.ValueType  # 5
+"""Makes a backup of an archive that the caller sends."""
 Global___OperationKind: _TypeAlias = OperationKind  # noqa: Y015
 
 class _OperationState:
@@ -131,9 +139,13 @@ class _OperationPhaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operat
     """Objects of the backup are removed."""
     OPERATION_PHASE_CLEANING_UP: _OperationPhase.ValueType  # 12
     """What the operation made for itself is removed."""
+    OPERATION_PHASE_SENDING: _OperationPhase.ValueType  # 13
+    """Objects of the backup are sent to the caller."""
+    OPERATION_PHASE_RECEIVING: _OperationPhase.ValueType  # 14
+    """Objects come from the caller and are written."""
 
 class OperationPhase(_OperationPhase, metaclass=_OperationPhaseEnumTypeWrapper):
-    """What an operation is doing. Which phases occur depends on its kind, in this order."""
+    """What an operation is doing. Which phases occur depends on its kind."""
 
 OPERATION_PHASE_UNSPECIFIED: OperationPhase.ValueType  # 0
 """Nothing yet."""
@@ -161,6 +173,10 @@ OPERATION_PHASE_DELETING: OperationPhase.ValueType  # 11
 """Objects of the backup are removed."""
 OPERATION_PHASE_CLEANING_UP: OperationPhase.ValueType  # 12
 """What the operation made for itself is removed."""
+OPERATION_PHASE_SENDING: OperationPhase.ValueType  # 13
+"""Objects of the backup are sent to the caller."""
+OPERATION_PHASE_RECEIVING: OperationPhase.ValueType  # 14
+"""Objects come from the caller and are written."""
 Global___OperationPhase: _TypeAlias = OperationPhase  # noqa: Y015
 
 class _CollectionState:
@@ -273,6 +289,8 @@ class Operation(_message.Message):
     DELETE_BACKUP_FIELD_NUMBER: _builtins.int
     CREATE_PLAN_FIELD_NUMBER: _builtins.int
     RESTORE_PLAN_FIELD_NUMBER: _builtins.int
+    EXPORT_BACKUP_FIELD_NUMBER: _builtins.int
+    IMPORT_BACKUP_FIELD_NUMBER: _builtins.int
     COLLECTIONS_FIELD_NUMBER: _builtins.int
     COLLECTION_COUNT_FIELD_NUMBER: _builtins.int
     SUCCEEDED_COLLECTION_COUNT_FIELD_NUMBER: _builtins.int
@@ -349,6 +367,14 @@ class Operation(_message.Message):
         """Of a restore with `validate_only`."""
 
     @_builtins.property
+    def export_backup(self) -> Global___ExportBackupResult:
+        """Of an export."""
+
+    @_builtins.property
+    def import_backup(self) -> Global___ImportBackupResult:
+        """Of an import."""
+
+    @_builtins.property
     def collections(self) -> _containers.RepeatedCompositeFieldContainer[Global___OperationCollection]:
         """Collections at work, at most 50: failed and running ones first. `ListOperationCollections` has all."""
 
@@ -379,6 +405,8 @@ class Operation(_message.Message):
         delete_backup: Global___DeleteBackupResult | None = ...,
         create_plan: _plan_pb2.CreateBackupPlan | None = ...,
         restore_plan: _plan_pb2.RestoreBackupPlan | None = ...,
+        export_backup: Global___ExportBackupResult | None = ...,
+        import_backup: Global___ImportBackupResult | None = ...,
         collections: _abc.Iterable[Global___OperationCollection] | None = ...,
         collection_count: _builtins.int = ...,
         succeeded_collection_count: _builtins.int = ...,
@@ -389,11 +417,11 @@ class Operation(_message.Message):
         retry_of: _builtins.str = ...,
         revision: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "create_backup", b"create_backup", "create_plan", b"create_plan", "create_time", b"create_time", "delete_backup", b"delete_backup", "end_time", b"end_time", "error", b"error", "progress", b"progress", "restore_backup", b"restore_backup", "restore_plan", b"restore_plan", "result", b"result", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "create_backup", b"create_backup", "create_plan", b"create_plan", "create_time", b"create_time", "delete_backup", b"delete_backup", "end_time", b"end_time", "error", b"error", "export_backup", b"export_backup", "import_backup", b"import_backup", "progress", b"progress", "restore_backup", b"restore_backup", "restore_plan", b"restore_plan", "result", b"result", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "caller", b"caller", "collection_count", b"collection_count", "collections", b"collections", "create_backup", b"create_backup", "create_plan", b"create_plan", "create_time", b"create_time", "delete_backup", b"delete_backup", "end_time", b"end_time", "error", b"error", "failed_collection_count", b"failed_collection_count", "kind", b"kind", "labels", b"labels", "name", b"name", "progress", b"progress", "request_id", b"request_id", "restore_backup", b"restore_backup", "restore_plan", b"restore_plan", "result", b"result", "retry_of", b"retry_of", "revision", b"revision", "start_time", b"start_time", "state", b"state", "succeeded_collection_count", b"succeeded_collection_count", "warning_count", b"warning_count", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "caller", b"caller", "collection_count", b"collection_count", "collections", b"collections", "create_backup", b"create_backup", "create_plan", b"create_plan", "create_time", b"create_time", "delete_backup", b"delete_backup", "end_time", b"end_time", "error", b"error", "export_backup", b"export_backup", "failed_collection_count", b"failed_collection_count", "import_backup", b"import_backup", "kind", b"kind", "labels", b"labels", "name", b"name", "progress", b"progress", "request_id", b"request_id", "restore_backup", b"restore_backup", "restore_plan", b"restore_plan", "result", b"result", "retry_of", b"retry_of", "revision", b"revision", "start_time", b"start_time", "state", b"state", "succeeded_collection_count", b"succeeded_collection_count", "warning_count", b"warning_count", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["create_backup", "restore_backup", "delete_backup", "create_plan", "restore_plan"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["create_backup", "restore_backup", "delete_backup", "create_plan", "restore_plan", "export_backup", "import_backup"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
@@ -720,3 +748,75 @@ class DeleteBackupResult(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteBackupResult: _TypeAlias = DeleteBackupResult  # noqa: Y015
+
+@_typing.final
+class ExportBackupResult(_message.Message):
+    """What an export sent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OBJECT_COUNT_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    ARCHIVE_SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    object_count: _builtins.int
+    """Data objects and metadata files in the archive."""
+    size_bytes: _builtins.int
+    """Bytes of them."""
+    archive_size_bytes: _builtins.int
+    """Bytes of the archive."""
+    def __init__(
+        self,
+        *,
+        object_count: _builtins.int = ...,
+        size_bytes: _builtins.int = ...,
+        archive_size_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive_size_bytes", b"archive_size_bytes", "object_count", b"object_count", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportBackupResult: _TypeAlias = ExportBackupResult  # noqa: Y015
+
+@_typing.final
+class ImportBackupResult(_message.Message):
+    """What an import made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_COUNT_FIELD_NUMBER: _builtins.int
+    OBJECT_COUNT_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    CONTENT_CHECKED_COUNT_FIELD_NUMBER: _builtins.int
+    SIZE_CHECKED_COUNT_FIELD_NUMBER: _builtins.int
+    collection_count: _builtins.int
+    """Collections in the backup."""
+    object_count: _builtins.int
+    """Data objects written."""
+    size_bytes: _builtins.int
+    """Bytes of the data objects."""
+    row_count: _builtins.int
+    """Rows in its segments: an upper bound as soon as rows were deleted."""
+    content_checked_count: _builtins.int
+    """Objects whose content was compared with a recorded hash."""
+    size_checked_count: _builtins.int
+    """Objects compared by presence and size alone: no hash was recorded."""
+    def __init__(
+        self,
+        *,
+        collection_count: _builtins.int = ...,
+        object_count: _builtins.int = ...,
+        size_bytes: _builtins.int = ...,
+        row_count: _builtins.int = ...,
+        content_checked_count: _builtins.int = ...,
+        size_checked_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection_count", b"collection_count", "content_checked_count", b"content_checked_count", "object_count", b"object_count", "row_count", b"row_count", "size_bytes", b"size_bytes", "size_checked_count", b"size_checked_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportBackupResult: _TypeAlias = ImportBackupResult  # noqa: Y015

@@ -5,12 +5,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+
 from milvus_backup.v1 import backup_pb2, backup_service_pb2, operation_pb2
 from milvus_backup.v1.backup_service_pb2_grpc import BackupServiceServicer
 from milvus_backup_server.api import mapping_backups as mapping
+from milvus_backup_server.api.archives import read_archive
 from milvus_backup_server.api.callers import Context, current_caller
+from milvus_backup_server.api.mapping_collections import collection_message
 from milvus_backup_server.api.mapping_operations import operation_message
 from milvus_backup_server.api.pages import PageSize, cut_by_key, cut_by_offset, read_position
+from milvus_backup_server.domain.requests import ExportRequest, ImportRequest
 from milvus_backup_server.service.use_cases import UseCases
 
 BACKUP_PAGES = PageSize(default=100, largest=500)
@@ -75,7 +81,29 @@ class BackupServicer(BackupServiceServicer):
         position = read_position(request, COLLECTION_PAGES)
         catalog = self._use_cases.catalog
         page = await catalog.collections(request.backup_name, position.offset, position.limit)
-        collections, next_key = cut_by_offset(page, mapping.collection_message, position.offset)
+        collections, next_key = cut_by_offset(page, collection_message, position.offset)
         return backup_service_pb2.ListBackupCollectionsResponse(
             collections=collections, next_page_token=position.token(next_key)
         )
+
+    async def ExportBackup(
+        self, request: backup_service_pb2.ExportBackupRequest, context: Context
+    ) -> AsyncGenerator[backup_service_pb2.ExportBackupResponse, None]:
+        """Send a backup as an archive."""
+        wanted = ExportRequest(request.backup_name)
+        export = await self._use_cases.export.start(wanted, current_caller())
+        async with aclosing(export.chunks()) as chunks:
+            async for chunk in chunks:
+                yield backup_service_pb2.ExportBackupResponse(chunk=chunk)
+
+    async def ImportBackup(
+        self,
+        requests: AsyncIterator[backup_service_pb2.ImportBackupRequest],
+        context: Context,
+    ) -> operation_pb2.Operation:
+        """Make a backup of an archive."""
+        archive = await read_archive(requests)
+        operation = await self._use_cases.import_.run(
+            ImportRequest(archive.backup_name), archive.chunks, current_caller()
+        )
+        return operation_message(operation)

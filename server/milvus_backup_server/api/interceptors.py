@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import grpc
 import grpc.aio
@@ -23,6 +25,11 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 _log = structlog.get_logger(__name__)
+
+STOP_SENDING_KEY: Final = "x-milvus-backup-stop-sending"
+"""Key of the initial metadata by which a sender learns that no more messages are needed."""
+
+_LET_STOP_SECONDS = 5.0
 
 _CALLERS_FAULT = frozenset(
     {
@@ -51,6 +58,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         call: Any = _Call(handler_call_details.method, handler)
         serializer = handler.response_serializer
         # Without a deserializer the handler gets bytes: what cannot be decoded is ours to report.
+        if handler.request_streaming and not handler.response_streaming:
+            return grpc.stream_unary_rpc_method_handler(call.gather, None, serializer)
         if handler.request_streaming:
             return grpc.stream_stream_rpc_method_handler(call.converse, None, serializer)
         if handler.response_streaming:
@@ -60,7 +69,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A method and its handler. There is no method with many requests and one answer."""
+    """A method and its handler."""
 
     method: str
     handler: Any
@@ -73,6 +82,16 @@ class _Call:
         async with _guarded(self.method, context):
             await _send(self.handler.unary_stream(self._read(data), context), context)
 
+    async def gather(self, stream: AsyncIterator[bytes], context: Context) -> object:
+        requests = _Requests(stream)
+        async with _guarded(self.method, context), aclosing(requests):
+            try:
+                messages = (self._read(data) async for data in requests)
+                return await self.handler.stream_unary(messages, context)
+            except Exception:
+                await _let_sender_stop(requests, context)
+                raise
+
     async def converse(self, stream: AsyncIterator[bytes], context: Context) -> None:
         async with _guarded(self.method, context):
             requests = (self._read(data) async for data in stream)
@@ -84,6 +103,41 @@ class _Call:
         except DecodeError:
             fault = FieldViolation("request", "the bytes are not a message of this method")
             raise InvalidRequest(fault) from None
+
+
+class _Requests:
+    """The messages of a call. A read that was given up is taken up by the next: gRPC cannot take it back."""
+
+    def __init__(self, stream: AsyncIterator[bytes]) -> None:
+        self._stream = aiter(stream)
+        self._reading: asyncio.Future[bytes] | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self._reading = self._reading or asyncio.ensure_future(anext(self._stream))
+        data = await asyncio.shield(self._reading)
+        self._reading = None
+        return data
+
+    async def aclose(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.wait({self._reading})
+
+
+async def _let_sender_stop(requests: _Requests, context: Context) -> None:
+    """Tell a sender that it may stop, and read on for a while until it does.
+
+    A client of Python's gRPC whose write meets the end of the call reports an internal error instead of
+    the status that ended it (grpc issue 36066).
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LET_STOP_SECONDS):
+            await context.send_initial_metadata(((STOP_SENDING_KEY, "1"),))
+            async for _ in requests:
+                pass
 
 
 async def _send(answers: AsyncGenerator[object, None] | Awaitable[None], context: Context) -> None:

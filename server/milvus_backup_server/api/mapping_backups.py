@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from milvus_backup.v1 import backup_pb2, backup_service_pb2
 from milvus_backup_server.api.mapping import label_map, timestamp
+from milvus_backup_server.api.mapping_collections import collection_message
 from milvus_backup_server.api.pages import within
 from milvus_backup_server.api.texts import fit, fit_int
-from milvus_backup_server.domain.backups import (
-    Backup,
-    BackupCollectionSummary,
-    BackupFieldSummary,
-    BackupFormat,
-    BackupState,
-)
+from milvus_backup_server.domain.backups import Backup, BackupFormat, BackupState
 from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
-from milvus_backup_server.domain.milvus import moment_time
 from milvus_backup_server.domain.operations import SHOWN_COLLECTIONS
+from milvus_backup_server.domain.records import DatabaseBackupInfo, KeyValue
 from milvus_backup_server.domain.requests import CreateRequest, DeleteRequest, RestoreRequest
 
 MAX_NOTES = 20
-MAX_NAMES = 100
-"""Indexes, aliases and fields of one collection that an answer carries."""
+DATABASE_BYTES = 32 * 1024
+"""What the databases of one backup may fill."""
 
 STATES = {
     state: backup_pb2.BackupState.Value(f"BACKUP_STATE_{state.name}") for state in BackupState
@@ -93,42 +91,34 @@ def backup_message(backup: Backup) -> backup_pb2.Backup:
         exact=backup.exact,
         notes=_texts(backup.notes[:MAX_NOTES]),
         collections=within(collections),
+        meta_size_bytes=_known(backup.meta_size_bytes),
+        databases=within(map(_database, backup.databases), DATABASE_BYTES),
+        backup_timestamp=fit_int(backup.backup_timestamp, signed=False),
+        rpc_channel=_rpc_channel(backup.rpc_channel),
     )
 
 
-def collection_message(collection: BackupCollectionSummary) -> backup_pb2.BackupCollection:
-    """Return a collection of a backup as the contract shows it."""
-    moment = _moment(collection.moment)
-    return backup_pb2.BackupCollection(
-        database=fit(collection.database),
-        name=fit(collection.name),
-        collection_id=fit_int(collection.collection_id),
-        row_count=fit_int(collection.row_count),
-        size_bytes=fit_int(collection.size_bytes),
-        segment_count=fit_int(collection.segment_count),
-        partition_count=fit_int(collection.partition_count, 32),
-        shard_count=fit_int(collection.shard_count, 32),
-        indexes=_texts(collection.indexes[:MAX_NAMES]),
-        aliases=_texts(collection.aliases[:MAX_NAMES]),
-        load_state=fit(collection.load_state),
-        moment=moment,
-        moment_time=None if moment is None else timestamp(moment_time(moment)),
-        fields=map(_field, collection.fields[:MAX_NAMES]),
+def _database(database: DatabaseBackupInfo) -> backup_pb2.BackupDatabase:
+    return backup_pb2.BackupDatabase(
+        name=fit(database.db_name),
+        database_id=fit_int(database.db_id),
+        properties=within(map(_property, database.properties), DATABASE_BYTES // 2),
     )
 
 
-def _field(field: BackupFieldSummary) -> backup_pb2.BackupField:
-    return backup_pb2.BackupField(
-        name=fit(field.name), data_type=fit(field.data_type), primary_key=field.primary_key
-    )
+def _property(item: KeyValue) -> backup_pb2.Property:
+    return backup_pb2.Property(key=fit(item.key), value=fit(item.value))
+
+
+def _rpc_channel(values: Mapping[str, Any]) -> backup_pb2.RpcChannel | None:
+    if not values:
+        return None
+    name, position = (str(values.get(key, "")) for key in ("name", "position"))
+    return backup_pb2.RpcChannel(name=fit(name), position=fit(position))
 
 
 def _known(value: int | None) -> int | None:
     return None if value is None else fit_int(value)
-
-
-def _moment(value: int | None) -> int | None:
-    return None if value is None else fit_int(value, signed=False)
 
 
 def _texts(texts: tuple[str, ...]) -> list[str]:

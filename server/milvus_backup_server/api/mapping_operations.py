@@ -21,6 +21,8 @@ from milvus_backup_server.domain.operations import (
     CreatePlan,
     CreateResult,
     DeleteResult,
+    ExportResult,
+    ImportResult,
     Operation,
     OperationKind,
     OperationState,
@@ -175,6 +177,18 @@ def _duration(seconds: float | None) -> Duration | None:
 
 def _result(result: Result) -> operation_pb2.Operation:
     match result:
+        case CreatePlan():
+            return operation_pb2.Operation(create_plan=create_plan_message(result))
+        case RestorePlan():
+            return operation_pb2.Operation(restore_plan=restore_plan_message(result))
+        case _:
+            return _made(result)
+
+
+def _made(
+    result: CreateResult | RestoreResult | DeleteResult | ExportResult | ImportResult,
+) -> operation_pb2.Operation:
+    match result:
         case CreateResult():
             return operation_pb2.Operation(create_backup=_create_result(result))
         case RestoreResult():
@@ -182,10 +196,10 @@ def _result(result: Result) -> operation_pb2.Operation:
         case DeleteResult():
             deleted = operation_pb2.DeleteBackupResult(object_count=result.object_count)
             return operation_pb2.Operation(delete_backup=deleted)
-        case CreatePlan():
-            return operation_pb2.Operation(create_plan=create_plan_message(result))
-        case RestorePlan():
-            return operation_pb2.Operation(restore_plan=restore_plan_message(result))
+        case ExportResult():
+            return operation_pb2.Operation(export_backup=_export_result(result))
+        case ImportResult():
+            return operation_pb2.Operation(import_backup=_import_result(result))
         case _:
             assert_never(result)
 
@@ -208,4 +222,23 @@ def _restore_result(result: RestoreResult) -> operation_pb2.RestoreBackupResult:
         content_checked_count=result.content_checked_count,
         size_checked_count=result.size_checked_count,
         staged_object_count=result.staged_object_count,
+    )
+
+
+def _export_result(result: ExportResult) -> operation_pb2.ExportBackupResult:
+    return operation_pb2.ExportBackupResult(
+        object_count=result.object_count,
+        size_bytes=result.size_bytes,
+        archive_size_bytes=result.archive_bytes,
+    )
+
+
+def _import_result(result: ImportResult) -> operation_pb2.ImportBackupResult:
+    return operation_pb2.ImportBackupResult(
+        collection_count=result.collection_count,
+        object_count=result.object_count,
+        size_bytes=result.size_bytes,
+        row_count=result.row_count,
+        content_checked_count=result.content_checked_count,
+        size_checked_count=result.size_checked_count,
     )

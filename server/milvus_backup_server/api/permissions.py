@@ -27,6 +27,8 @@ PERMISSIONS: Final[dict[str, Permission]] = {
     _BACKUPS + "ListBackupCollections": Permission.VIEW,
     _BACKUPS + "RestoreBackup": Permission.OPERATE,
     _BACKUPS + "DeleteBackup": Permission.ADMIN,
+    _BACKUPS + "ExportBackup": Permission.OPERATE,  # gives everything away that is in it
+    _BACKUPS + "ImportBackup": Permission.OPERATE,
     _OPERATIONS + "GetOperation": Permission.VIEW,
     _OPERATIONS + "ListOperations": Permission.VIEW,
     _OPERATIONS + "ListOperationCollections": Permission.VIEW,

@@ -78,6 +78,7 @@ CODES: Final[dict[type[errors.BackupError], grpc.StatusCode]] = {
     errors.RowCountMismatch: _Code.FAILED_PRECONDITION,
     errors.ImportOutcomeUnknown: _Code.UNKNOWN,
     errors.BackupCorrupt: _Code.DATA_LOSS,
+    errors.ArchiveInvalid: _Code.INVALID_ARGUMENT,
     errors.Unavailable: _Code.UNAVAILABLE,
     errors.StorageUnavailable: _Code.UNAVAILABLE,
     errors.MilvusUnavailable: _Code.UNAVAILABLE,

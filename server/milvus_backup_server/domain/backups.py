@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+from milvus_backup_server.domain.milvus import DEFAULT_DATABASE
+from milvus_backup_server.domain.records import CollectionBackupInfo, DatabaseBackupInfo
 
 T = TypeVar("T")
 
@@ -30,36 +33,39 @@ class BackupFormat(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class BackupFieldSummary:
-    """A field of a backed-up collection; ``data_type`` is Milvus's name of it, such as ``FloatVector``."""
-
-    name: str
-    data_type: str
-    primary_key: bool
-
-
-@dataclass(frozen=True, slots=True)
 class BackupCollectionSummary:
-    """One collection in a backup; fields as in the contract's BackupCollection."""
+    """One collection in a backup.
 
-    database: str
-    name: str
-    collection_id: int
-    row_count: int
-    size_bytes: int
-    segment_count: int
-    partition_count: int
-    shard_count: int
-    indexes: tuple[str, ...] = ()
-    aliases: tuple[str, ...] = ()
-    load_state: str = ""
+    Attributes:
+        record: Everything that was recorded of it but its segments.
+        row_count: Rows in its segments: an upper bound as soon as rows were deleted.
+        segment_count: Segments, L0 segments included.
+        moment: Hybrid timestamp to which it is exact; None if there is none.
+    """
+
+    record: CollectionBackupInfo
+    row_count: int = 0
+    segment_count: int = 0
     moment: int | None = None
-    fields: tuple[BackupFieldSummary, ...] = ()
+
+    @property
+    def database(self) -> str:
+        """The database; early Go tools left it empty for ``default``."""
+        return self.record.db_name or DEFAULT_DATABASE
+
+    @property
+    def name(self) -> str:
+        """The collection's name."""
+        return self.record.collection_name
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A backup; fields as in the contract's Backup, None where it is not known."""
+    """A backup; fields as in the contract's Backup, None where it is not known.
+
+    ``collections``, ``meta_size_bytes``, ``databases`` and ``rpc_channel`` are read only where a
+    whole backup is asked for.
+    """
 
     name: str
     state: BackupState
@@ -75,6 +81,10 @@ class Backup:
     exact: bool = False
     notes: tuple[str, ...] = ()
     collections: tuple[BackupCollectionSummary, ...] = ()
+    meta_size_bytes: int | None = None
+    databases: tuple[DatabaseBackupInfo, ...] = ()
+    backup_timestamp: int = 0
+    rpc_channel: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

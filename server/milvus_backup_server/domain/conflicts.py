@@ -29,6 +29,11 @@ class Footprint:
 _CREATE = OperationKind.CREATE_BACKUP
 _RESTORE = OperationKind.RESTORE_BACKUP
 _DELETE = OperationKind.DELETE_BACKUP
+_EXPORT = OperationKind.EXPORT_BACKUP
+_IMPORT = OperationKind.IMPORT_BACKUP
+
+READERS = frozenset({_RESTORE, _EXPORT})
+"""Kinds that leave the backup as it is."""
 
 SAME_BACKUP: dict[tuple[OperationKind, OperationKind], Verdict] = {
     (_CREATE, _CREATE): Verdict.ABORTED,  # one name, one writer
@@ -40,6 +45,22 @@ SAME_BACKUP: dict[tuple[OperationKind, OperationKind], Verdict] = {
     (_DELETE, _CREATE): Verdict.ABORTED,  # the name is not free yet
     (_DELETE, _RESTORE): Verdict.ABORTED,  # it is going
     (_DELETE, _DELETE): Verdict.ABORTED,  # one is enough
+    (_EXPORT, _CREATE): Verdict.ABORTED,  # an export reads, as a restore does
+    (_EXPORT, _RESTORE): Verdict.ALLOWED,
+    (_EXPORT, _DELETE): Verdict.ABORTED,
+    (_EXPORT, _EXPORT): Verdict.ALLOWED,
+    (_EXPORT, _IMPORT): Verdict.ABORTED,
+    (_CREATE, _EXPORT): Verdict.ABORTED,
+    (_RESTORE, _EXPORT): Verdict.ALLOWED,
+    (_DELETE, _EXPORT): Verdict.ABORTED,
+    (_IMPORT, _CREATE): Verdict.ABORTED,  # an import writes, as a create does
+    (_IMPORT, _RESTORE): Verdict.ABORTED,
+    (_IMPORT, _DELETE): Verdict.ABORTED,
+    (_IMPORT, _EXPORT): Verdict.ABORTED,
+    (_IMPORT, _IMPORT): Verdict.ABORTED,
+    (_CREATE, _IMPORT): Verdict.ABORTED,
+    (_RESTORE, _IMPORT): Verdict.ABORTED,
+    (_DELETE, _IMPORT): Verdict.ABORTED,
 }
 """(running, new) on one backup. On different backups everything is allowed, but for restores into one target."""
 

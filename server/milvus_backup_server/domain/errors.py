@@ -13,6 +13,7 @@
                              ImportFailed, RowCountMismatch, NotABackup, BackupNameLost, LeftBehind,
                              OperationEnded
       BackupCorrupt          the backup's files do not agree with each other
+      ArchiveInvalid         an archive to import is damaged, or holds what no backup does
       Unavailable            StorageUnavailable, MilvusUnavailable, ServerStopping,
                              OperationStalled, WorkSpaceUnavailable
       TooManyOperations      the bound of waiting operations is reached
@@ -273,6 +274,12 @@ class BackupCorrupt(BackupError):
     """Files of the backup are missing, damaged, or do not agree with each other."""
 
     reason = "BACKUP_CORRUPT"
+
+
+class ArchiveInvalid(BackupError):
+    """An archive to import is damaged or holds what no backup does; ``metadata["entry"]`` names the entry."""
+
+    reason = "ARCHIVE_INVALID"
 
 
 class Unavailable(BackupError):

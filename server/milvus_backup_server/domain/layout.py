@@ -15,6 +15,9 @@ from milvus_backup_server.domain.milvus import ALL_PARTITIONS
 SERVICE_DIRECTORY = ".milvus-backup"
 """Below the repository's root: what is ours and belongs to no backup. Not a legal backup name."""
 
+CONTENT_DIRECTORIES = ("meta/", "binlogs/", "bundle/")
+"""What a backup's directory may hold: metadata, logs, the bundle of a snapshot."""
+
 BACKUP_META = "backup_meta.json"
 COLLECTION_META = "collection_meta.json"
 PARTITION_META = "partition_meta.json"

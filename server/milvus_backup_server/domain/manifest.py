@@ -22,6 +22,7 @@ from typing import Any
 
 from milvus_backup_server.domain.errors import BackupCorrupt, BackupNotRestorable
 from milvus_backup_server.domain.record_codec import Record, json_key
+from milvus_backup_server.domain.records import DatabaseBackupInfo
 
 FORMAT_VERSION = 1
 FULL_META_KEY = "milvus_backup_service"
@@ -57,15 +58,6 @@ class ManifestObject(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ManifestField(Record):
-    """A field in a collection's summary."""
-
-    name: str = json_key("name", "")
-    data_type: str = json_key("data_type", "")
-    primary_key: bool = json_key("primary_key", default=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestCollection(Record):
     """A line of the collections file.
 
@@ -73,7 +65,8 @@ class ManifestCollection(Record):
         moment: Hybrid timestamp to which the collection is exact; 0 if there is none.
         objects_file: Name of its objects file in ``meta/``.
         objects_sha256: Hash of that file.
-        summary: What ``ListBackupCollections`` shows, so that it needs no other file.
+        record: The JSON of the collection's record without segments, so that
+            ``ListBackupCollections`` needs no other file. Decoded only where it is shown.
     """
 
     collection_id: int = json_key("collection_id", 0)
@@ -86,12 +79,7 @@ class ManifestCollection(Record):
     size: int = json_key("size", 0, always=True)
     row_count: int = json_key("row_count", 0, always=True)
     segment_count: int = json_key("segment_count", 0, always=True)
-    partition_count: int = json_key("partition_count", 0, always=True)
-    shard_count: int = json_key("shard_count", 0, always=True)
-    load_state: str = json_key("load_state", "")
-    indexes: tuple[str, ...] = json_key("indexes", ())
-    aliases: tuple[str, ...] = json_key("aliases", ())
-    fields: tuple[ManifestField, ...] = json_key("fields", ())
+    record: Mapping[str, Any] = json_key("record", {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +110,7 @@ class ManifestHead(Record):
     milvus_version: str = json_key("milvus_version", "")
     source: ManifestSource | None = json_key("source")
     labels: Mapping[str, str] = json_key("labels", {})
+    databases: tuple[DatabaseBackupInfo, ...] = json_key("databases", ())
     collection_count: int = json_key("collection_count", 0, always=True)
     object_count: int = json_key("object_count", 0, always=True)
     size: int = json_key("size", 0, always=True)

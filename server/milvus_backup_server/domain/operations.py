@@ -23,6 +23,8 @@ class OperationKind(Enum):
     CREATE_BACKUP = "create_backup"
     RESTORE_BACKUP = "restore_backup"
     DELETE_BACKUP = "delete_backup"
+    EXPORT_BACKUP = "export_backup"
+    IMPORT_BACKUP = "import_backup"
 
 
 class OperationState(Enum):
@@ -73,6 +75,8 @@ class Phase(Enum):
     FINISHING = "finishing"
     DELETING = "deleting"
     CLEANING_UP = "cleaning_up"
+    SENDING = "sending"
+    RECEIVING = "receiving"
 
 
 class CollectionState(Enum):
@@ -166,7 +170,12 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class CollectionProgress:
-    """How one collection of an operation fares. Bytes are those of the main phase."""
+    """How one collection of an operation fares. Bytes are those of the main phase.
+
+    Attributes:
+        start_time: When its state became RUNNING.
+        end_time: When its state became one that it keeps.
+    """
 
     source: CollectionName
     target: CollectionName | None = None
@@ -176,6 +185,8 @@ class CollectionProgress:
     bytes_total: int | None = None
     row_count: int | None = None
     moment: int | None = None
+    start_time: datetime | None = None
+    end_time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +220,27 @@ class DeleteResult:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportResult:
+    """What an export sent; ``archive_bytes`` is the size of the archive."""
+
+    object_count: int
+    size_bytes: int
+    archive_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What an import made; counts as in the contract's ImportBackupResult."""
+
+    collection_count: int
+    object_count: int
+    size_bytes: int
+    row_count: int
+    content_checked_count: int
+    size_checked_count: int
+
+
+@dataclass(frozen=True, slots=True)
 class PlannedCollection:
     """One collection of a plan; fields as in the contract's PlannedCollection."""
 
@@ -239,7 +271,15 @@ class RestorePlan:
     staged: bool
 
 
-Result = CreateResult | RestoreResult | DeleteResult | CreatePlan | RestorePlan
+Result = (
+    CreateResult
+    | RestoreResult
+    | DeleteResult
+    | ExportResult
+    | ImportResult
+    | CreatePlan
+    | RestorePlan
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,6 +289,7 @@ class Operation:
     Attributes:
         collections: At most ``SHOWN_COLLECTIONS``, failed and running ones first.
         warnings: The oldest ``SHOWN_WARNINGS``; ``warning_count`` counts all.
+        task_id: A name that the caller gave it; others may have the same.
         revision: Counts the changes; a larger number is newer.
     """
 
@@ -271,5 +312,6 @@ class Operation:
     failed_count: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
     request_id: str = ""
+    task_id: str = ""
     retry_of: str = ""
     revision: int = 0

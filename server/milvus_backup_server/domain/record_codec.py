@@ -69,6 +69,24 @@ class Record:
             raise mismatch.located(path, cls.__name__) from None
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class JsonField:
+    """A declared field of a record: its key, its type, and whether it is written when it is zero."""
+
+    key: str
+    kind: Any
+    always: bool
+
+
+def json_fields(kind: type[Record]) -> tuple[JsonField, ...]:
+    """Return the declared fields of a kind of records, in the order of its keys."""
+    hints = get_type_hints(kind)
+    return tuple(
+        JsonField(item.json_key, _without_none(hints[item.name]), item.always)
+        for item in _declared(kind)
+    )
+
+
 class _MismatchError(Exception):
     """A value of the wrong type; the way to it is collected while the error travels outwards."""
 

@@ -24,13 +24,20 @@ _REQUEST_ID = re.compile(r"[!-~]*")
 
 @dataclass(frozen=True, slots=True)
 class CreateRequest:
-    """Asks for a backup; fields as in the contract's CreateBackupRequest."""
+    """Asks for a backup; fields as in the contract's CreateBackupRequest.
+
+    Attributes:
+        task_id: A name that the caller gives the operation and the backup, to find them again. Unlike
+            a ``request_id`` it need not be unique and makes no two requests one. Empty: the
+            operation's own name.
+    """
 
     backup_name: str = ""
     collections: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     request_id: str = ""
     validate_only: bool = False
+    task_id: str = ""
 
     def check(self) -> None:
         """Raise InvalidRequest with every fault of the fields."""
@@ -38,13 +45,18 @@ class CreateRequest:
             *_backup_name_faults(self.backup_name, required=False),
             *_selection_faults("collections", self.collections),
             *_label_faults(self.labels),
-            *_request_id_faults(self.request_id),
+            *_id_faults("request_id", self.request_id),
+            *_id_faults("task_id", self.task_id),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreRequest:
-    """Asks to restore a backup; fields as in the contract's RestoreBackupRequest."""
+    """Asks to restore a backup; fields as in the contract's RestoreBackupRequest.
+
+    Attributes:
+        task_id: A name that the caller gives the operation; see ``CreateRequest``.
+    """
 
     backup_name: str
     collections: tuple[str, ...] = ()
@@ -56,6 +68,7 @@ class RestoreRequest:
     labels: Mapping[str, str] = field(default_factory=dict)
     request_id: str = ""
     validate_only: bool = False
+    task_id: str = ""
 
     @property
     def renaming(self) -> Renaming:
@@ -70,19 +83,50 @@ class RestoreRequest:
             *_selection_faults("target_collections", self.target_collections),
             *_renaming_faults(self.suffix, self.renames),
             *_label_faults(self.labels),
-            *_request_id_faults(self.request_id),
+            *_id_faults("request_id", self.request_id),
+            *_id_faults("task_id", self.task_id),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteRequest:
-    """Asks to remove a backup."""
+    """Asks to remove a backup.
+
+    Attributes:
+        task_id: A name that the caller gives the operation; see ``CreateRequest``.
+    """
+
+    backup_name: str
+    task_id: str = ""
+
+    def check(self) -> None:
+        """Raise InvalidRequest with every fault of the fields."""
+        _raise(
+            *_backup_name_faults(self.backup_name, required=True),
+            *_id_faults("task_id", self.task_id),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """Asks for an archive of a backup."""
 
     backup_name: str
 
     def check(self) -> None:
         """Raise InvalidRequest with every fault of the fields."""
-        _raise(*_backup_name_faults(self.backup_name, required=True))
+        check_backup_name(self.backup_name)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRequest:
+    """Asks to make a backup of an archive; without a name it gets that of the archive's top directory."""
+
+    backup_name: str = ""
+
+    def check(self) -> None:
+        """Raise InvalidRequest with every fault of the fields."""
+        _raise(*_backup_name_faults(self.backup_name, required=False))
 
 
 def check_backup_name(name: str) -> None:
@@ -144,9 +188,9 @@ def _label_faults(labels: Mapping[str, str]) -> Iterator[FieldViolation]:
             )
 
 
-def _request_id_faults(request_id: str) -> Iterator[FieldViolation]:
-    if len(request_id) > MAX_REQUEST_ID or not _REQUEST_ID.fullmatch(request_id):
+def _id_faults(name: str, given: str) -> Iterator[FieldViolation]:
+    if len(given) > MAX_REQUEST_ID or not _REQUEST_ID.fullmatch(given):
         yield FieldViolation(
-            "request_id",
+            name,
             f"may have at most {MAX_REQUEST_ID} printable ASCII characters without spaces",
         )

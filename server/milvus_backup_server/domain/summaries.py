@@ -3,58 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from milvus_backup_server.domain.backups import BackupCollectionSummary, BackupFieldSummary
+from milvus_backup_server.domain.backups import BackupCollectionSummary
 from milvus_backup_server.domain.manifest import ManifestCollection
-from milvus_backup_server.domain.milvus import DEFAULT_DATABASE
-from milvus_backup_server.domain.milvus_types import data_type_name
 from milvus_backup_server.domain.records import CollectionBackupInfo, SegmentBackupInfo
-
-_SHOWN_NAMES = 100
 
 
 def summary_of_manifest(line: ManifestCollection) -> BackupCollectionSummary:
     """Return what our manifest tells about a collection."""
     return BackupCollectionSummary(
-        database=line.db_name,
-        name=line.collection_name,
-        collection_id=line.collection_id,
+        record=CollectionBackupInfo.from_json(line.record, "record"),
         row_count=line.row_count,
-        size_bytes=line.size,
         segment_count=line.segment_count,
-        partition_count=line.partition_count,
-        shard_count=line.shard_count,
-        indexes=line.indexes,
-        aliases=line.aliases,
-        load_state=line.load_state,
         moment=line.moment or None,
-        fields=tuple(
-            BackupFieldSummary(item.name, item.data_type, item.primary_key) for item in line.fields
-        ),
     )
 
 
 def summary_of_record(record: CollectionBackupInfo) -> BackupCollectionSummary:
     """Return what the Go tool's records tell about a collection."""
-    fields = record.schema.fields if record.schema else ()
     found = list(segments(record))
     return BackupCollectionSummary(
-        database=record.db_name or DEFAULT_DATABASE,
-        name=record.collection_name,
-        collection_id=record.collection_id,
+        record=without_segments(record),
         row_count=sum(segment.num_of_rows for segment in found if not segment.is_l0),
-        size_bytes=record.size,
         segment_count=len(found),
-        partition_count=len(record.partition_backups),
-        shard_count=record.shards_num,
-        indexes=tuple(index.index_name for index in record.index_infos[:_SHOWN_NAMES]),
-        aliases=record.aliases[:_SHOWN_NAMES],
-        load_state=record.load_state,
-        fields=tuple(
-            BackupFieldSummary(field.name, data_type_name(field.data_type), field.is_primary_key)
-            for field in fields[:_SHOWN_NAMES]
-        ),
     )
+
+
+def without_segments(record: CollectionBackupInfo) -> CollectionBackupInfo:
+    """Return a collection's record with its partitions, but without any segments."""
+    partitions = (replace(item, segment_backups=()) for item in record.partition_backups)
+    return replace(record, partition_backups=tuple(partitions), l0_segments=())
 
 
 def segments(record: CollectionBackupInfo) -> Iterator[SegmentBackupInfo]:

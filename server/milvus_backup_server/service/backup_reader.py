@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from milvus_backup_server.domain.errors import BackupCorrupt, ObjectChanged, ObjectNotFound
+from milvus_backup_server.domain.errors import BackupCorrupt
 from milvus_backup_server.domain.layout import (
     BACKUP_META,
     CLAIM,
@@ -18,7 +18,6 @@ from milvus_backup_server.domain.layout import (
     LEVEL_FILES,
     PARTITION_META,
     SEGMENT_META,
-    BackupLayout,
     manifest_collections_file,
     manifest_file,
     manifest_generation,
@@ -42,9 +41,9 @@ from milvus_backup_server.domain.records import (
     PartitionBackupInfo,
     SegmentBackupInfo,
 )
-from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.json_stream import TailHash, json_items
-from milvus_backup_server.service.objects import list_objects, read_chunks
+from milvus_backup_server.service.meta_files import MetaFiles, damaged_file
+from milvus_backup_server.service.objects import feed
 
 _TAIL_BYTES = 1024
 _LINES_AT_ONCE = 500
@@ -73,24 +72,22 @@ class BackupAside:
 
 
 class BackupReader:
-    """The metadata of one backup as it is in the store.
+    """The metadata of one backup.
 
     Args:
-        store: The repository's store.
-        layout: Keys of the backup.
-        part_bytes: Bytes read by one request.
+        files: Where its files are.
     """
 
-    def __init__(self, store: ObjectStore, layout: BackupLayout, part_bytes: int) -> None:
-        self._store = store
-        self._layout = layout
-        self._part_bytes = part_bytes
+    def __init__(self, files: MetaFiles) -> None:
+        self._files = files
 
     async def files(self) -> dict[str, ObjectInfo]:
         """Return what lies right below ``meta/``, by name."""
-        prefix = self._layout.meta_directory
-        listed = list_objects(self._store, prefix, delimiter=True)
-        return {item.key.removeprefix(prefix): item async for item in listed}
+        return await self._files.listed()
+
+    async def size(self) -> int:
+        """Return the bytes of all metadata, those of the manifest's object lists included."""
+        return sum(item.size for item in (await self._files.listed(deep=True)).values())
 
     async def info(self, files: Mapping[str, ObjectInfo]) -> BackupInfo:
         """Return the head of the Go tool's metadata from the small file that holds nothing else.
@@ -100,7 +97,7 @@ class BackupReader:
         """
         if BACKUP_META not in files:
             raise BackupCorrupt(f"{BACKUP_META} is missing", file=BACKUP_META)
-        data = await self._read(BACKUP_META)
+        data = await self._files.read(BACKUP_META)
         return BackupInfo.from_json(load_json(data, BACKUP_META), BACKUP_META)
 
     async def head(self, files: Mapping[str, ObjectInfo]) -> ManifestHead | None:
@@ -118,7 +115,7 @@ class BackupReader:
         return await self._head(names[0]) if names else None
 
     async def _head(self, name: str) -> ManifestHead:
-        head = parse_head(await self._read(name), name)
+        head = parse_head(await self._files.read(name), name)
         if name != manifest_file(head.generation):
             raise BackupCorrupt(f"{name} is the manifest of another generation", file=name)
         _require_name(head.collections_file, manifest_collections_file(head.generation), name)
@@ -146,7 +143,7 @@ class BackupReader:
         tail = TailHash(_TAIL_BYTES)
         link: Any = None
         paths = _PATHS if aside is None else _PATHS | _PATHS_ASIDE
-        chunks = tail.through(self._chunks(FULL_META))
+        chunks = tail.through(self._files.chunks(FULL_META))
         async for label, value in json_items(chunks, paths, FULL_META):
             if label == _LINK:
                 link = value
@@ -184,20 +181,20 @@ class BackupReader:
         """Raise BackupCorrupt unless the level files are those that the manifest was written for."""
         for file in LEVEL_FILES:
             digest = hashlib.sha256()
-            async for chunk in self._chunks(file):
-                digest.update(chunk)
+            async for chunk in self._files.chunks(file):
+                await feed(digest, chunk)
             if digest.hexdigest() != head.files.get(file):
-                raise _damaged(file)
+                raise damaged_file(file)
 
     async def _check_link(self, link: Any, tail: TailHash, head: ManifestHead | None) -> None:
         name, sha256 = parse_link(link)
         if head is None:
             raise BackupCorrupt("the manifest is missing", file="manifest")
         _require_name(name, manifest_file(head.generation), FULL_META)
-        if hashlib.sha256(await self._read(name)).hexdigest() != sha256:
-            raise _damaged(name)
+        if hashlib.sha256(await self._files.read(name)).hexdigest() != sha256:
+            raise damaged_file(name)
         if tail.sha256_with(full_meta_suffix(name, sha256), b"}") != head.files.get(FULL_META):
-            raise _damaged(FULL_META)
+            raise damaged_file(FULL_META)
 
     async def _joined_levels(self) -> AsyncIterator[CollectionBackupInfo]:
         segments: dict[tuple[int, int], list[SegmentBackupInfo]] = {}
@@ -223,14 +220,14 @@ class BackupReader:
             )
 
     async def _infos(self, file: str) -> AsyncIterator[Any]:
-        async for _, value in json_items(self._chunks(file), {"infos.item": file}, file):
+        async for _, value in json_items(self._files.chunks(file), {"infos.item": file}, file):
             yield value
 
     async def _checked_lines(self, file: str, sha256: str) -> AsyncIterator[bytes]:
         digest = hashlib.sha256()
         rest = b""
-        async for chunk in self._chunks(file):
-            digest.update(chunk)
+        async for chunk in self._files.chunks(file):
+            await feed(digest, chunk)
             lines = (rest + chunk).split(b"\n")
             rest = lines.pop()
             for number, line in enumerate(lines):
@@ -238,24 +235,7 @@ class BackupReader:
                     await asyncio.sleep(0)
                 yield line
         if rest or digest.hexdigest() != sha256:
-            raise _damaged(file)
-
-    async def _chunks(self, file: str) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in read_chunks(self._store, self._layout.meta(file), self._part_bytes):
-                yield chunk
-        except ObjectNotFound:
-            raise BackupCorrupt(f"{file} is missing", file=file) from None
-        except ObjectChanged:
-            raise _damaged(file) from None
-
-    async def _read(self, file: str) -> bytes:
-        try:
-            return await self._store.get(self._layout.meta(file))
-        except ObjectNotFound:
-            raise BackupCorrupt(f"{file} is missing", file=file) from None
-        except ObjectChanged:
-            raise _damaged(file) from None
+            raise damaged_file(file)
 
 
 async def _collection(value: Any) -> CollectionBackupInfo:
@@ -280,14 +260,10 @@ def _parse_line(line: bytes, file: str) -> Any:
     try:
         return json.loads(line)
     except ValueError:
-        raise _damaged(file) from None
+        raise damaged_file(file) from None
 
 
 def _require_name(found: str, own: str, file: str) -> None:
     """Raise BackupCorrupt unless a name in a file is the one that it is written with."""
     if found != own:  # before it becomes part of a key
         raise BackupCorrupt(f"{file} names {found[:100]!r} in the place of {own}", file=file)
-
-
-def _damaged(file: str) -> BackupCorrupt:
-    return BackupCorrupt(f"{file} was changed after it was written", file=file)

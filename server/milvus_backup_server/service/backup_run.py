@@ -31,16 +31,14 @@ from milvus_backup_server.domain.operations import (
 from milvus_backup_server.domain.records import BackupInfo, DatabaseBackupInfo
 from milvus_backup_server.domain.selection import Selection
 from milvus_backup_server.ports.transfer import TransferEngine
-from milvus_backup_server.service.checks import missing_bucket
-from milvus_backup_server.service.claim import Claim, claim, require_claim
 from milvus_backup_server.service.collection_plan import CollectionPlan, PlanStale
 from milvus_backup_server.service.concurrency import for_each
 from milvus_backup_server.service.context import Cluster, Environment, Repository, Storage
 from milvus_backup_server.service.copying import CollectionCopier
+from milvus_backup_server.service.held_name import HeldName
 from milvus_backup_server.service.late_writes import LateWrites
 from milvus_backup_server.service.listing import plan_collection
 from milvus_backup_server.service.metadata_writer import MetadataWriter
-from milvus_backup_server.service.removal import BackupRemoval
 from milvus_backup_server.service.snapshot import Selected, Snapshots, select
 from milvus_backup_server.service.spool import Spool, SpoolDirectory
 from milvus_backup_server.service.tracker import Totals, Tracker
@@ -58,6 +56,7 @@ class CheckedCreate:
     """
 
     operation: str
+    task_id: str
     backup_name: str
     selection: Selection
     selected: Selected
@@ -69,6 +68,11 @@ class CheckedCreate:
     capabilities: Capabilities
     accepted: int
     accept_time: datetime
+
+    @property
+    def backup_id(self) -> str:
+        """The id that the backup is written with: the caller's own, if it gave one."""
+        return self.task_id or self.operation
 
 
 class BackupRun:
@@ -94,6 +98,7 @@ class BackupRun:
         self._tracker = tracker
         self._layout = checked.repository.layout(checked.backup_name)
         self._target = checked.repository.storage
+        self._name = HeldName(self._target, self._layout, checked.operation, environment)
         self._snapshots = Snapshots(
             checked.cluster.gateway, checked.capabilities, environment.limits
         )
@@ -103,12 +108,16 @@ class BackupRun:
             self._layout,
             engine=engine,
             tracker=tracker,
-            require_name=self._require_name,
+            require_name=self._name.require,
         )
-        self._late = LateWrites(checked.cluster.gateway, checked.source, checked.accepted)
+        self._late = LateWrites(
+            checked.cluster.gateway,
+            checked.source,
+            checked.accepted,
+            environment.limits.copied_seconds,
+        )
         self._selected = checked.selected
         self._plans: dict[CollectionName, CollectionPlan] = {}
-        self._claim: Claim | None = None
 
     async def run(self) -> CreateResult:
         """Make the backup and return what it holds.
@@ -119,12 +128,12 @@ class BackupRun:
         async with SpoolDirectory() as spools:
             try:
                 await self._plan(spools)
-                await self._take_name()
+                await self._name.take()
                 await self._copy(spools)
                 return await self._write(spools)
             except BaseException as error:
                 if self._tracker.cancel_requested:
-                    await self._clean_up()
+                    await self._name.clean_up(self._tracker)
                     self._tracker.raise_cancelled(error)
                 raise
 
@@ -200,46 +209,6 @@ class BackupRun:
             await asyncio.sleep(self._limits.poll_seconds)
             flush = (await self._snapshots.flush([name]))[name]
 
-    # --- the name
-
-    async def _take_name(self) -> None:
-        if not await self._target.store.bucket_exists():
-            if not self._limits.create_bucket:
-                raise missing_bucket(self._target, "backup.storage.bucketName")
-            await self._target.store.create_bucket()
-        # A cancel must not leave it unknown whether the claim was written.
-        claiming = asyncio.create_task(
-            claim(
-                self._target.store,
-                self._layout,
-                self._checked.operation,
-                self._environment.new_generation(),
-            )
-        )
-        try:
-            self._claim = await asyncio.shield(claiming)
-        except asyncio.CancelledError:
-            await asyncio.wait({claiming})
-            if claiming.exception() is None:
-                self._claim = claiming.result()
-            raise
-
-    async def _clean_up(self) -> None:
-        if self._claim is not None:
-            self._tracker.enter(Phase.CLEANING_UP)
-            removal = BackupRemoval(
-                self._target.store,
-                self._layout,
-                self._claim.data,
-                removed=lambda number: self._tracker.advance(Amount(objects=number)),
-            )
-            await removal.run()
-
-    async def _require_name(self) -> None:
-        """Raise BackupNameLost if the name is not ours any more: we slept, and others went on."""
-        assert self._claim is not None  # noqa: S101 taken before anything is written
-        await require_claim(self._target.store, self._layout, self._claim.data)
-
     # --- copying
 
     async def _copy(self, spools: SpoolDirectory) -> None:
@@ -251,7 +220,7 @@ class BackupRun:
         )
 
     async def _copy_one(self, name: CollectionName, spools: SpoolDirectory) -> None:
-        await self._require_name()
+        await self._name.require()
         self._tracker.collection(name, state=CollectionState.RUNNING)
         for attempt in range(self._limits.replans + 1):
             try:
@@ -281,19 +250,18 @@ class BackupRun:
     # --- checking and writing
 
     async def _write(self, spools: SpoolDirectory) -> CreateResult:
-        assert self._claim is not None  # noqa: S101 taken before
         writer = MetadataWriter(
             self._target.store,
             self._layout,
             spools,
-            generation=self._claim.generation,
+            generation=self._name.generation,
             part_bytes=self._limits.part_bytes,
         )
         manifests = await self._check(writer, spools)
         self._tracker.enter(Phase.WRITING_METADATA)
         for name in self._selected.collections:
-            await writer.add(self._plans[name], manifests[name], self._checked.operation)
-        await writer.commit(self._info(), self._head(), self._require_name)
+            await writer.add(self._plans[name], manifests[name], self._checked.backup_id)
+        await writer.commit(self._info(), self._head(), self._name.require)
         return CreateResult(
             collection_count=writer.written.collections,
             object_count=writer.written.objects,
@@ -311,7 +279,7 @@ class BackupRun:
         async def check(name: CollectionName) -> None:
             manifest = manifests[name] = spools.spool()
             await self._copier.check(self._plans[name], manifest)
-            await self._require_name()
+            await self._name.require()
             await writer.upload_objects(self._plans[name], manifest)
             self._tracker.collection(name, state=CollectionState.SUCCEEDED)
 
@@ -324,12 +292,10 @@ class BackupRun:
 
     def _info(self) -> BackupInfo:
         return BackupInfo(
-            id=self._checked.operation,
+            id=self._checked.backup_id,
             name=self._checked.backup_name,
             milvus_version=self._checked.milvus_version,
-            database_backups=tuple(
-                DatabaseBackupInfo(db_name=database) for database in self._selected.databases
-            ),
+            database_backups=self._databases(),
         )
 
     def _head(self) -> ManifestHead:
@@ -347,8 +313,12 @@ class BackupRun:
                 root_path=source.root,
             ),
             labels=dict(self._checked.labels),
+            databases=self._databases(),
             exact=True,
         )
+
+    def _databases(self) -> tuple[DatabaseBackupInfo, ...]:
+        return tuple(DatabaseBackupInfo(db_name=name) for name in self._selected.databases)
 
     async def _each(self, name: CollectionName, work: Awaitable[None]) -> None:
         """Await the work on one collection, and mark the collection when it fails."""

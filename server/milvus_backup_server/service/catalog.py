@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from milvus_backup_server.domain.backups import (
     Backup,
@@ -17,7 +17,7 @@ from milvus_backup_server.domain.backups import (
 )
 from milvus_backup_server.domain.completeness import backup_state
 from milvus_backup_server.domain.errors import BackupCorrupt, BackupNotFound, BackupNotRestorable
-from milvus_backup_server.domain.layout import BACKUP_META, FULL_META
+from milvus_backup_server.domain.layout import BACKUP_META, CONTENT_DIRECTORIES, FULL_META
 from milvus_backup_server.domain.manifest import ManifestHead
 from milvus_backup_server.domain.names import is_backup_name
 from milvus_backup_server.domain.objects import ObjectInfo
@@ -25,14 +25,17 @@ from milvus_backup_server.domain.operations import SHOWN_COLLECTIONS, OperationK
 from milvus_backup_server.domain.records import BackupInfo
 from milvus_backup_server.domain.requests import check_backup_name
 from milvus_backup_server.domain.summaries import summary_of_manifest, summary_of_record
-from milvus_backup_server.service.backup_reader import BackupReader
+from milvus_backup_server.service.backup_reader import BackupAside, BackupReader
 from milvus_backup_server.service.checks import Deadline
 from milvus_backup_server.service.concurrency import for_each
 from milvus_backup_server.service.context import Environment, Repository
+from milvus_backup_server.service.meta_files import StoredMeta
 from milvus_backup_server.service.objects import list_children
 from milvus_backup_server.service.operations import OperationManager
 
 _READ_AT_ONCE = 16
+_LOOKED_AT = 500
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _FORMATS = {"": BackupFormat.BINLOG, "snapshot": BackupFormat.SNAPSHOT}
 _NOTES = {
     BackupFormat.BINLOG: (
@@ -45,6 +48,7 @@ _NOTES = {
 _ACTIVE_STATES = {
     OperationKind.CREATE_BACKUP: BackupState.CREATING,
     OperationKind.DELETE_BACKUP: BackupState.DELETING,
+    OperationKind.IMPORT_BACKUP: BackupState.CREATING,
 }
 
 
@@ -75,14 +79,13 @@ class Catalog:
             return _unreadable(basic, error)
 
     async def _with_collections(self, basic: Backup) -> Backup:
-        shown: list[BackupCollectionSummary] = []
-        count = rows = 0
-        async for item in self._summaries(basic.name):
-            count += 1
-            rows += item.row_count
-            if len(shown) < SHOWN_COLLECTIONS:
-                shown.append(item)
-        return replace(basic, collections=tuple(shown), collection_count=count, row_count=rows)
+        reader = self.reader(basic.name)
+        files = await reader.files()
+        head = await reader.head(files)
+        basic = replace(basic, meta_size_bytes=await reader.size())
+        if head is None:
+            return await _whole_of_go_tool(basic, reader, files)
+        return await _whole_of_manifest(basic, reader, head)
 
     async def get_basic(self, name: str) -> Backup:
         """Return a backup without its collections; errors as in ``get``."""
@@ -102,6 +105,17 @@ class Catalog:
         if found is None:
             raise BackupNotFound(name)
         return found
+
+    async def find(self, id_: str) -> Backup | None:
+        """Return the backup whose metadata has an id, the newest if several have it; None if none."""
+        found: list[Backup] = []
+        after = ""
+        while True:
+            page = await self.list(after, _LOOKED_AT, full=False)
+            found += (backup for backup in page.items if id_ and backup.id == id_)
+            after = page.next_key
+            if not after:
+                return max(found, key=_begin, default=None)
 
     async def list(self, after: str, limit: int, *, full: bool) -> Page[Backup]:
         """Return a page of backups by name, beginning behind ``after``."""
@@ -131,17 +145,33 @@ class Catalog:
         if basic.state not in (BackupState.COMPLETE, BackupState.LEGACY):
             return Page(())
         items: list[BackupCollectionSummary] = []
-        async for item in self._summaries(name, skip=offset):
+        async for item in self.summaries(name, skip=offset):
             if len(items) == limit:
                 return Page(tuple(items), str(offset + limit))
             items.append(item)
         return Page(tuple(items))
 
+    async def summaries(self, name: str, skip: int = 0) -> AsyncIterator[BackupCollectionSummary]:
+        """Yield what is shown of a backup's collections but the first ``skip``."""
+        reader = self.reader(name)
+        files = await reader.files()
+        head = await reader.head(files)
+        if head is not None:
+            async for line in reader.manifest_collections(head, skip):
+                yield summary_of_manifest(line)
+            return
+        async for record in reader.collections(files):
+            if skip > 0:
+                skip -= 1
+            else:
+                yield summary_of_record(record)
+
     def reader(self, name: str) -> BackupReader:
         """Return what reads a backup's metadata."""
         repository = self._repository
         part_bytes = self._environment.limits.part_bytes
-        return BackupReader(repository.storage.store, repository.layout(name), part_bytes)
+        layout = repository.layout(name)
+        return BackupReader(StoredMeta(repository.storage.store, layout, part_bytes))
 
     def _asking(self) -> AbstractAsyncContextManager[None]:
         deadline = Deadline(self._environment.limits.check_seconds)
@@ -179,7 +209,7 @@ class Catalog:
             if not await self._repository.storage.store.bucket_exists():
                 return None
             files = await reader.files()
-            if not files and not await self._has_objects(name):
+            if not files and not await self._has_data(name):
                 return None
         state, note = backup_state(files)
         backup = Backup(name, state, notes=(note,) if note else ())
@@ -192,25 +222,16 @@ class Catalog:
                 raise
             return _unreadable(backup, error)
 
-    async def _has_objects(self, name: str) -> bool:
-        repository = self._repository
-        page = await repository.storage.store.list_page(repository.layout(name).directory, limit=1)
-        return bool(page.objects)
+    async def _has_data(self, name: str) -> bool:
+        """Tell a torso of the Go tool from a directory that is somebody else's.
 
-    async def _summaries(self, name: str, skip: int = 0) -> AsyncIterator[BackupCollectionSummary]:
-        """Yield what is shown of a backup's collections but the first ``skip``."""
-        reader = self.reader(name)
-        files = await reader.files()
-        head = await reader.head(files)
-        if head is not None:
-            async for line in reader.manifest_collections(head, skip):
-                yield summary_of_manifest(line)
-            return
-        async for record in reader.collections(files):
-            if skip > 0:
-                skip -= 1
-            else:
-                yield summary_of_record(record)
+        Its root may be Milvus's own, whose directories are no backups.
+        """
+        store, layout = self._repository.storage.store, self._repository.layout(name)
+        for directory in CONTENT_DIRECTORIES:
+            if (await store.list_page(layout.key(directory), limit=1)).objects:
+                return True
+        return False
 
 
 async def _with_heads(
@@ -245,11 +266,42 @@ def _of_go_tool(backup: Backup, info: BackupInfo, files: Mapping[str, ObjectInfo
         backup,
         format=format_,
         id=info.id,
+        backup_timestamp=info.backup_timestamp,
         size_bytes=info.size,
         create_time=_oldest(files),
         end_time=last.modified,
         milvus_version=info.milvus_version,
         notes=(*backup.notes, _NOTES[format_].format(info.format[:100])),
+    )
+
+
+async def _whole_of_manifest(backup: Backup, reader: BackupReader, head: ManifestHead) -> Backup:
+    shown: list[BackupCollectionSummary] = []
+    async for line in reader.manifest_collections(head):  # to the end, where its hash is compared
+        if len(shown) < SHOWN_COLLECTIONS:
+            shown.append(summary_of_manifest(line))
+    return replace(backup, collections=tuple(shown), databases=head.databases)
+
+
+async def _whole_of_go_tool(
+    backup: Backup, reader: BackupReader, files: Mapping[str, ObjectInfo]
+) -> Backup:
+    shown: list[BackupCollectionSummary] = []
+    count = rows = 0
+    aside = BackupAside()
+    async for record in reader.collections(files, aside):
+        item = summary_of_record(record)
+        count += 1
+        rows += item.row_count
+        if len(shown) < SHOWN_COLLECTIONS:
+            shown.append(item)
+    return replace(
+        backup,
+        collections=tuple(shown),
+        collection_count=count,
+        row_count=rows,
+        databases=tuple(aside.databases),
+        rpc_channel=aside.rpc_channel,
     )
 
 
@@ -259,6 +311,10 @@ def _unreadable(backup: Backup, error: BackupCorrupt | BackupNotRestorable) -> B
     return replace(
         backup, state=state, notes=backup.notes if known else (*backup.notes, error.message)
     )
+
+
+def _begin(backup: Backup) -> datetime:
+    return backup.create_time or _LONG_AGO
 
 
 def _oldest(files: Mapping[str, ObjectInfo]) -> datetime | None:

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from milvus_backup_server.domain.backups import Backup, BackupFormat, BackupState
 from milvus_backup_server.domain.capabilities import (
     TESTED_RANGE,
     Capabilities,
     capabilities_of,
 )
 from milvus_backup_server.domain.errors import (
+    BackupNotRestorable,
     BucketNotFound,
     MilvusUnavailable,
     MilvusVersionUnsupported,
@@ -111,3 +113,19 @@ def missing_bucket(storage: Storage, setting: str) -> BucketNotFound:
         bucket=location.bucket,
         setting=setting,
     )
+
+
+def require_restorable(backup: Backup) -> None:
+    """Raise BackupNotRestorable unless a backup is whole and of the format that this service reads."""
+    if backup.state not in (BackupState.COMPLETE, BackupState.LEGACY):
+        raise BackupNotRestorable(
+            f"backup {backup.name!r} is {backup.state.value}: {'; '.join(backup.notes)}",
+            subject=backup.name,
+            state=backup.state.value,
+        )
+    if backup.format is not BackupFormat.BINLOG:
+        raise BackupNotRestorable(
+            f"backup {backup.name!r} has the format {backup.format.value}: {'; '.join(backup.notes)}",
+            subject=backup.name,
+            format=backup.format.value,
+        )

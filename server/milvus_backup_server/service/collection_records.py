@@ -9,12 +9,10 @@ from dataclasses import dataclass, replace
 from milvus_backup_server.domain.layout import LogKey, parse_backup_key
 from milvus_backup_server.domain.manifest import (
     ManifestCollection,
-    ManifestField,
     ManifestObject,
     canonical_json,
 )
 from milvus_backup_server.domain.milvus import ALL_PARTITIONS, SegmentLevel
-from milvus_backup_server.domain.milvus_types import data_type_name
 from milvus_backup_server.domain.records import (
     Binlog,
     CollectionBackupInfo,
@@ -24,8 +22,6 @@ from milvus_backup_server.domain.records import (
 )
 from milvus_backup_server.service.collection_plan import CollectionPlan, read_objects
 from milvus_backup_server.service.spool import Spool
-
-_SHOWN_NAMES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,30 +155,18 @@ class CollectionRecords:
         )
 
 
-def summary(plan: CollectionPlan) -> ManifestCollection:
+def summary(plan: CollectionPlan, record: CollectionBackupInfo) -> ManifestCollection:
     """Return what the manifest tells about a collection, without its objects."""
-    snapshot, description = plan.snapshot, plan.snapshot.description
+    snapshot = plan.snapshot
     return ManifestCollection(
-        collection_id=description.collection_id,
+        collection_id=plan.collection_id,
         db_name=snapshot.name.database,
         collection_name=snapshot.name.name,
         moment=snapshot.moment,
         size=plan.amount.bytes,
         row_count=plan.amount.rows,
         segment_count=plan.amount.segments,
-        partition_count=len(snapshot.partitions),
-        shard_count=description.shards,
-        load_state=snapshot.load_state,
-        indexes=tuple(index.index_name for index in snapshot.indexes[:_SHOWN_NAMES]),
-        aliases=description.aliases[:_SHOWN_NAMES],
-        fields=tuple(
-            ManifestField(
-                name=field.name,
-                data_type=data_type_name(field.data_type),
-                primary_key=field.is_primary_key,
-            )
-            for field in description.schema.fields[:_SHOWN_NAMES]
-        ),
+        record=record.to_json(),
     )
 
 

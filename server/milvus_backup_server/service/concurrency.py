@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections import deque
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+)
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @asynccontextmanager
@@ -37,3 +47,24 @@ async def for_each(
     async with task_group() as group:
         for _ in range(concurrent):
             group.create_task(worker())
+
+
+async def in_order(
+    items: AsyncIterable[T], work: Callable[[T], Coroutine[Any, Any, R]], *, ahead: int
+) -> AsyncGenerator[R, None]:
+    """Yield what is made of each item, in the order of the items; ``ahead`` of them are in work at one time.
+
+    Close it (``contextlib.aclosing``) to stop what is in work.
+    """
+    begun: deque[asyncio.Task[R]] = deque()
+    try:
+        async for item in items:
+            begun.append(asyncio.create_task(work(item)))
+            if len(begun) == ahead:
+                yield await begun.popleft()
+        while begun:
+            yield await begun.popleft()
+    finally:
+        for task in begun:
+            task.cancel()
+        await asyncio.gather(*begun, return_exceptions=True)

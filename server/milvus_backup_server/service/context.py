@@ -81,6 +81,7 @@ class WorkLimits:
         collections: Collections described, listed or copied at one time.
         check_seconds: How long the checks of a request may take together.
         flush_seconds: How long to wait for Milvus to write a flush.
+        copied_seconds: After a flush, until an earlier compaction has written its deletes.
         poll_seconds: Between two questions to Milvus while waiting.
         cleanup_seconds: How long the removal of one thing is tried while Milvus does not answer.
         import_stall_seconds: How long an import may show no progress.
@@ -90,11 +91,15 @@ class WorkLimits:
         allow_untested_versions: Whether versions of Milvus outside the tested range are accepted.
         part_bytes: Size of what is read or written at one time.
         objects_read: Objects whose content a restore reads at one time.
+        streams: Exports and imports at one time.
+        stream_stall_seconds: How long the caller of an export takes nothing, or that of an import
+            sends nothing, until it ends.
     """
 
     collections: int = 4
     check_seconds: float = 10.0
     flush_seconds: float = 600.0
+    copied_seconds: float = 3.0
     poll_seconds: float = 0.1
     cleanup_seconds: float = 60.0
     import_stall_seconds: float = 900.0
@@ -104,6 +109,8 @@ class WorkLimits:
     allow_untested_versions: bool = False
     part_bytes: int = 8 << 20
     objects_read: int = 8
+    streams: int = 4
+    stream_stall_seconds: float = 300.0
 
 
 def unix_milliseconds() -> int:

@@ -29,8 +29,8 @@ from milvus_backup_server.service.checks import (
 from milvus_backup_server.service.claim import refuse_taken_name
 from milvus_backup_server.service.concurrency import for_each
 from milvus_backup_server.service.context import Environment, Repository
-from milvus_backup_server.service.operations import OperationManager, finished
-from milvus_backup_server.service.running import OperationRequest
+from milvus_backup_server.service.operations import OperationManager
+from milvus_backup_server.service.running import OperationRequest, finished
 from milvus_backup_server.service.snapshot import select
 from milvus_backup_server.service.tracker import Tracker
 
@@ -67,6 +67,7 @@ class CreateBackup:
             original=request,
             request_id=request.request_id,
             labels=request.labels,
+            task_id=request.task_id,
         )
         self._operations.refuse_conflict(asked.footprint)
         try:
@@ -100,6 +101,7 @@ class CreateBackup:
             await self._check_repository(repository, name)
         return CheckedCreate(
             operation=operation,
+            task_id=request.task_id,
             backup_name=name,
             selection=selection,
             selected=selected,

@@ -51,6 +51,7 @@ class DeleteBackup:
             footprint=Footprint(OperationKind.DELETE_BACKUP, request.backup_name),
             caller=caller,
             original=request,
+            task_id=request.task_id,
         )
         self._operations.refuse_conflict(asked.footprint)
         deadline = Deadline(self._environment.limits.check_seconds)

@@ -23,7 +23,6 @@ from milvus_backup_server.domain.layout import (
     manifest_objects_file,
 )
 from milvus_backup_server.domain.manifest import (
-    ManifestCollection,
     ManifestHead,
     canonical_json,
     dump_line,
@@ -88,10 +87,16 @@ class MetadataWriter:
 
     async def add(self, plan: CollectionPlan, manifest: Spool, operation: str) -> None:
         """Add a collection to every other file; collections stand in the order of these calls."""
-        line = _manifest_collection(plan, self._objects_file(plan), manifest.sha256)
-        await self._collections.append(dump_line(line))
         records = CollectionRecords(plan, operation)
-        await self._files[COLLECTION_META].add(canonical_json(records.without_segments().to_json()))
+        record = records.without_segments()
+        line = replace(
+            summary(plan, record),
+            objects_file=self._objects_file(plan),
+            objects_sha256=manifest.sha256,
+            object_count=plan.amount.objects,
+        )
+        await self._collections.append(dump_line(line))
+        await self._files[COLLECTION_META].add(canonical_json(record.to_json()))
         async for partition in records.partitions():
             await self._files[PARTITION_META].add(canonical_json(partition.to_json()))
         async for segment in records.data_segments():
@@ -214,14 +219,3 @@ async def _linked(full: Spool, suffix: bytes) -> AsyncIterator[bytes]:
             yield last
         last = chunk
     yield last[:-1] + suffix
-
-
-def _manifest_collection(
-    plan: CollectionPlan, objects_file: str, objects_sha256: str
-) -> ManifestCollection:
-    return replace(
-        summary(plan),
-        objects_file=objects_file,
-        objects_sha256=objects_sha256,
-        object_count=plan.amount.objects,
-    )

@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from milvus_backup_server.domain.backups import Page
-from milvus_backup_server.domain.conflicts import Footprint, first_conflict
+from milvus_backup_server.domain.conflicts import READERS, Footprint, first_conflict
 from milvus_backup_server.domain.errors import (
     BackupError,
     InternalError,
@@ -34,7 +33,6 @@ from milvus_backup_server.domain.operations import (
     Operation,
     OperationKind,
     OperationState,
-    Result,
 )
 from milvus_backup_server.service.running import Body, Broadcast, OperationRequest, Running
 
@@ -166,7 +164,7 @@ class OperationManager:
 
     async def _run(self, running: Running, body: Body) -> None:
         try:
-            async with self._places:
+            async with contextlib.nullcontext() if running.request.at_once else self._places:
                 running.start()
                 running.succeed(await body(running.tracker))
         except asyncio.CancelledError:
@@ -193,6 +191,25 @@ class OperationManager:
     def get(self, name: str) -> Operation:
         """Return an operation; OperationNotFound if it is not known."""
         return self._find(name).snapshot()
+
+    def find(self, id_: str, kinds: frozenset[OperationKind] = frozenset()) -> Operation:
+        """Return the operation of that name, or the newest that the caller gave that ``task_id``.
+
+        Raises:
+            OperationNotFound: There is none, or none of these kinds.
+        """
+        named = self._known.get(id_)
+        given = (item for item in reversed(self._known.values()) if item.request.task_id == id_)
+        for item in (*([named] if named else []), *(given if id_ else [])):
+            if not kinds or item.request.footprint.kind in kinds:
+                return item.snapshot()
+        raise OperationNotFound(id_)
+
+    async def end_of(self, name: str) -> Operation:
+        """Wait until an operation has ended, in whatever way, and return it; errors as in ``get``."""
+        running = self._find(name)
+        await running.ended.wait()
+        return running.snapshot()
 
     def list(
         self,
@@ -235,11 +252,11 @@ class OperationManager:
         return sum(item.state is state for item in self._known.values())
 
     def active_backups(self) -> dict[str, OperationKind]:
-        """Return the backups that operations work on now, with what they do; restores left out."""
+        """Return the backups that operations change now, with what they do."""
         return {
             item.request.footprint.backup_name: item.request.footprint.kind
             for item in self._active()
-            if item.request.footprint.kind is not OperationKind.RESTORE_BACKUP
+            if item.request.footprint.kind not in READERS
         }
 
     def _active(self) -> Sequence[Running]:
@@ -271,7 +288,7 @@ class OperationManager:
 
     # --- watch
 
-    async def watch(self, name: str, min_interval: float) -> AsyncIterator[Operation]:
+    async def watch(self, name: str, min_interval: float) -> AsyncGenerator[Operation, None]:
         """Yield an operation now and after changes, at most one per ``min_interval`` seconds, up to its last state.
 
         Raises:
@@ -380,16 +397,4 @@ def _matches(
         (not backup_name or footprint.backup_name == backup_name)
         and (not kinds or footprint.kind in kinds)
         and (not states or item.state in states)
-    )
-
-
-def finished(request: OperationRequest, result: Result) -> Operation:
-    """Return a finished operation that was never stored: the answer to ``validate_only``."""
-    snapshot = Running(request, lambda _: None).snapshot()
-    return replace(
-        snapshot,
-        state=OperationState.SUCCEEDED,
-        start_time=snapshot.create_time,
-        end_time=datetime.now(UTC),
-        result=result,
     )

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from milvus_backup_server.domain.errors import NotABackup
-from milvus_backup_server.domain.layout import BACKUP_META, CLAIM, FULL_META, BackupLayout
+from milvus_backup_server.domain.layout import (
+    BACKUP_META,
+    CLAIM,
+    CONTENT_DIRECTORIES,
+    FULL_META,
+    BackupLayout,
+)
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.claim import require_claim
 from milvus_backup_server.service.objects import abort_uploads, list_objects
@@ -15,15 +21,12 @@ _BATCH = 1000
 Removed = Callable[[int], None]
 """Is told how many objects were removed by each step."""
 
-_CONTENT = ("meta/", "binlogs/", "bundle/")
-"""What a backup's directory may hold: metadata, logs, the bundle of a snapshot."""
-
 
 async def refuse_foreign(store: ObjectStore, layout: BackupLayout) -> None:
     """Raise NotABackup if a directory holds anything that no backup does."""
     page = await store.list_page(layout.directory, delimiter=True)
     names = [prefix.removeprefix(layout.directory) for prefix in page.prefixes]
-    foreign = [name for name in names if name not in _CONTENT]
+    foreign = [name for name in names if name not in CONTENT_DIRECTORIES]
     foreign += [item.key.removeprefix(layout.directory) for item in page.objects]
     if foreign:
         raise NotABackup(

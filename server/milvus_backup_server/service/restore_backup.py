@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from milvus_backup_server.domain.backups import Backup, BackupFormat, BackupState
 from milvus_backup_server.domain.conflicts import Footprint
 from milvus_backup_server.domain.errors import (
     BackupError,
-    BackupNotRestorable,
     CollectionNotFound,
     DatabaseNotFound,
     TargetAlreadyExists,
@@ -34,13 +32,18 @@ from milvus_backup_server.domain.selection import Selection
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.catalog import Catalog
-from milvus_backup_server.service.checks import Deadline, cluster_storage, supported_version
+from milvus_backup_server.service.checks import (
+    Deadline,
+    cluster_storage,
+    require_restorable,
+    supported_version,
+)
 from milvus_backup_server.service.concurrency import for_each
 from milvus_backup_server.service.context import Environment
 from milvus_backup_server.service.importing import ImportQueue
-from milvus_backup_server.service.operations import OperationManager, finished
+from milvus_backup_server.service.operations import OperationManager
 from milvus_backup_server.service.restore_run import CheckedRestore, RestoreRun
-from milvus_backup_server.service.running import OperationRequest, new_operation_name
+from milvus_backup_server.service.running import OperationRequest, finished, new_operation_name
 from milvus_backup_server.service.staging import import_place
 from milvus_backup_server.service.tracker import Tracker
 
@@ -104,6 +107,7 @@ class RestoreBackup:
             original=request,
             request_id=request.request_id,
             labels=request.labels,
+            task_id=request.task_id,
         )
         if request.validate_only:
             plan = RestorePlan(checked.plan, checked.new_databases, checked.place.staged)
@@ -120,7 +124,7 @@ class RestoreBackup:
         repository = self._environment.registry.repository()
         deadline = Deadline(self._environment.limits.check_seconds)
         backup = await self._catalog.get_sound(request.backup_name)
-        _require_restorable(backup)
+        require_restorable(backup)
         async with deadline.asking_milvus(cluster.gateway):
             version, _ = await supported_version(cluster.gateway, self._environment.limits)
         fault = version_fault(backup.milvus_version, version)
@@ -176,21 +180,6 @@ class RestoreBackup:
         check_renaming((item.source, item.target) for item in plan if item.target)
         faults.raise_first()
         return tuple(sorted(plan, key=lambda item: item.target or item.source))
-
-
-def _require_restorable(backup: Backup) -> None:
-    if backup.state not in (BackupState.COMPLETE, BackupState.LEGACY):
-        raise BackupNotRestorable(
-            f"backup {backup.name!r} is {backup.state.value}: {'; '.join(backup.notes)}",
-            subject=backup.name,
-            state=backup.state.value,
-        )
-    if backup.format is not BackupFormat.BINLOG:
-        raise BackupNotRestorable(
-            f"backup {backup.name!r} has the format {backup.format.value}: {'; '.join(backup.notes)}",
-            subject=backup.name,
-            format=backup.format.value,
-        )
 
 
 def _require_present(wanted: Wanted, present: list[CollectionName]) -> None:

@@ -7,7 +7,7 @@ time.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from milvus_backup_server.domain.errors import BackupError, RowCountMismatch
@@ -41,6 +41,7 @@ from milvus_backup_server.service.bucket_proof import BucketProof, prove_bucket
 from milvus_backup_server.service.building import Built, CollectionBuilder
 from milvus_backup_server.service.context import Cluster, Environment, Repository, Storage
 from milvus_backup_server.service.importing import Import, ImportQueue
+from milvus_backup_server.service.meta_files import StoredMeta
 from milvus_backup_server.service.restore_objects import ObjectVerifier, Verified, sorted_objects
 from milvus_backup_server.service.spool import Spool, SpoolDirectory
 from milvus_backup_server.service.staging import ImportPlace, Staging
@@ -106,7 +107,7 @@ class RestoreRun:
         self._gateway = checked.cluster.gateway
         source = checked.repository.storage
         layout = checked.repository.layout(checked.request.backup_name)
-        self._reader = BackupReader(source.store, layout, environment.limits.part_bytes)
+        self._reader = BackupReader(StoredMeta(source.store, layout, environment.limits.part_bytes))
         self._builder = CollectionBuilder(
             self._gateway, checked.operation, tracker, environment.limits
         )
@@ -185,7 +186,7 @@ class RestoreRun:
         async for line in self._reader.manifest_collections(head):
             name = CollectionName(line.db_name, line.collection_name)
             if name in self._checked.targets:
-                lines[name] = line
+                lines[name] = replace(line, record={})  # it may be large, and stands elsewhere
         return lines
 
     async def _verify_one(

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 
 from milvus_backup_server.domain.conflicts import Footprint
@@ -40,6 +40,8 @@ class OperationRequest:
         caller: Who asked.
         original: The request as it came, compared when its ``request_id`` comes again.
         name: The operation's name; made here so that the body can use it.
+        task_id: A name that the caller gave it; others may have the same.
+        at_once: It does not wait for a place: its caller is sending or waiting already.
     """
 
     footprint: Footprint
@@ -48,6 +50,8 @@ class OperationRequest:
     request_id: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     name: str = field(default_factory=new_operation_name)
+    task_id: str = ""
+    at_once: bool = False
 
 
 class Broadcast:
@@ -168,6 +172,7 @@ class Running:
             failed_count=tracker.count(CollectionState.FAILED),
             labels=self.request.labels,
             request_id=self.request.request_id,
+            task_id=self.request.task_id,
             revision=self.changed.version,
         )
 
@@ -199,3 +204,14 @@ class Running:
     def _note_change(self) -> None:
         self.changed.notify()
         self._notify(self)
+
+def finished(request: OperationRequest, result: Result) -> Operation:
+    """Return a finished operation that was never stored: the answer to ``validate_only``."""
+    snapshot = Running(request, lambda _: None).snapshot()
+    return replace(
+        snapshot,
+        state=OperationState.SUCCEEDED,
+        start_time=snapshot.create_time,
+        end_time=datetime.now(UTC),
+        result=result,
+    )

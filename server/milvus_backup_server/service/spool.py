@@ -46,7 +46,11 @@ class SpoolDirectory:
 
     def spool(self) -> Spool:
         """Return a new, empty spool."""
-        return Spool(Path(self._directory.name) / str(next(self._numbers)))
+        return Spool(self.path())
+
+    def path(self) -> Path:
+        """Return where a new file may lie."""
+        return Path(self._directory.name) / str(next(self._numbers))
 
 
 class Spool:

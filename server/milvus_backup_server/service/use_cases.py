@@ -8,6 +8,8 @@ from milvus_backup_server.service.catalog import Catalog
 from milvus_backup_server.service.create_backup import CreateBackup
 from milvus_backup_server.service.delete_backup import DeleteBackup
 from milvus_backup_server.service.diagnostics import Diagnostics
+from milvus_backup_server.service.export_backup import ExportBackup
+from milvus_backup_server.service.import_backup import ImportBackup
 from milvus_backup_server.service.operations import OperationManager
 from milvus_backup_server.service.restore_backup import RestoreBackup
 
@@ -22,3 +24,5 @@ class UseCases:
     catalog: Catalog
     operations: OperationManager
     diagnostics: Diagnostics
+    export: ExportBackup
+    import_: ImportBackup
