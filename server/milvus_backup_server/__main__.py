@@ -8,16 +8,22 @@ import sys
 from collections.abc import Sequence
 
 from milvus_backup_server.app import serve
+from milvus_backup_server.command_line import (
+    ExitCode,
+    add_settings_options,
+    complain,
+    fault_lines,
+)
 from milvus_backup_server.domain.errors import BackupError, InvalidSettings
-from milvus_backup_server.settings import load
-from milvus_backup_server.settings_sources import Given
+from milvus_backup_server.settings import Given, assignments, load
 from milvus_backup_server.telemetry import configure_logging
+from milvus_backup_server.wiring import log_file
 
-FAILED = 1
-WRONG_USE = 2
+_COMMAND = "server"
 
 _OPTIONS = {
-    "host": ("--host", "service.grpc.host"),
+    "host": ("--host", "service.grpc.host", "service.http.host"),
+    "port": ("--port", "service.http.port"),
     "grpc_port": ("--grpc-port", "service.grpc.port"),
     "grpc_socket": ("--grpc-socket", "service.grpc.socket"),
 }
@@ -30,40 +36,49 @@ def server_command(argv: Sequence[str]) -> int:
         argv: The arguments behind ``server``.
     """
     options = _parser().parse_args(argv)
-    if options.port is not None:
-        return _complain(WRONG_USE, "--port is for HTTP, which comes with a later release")
     try:
-        loaded = load(options.config, _overrides(options))
-        configure_logging(loaded.settings.log.level)
+        loaded = load(options.config, assignments(options.set) | _overrides(options))
+        log = loaded.settings.log
+        configure_logging(log.level, console=log.console, file=log_file(log))
         with asyncio.Runner() as runner:
-            runner.run(serve(loaded))
+            runner.run(serve(loaded, stop_with_stdin=options.stop_with_stdin))
     except InvalidSettings as error:
-        faults = (f"{fault.field}: {fault.description}" for fault in error.violations)
-        return _complain(WRONG_USE, *faults)
+        return complain(_COMMAND, ExitCode.WRONG_USE, fault_lines(error.violations))
     except BackupError as error:
-        return _complain(WRONG_USE, error.message)
+        return complain(_COMMAND, ExitCode.WRONG_USE, [error.message])
     except OSError as error:
-        return _complain(FAILED, str(error))
-    return 0
+        return complain(_COMMAND, ExitCode.FAILED, [str(error)])
+    return ExitCode.OK
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="milvus-backup server", description="Serve backups of a Milvus over gRPC."
+        prog="milvus-backup server", description="Serve backups of a Milvus over gRPC and HTTP."
+    )
+    add_settings_options(parser)
+    parser.add_argument(
+        "--host",
+        help="address to listen on for both, 0.0.0.0 for all: there is no authentication "
+        "(service.grpc.host, service.http.host)",
     )
     parser.add_argument(
-        "--config",
+        "-p",
+        "--port",
+        help="port of HTTP, 0 for any; default $SERVER_PORT, then 8080 (service.http.port)",
+    )
+    parser.add_argument(
+        "--grpc-port", metavar="PORT", help="port of gRPC, 0 for any (service.grpc.port)"
+    )
+    parser.add_argument(
+        "--grpc-socket",
         metavar="PATH",
-        help="settings file; default backup.yaml, then $MILVUSCONF and ./configs; '' for none",
-    )
-    parser.add_argument("--host", help="address to listen on (service.grpc.host)")
-    parser.add_argument(
-        "--grpc-port", metavar="PORT", help="port to listen on, 0 for any (service.grpc.port)"
+        help="a unix socket for gRPC instead of host and port (service.grpc.socket)",
     )
     parser.add_argument(
-        "--grpc-socket", metavar="PATH", help="listen on a unix socket only (service.grpc.socket)"
+        "--stop-with-stdin",
+        action="store_true",
+        help="stop at once when standard input ends: for programs that start a service for themselves",
     )
-    parser.add_argument("-p", "--port", help="reserved for HTTP, which comes later")
     return parser
 
 
@@ -71,15 +86,10 @@ def _overrides(options: argparse.Namespace) -> dict[str, Given]:
     chosen = {name: getattr(options, name) for name in _OPTIONS}
     return {
         key.lower(): Given(flag, chosen[name], "command line")
-        for name, (flag, key) in _OPTIONS.items()
+        for name, (flag, *keys) in _OPTIONS.items()
+        for key in keys
         if chosen[name] is not None
     }
-
-
-def _complain(code: int, *lines: str) -> int:
-    for line in lines:
-        print(f"milvus-backup server: {line}", file=sys.stderr)  # noqa: T201 - before there is a log
-    return code
 
 
 if __name__ == "__main__":

@@ -7,14 +7,16 @@ import importlib.metadata
 import ipaddress
 import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from milvus_backup_server.adapters.transfer import AsyncTransferEngine
 from milvus_backup_server.api.server import ApiServer, Endpoint
+from milvus_backup_server.http.options import HttpOptions
+from milvus_backup_server.lifeline import watching_stdin
 from milvus_backup_server.service.catalog import Catalog
 from milvus_backup_server.service.context import (
     DEFAULT,
@@ -27,18 +29,24 @@ from milvus_backup_server.service.context import (
 from milvus_backup_server.service.create_backup import CreateBackup
 from milvus_backup_server.service.delete_backup import DeleteBackup
 from milvus_backup_server.service.diagnostics import Diagnostics
+from milvus_backup_server.service.export_backup import ExportBackup
+from milvus_backup_server.service.import_backup import ImportBackup
 from milvus_backup_server.service.operations import OperationManager
 from milvus_backup_server.service.restore_backup import RestoreBackup
 from milvus_backup_server.service.use_cases import UseCases
 from milvus_backup_server.settings import Loaded
-from milvus_backup_server.settings_models import Settings
+from milvus_backup_server.settings.models import ServiceSettings, Settings
 from milvus_backup_server.wiring import (
+    MIB,
     Adapters,
     open_adapters,
     operation_limits,
     transfer_settings,
     work_limits,
 )
+
+if TYPE_CHECKING:
+    from milvus_backup_server.http.server import HttpServer
 
 _MILVUS: Final = "milvus"
 _BACKUP: Final = "backup"
@@ -57,23 +65,35 @@ class StopRequest:
         """Ask for a stop; asking again shortens it."""
         (self.at_once if self.wanted.is_set() else self.wanted).set()
 
+    def ask_at_once(self) -> None:
+        """Ask for a stop without grace."""
+        self.wanted.set()
+        self.at_once.set()
+
 
 @dataclass(frozen=True, slots=True)
 class RunningApp:
     """A service that answers.
 
     Attributes:
-        endpoint: Where it listens.
+        endpoint: Where it listens for gRPC.
         use_cases: What its faces call.
+        http: Where it listens for HTTP; None if that is off.
     """
 
     endpoint: Endpoint
     use_cases: UseCases
+    http: HttpOptions | None = None
 
     @property
     def address(self) -> str:
         """Where it listens, as gRPC clients take it."""
         return self.endpoint.target
+
+    @property
+    def url(self) -> str:
+        """Where it listens, as HTTP clients take it; empty if it does not."""
+        return f"http://{self.http.authority}" if self.http else ""
 
 
 @asynccontextmanager
@@ -91,7 +111,7 @@ async def running_app(
         BackupError: The settings cannot be used.
         OSError: The address is taken.
     """
-    # What is entered first is closed last: the server stops before what its calls use.
+    # What is entered first is closed last: the servers stop before what their calls use.
     async with AsyncExitStack() as stack:
         outside = adapters or await open_adapters(stack, settings)
         operations = await stack.enter_async_context(OperationManager(operation_limits(settings)))
@@ -99,27 +119,36 @@ async def running_app(
         server = ApiServer(use_cases)
         stack.push_async_callback(server.stop)
         endpoint = await server.start(_endpoint(settings))
-        yield RunningApp(endpoint, use_cases)
+        http = await _serve_http(stack, settings, use_cases)
+        yield RunningApp(endpoint, use_cases, http)
         # Watchers are served up to the last state of what they watch; then no stream is open.
         await server.announce_stop()
         await _drain(operations, settings.service.shutdown_grace_seconds, stop or StopRequest())
 
 
-async def serve(loaded: Loaded) -> None:
+async def serve(loaded: Loaded, *, stop_with_stdin: bool = False) -> None:
     """Run the service until a signal asks it to stop.
+
+    Args:
+        loaded: The settings.
+        stop_with_stdin: Stop at once when standard input ends, too.
 
     Raises:
         BackupError: The settings cannot be used.
         OSError: The address is taken.
     """
     for warning in loaded.warnings:
-        _log.warning("setting has no effect", warning=warning)
-    _warn_of_open_address(loaded.settings.service.grpc.host, loaded.settings.service.grpc.socket)
+        _log.warning("settings", warning=warning)
+    _warn_of_open_addresses(loaded.settings.service)
     stop = StopRequest()
-    with _signals(stop):
+    with _signals(stop), watching_stdin(stop.ask_at_once) if stop_with_stdin else nullcontext():
         async with running_app(loaded.settings, stop=stop) as app:
             _log.info(
-                "serving", address=app.address, version=version(), file=str(loaded.file or "")
+                "serving",
+                address=app.address,
+                http=app.url,
+                version=version(),
+                file=str(loaded.file or ""),
             )
             await stop.wanted.wait()
             _log.info("stopping", grace_seconds=loaded.settings.service.shutdown_grace_seconds)
@@ -150,6 +179,8 @@ def build_use_cases(
         catalog=catalog,
         operations=operations,
         diagnostics=Diagnostics(environment, operations),
+        export=ExportBackup(environment, catalog, operations),
+        import_=ImportBackup(environment, operations),
     )
 
 
@@ -180,6 +211,34 @@ def _endpoint(settings: Settings) -> Endpoint:
     return Endpoint(grpc.host, grpc.port, grpc.socket)
 
 
+async def _serve_http(
+    stack: AsyncExitStack, settings: Settings, use_cases: UseCases
+) -> HttpOptions | None:
+    """Serve HTTP until the stack is closed, and return where; None if the settings say no."""
+    face = settings.service.http
+    if not face.enabled:
+        return None
+    options = HttpOptions(
+        host=face.host,
+        port=face.port,
+        allowed_hosts=face.allowed_hosts,
+        max_body_bytes=face.max_body_mib * MIB,
+        base_path=settings.server.swagger_base_path,
+        version=version(),
+        settings=settings.shown(),
+    )
+    server = await asyncio.to_thread(_http_server, use_cases, options)
+    stack.push_async_callback(server.stop)
+    return await server.start()
+
+
+def _http_server(use_cases: UseCases, options: HttpOptions) -> HttpServer:
+    # Half a second that a service without HTTP, such as one for a single command, need not wait.
+    from milvus_backup_server.http.server import HttpServer  # noqa: PLC0415
+
+    return HttpServer(use_cases, options)
+
+
 @contextmanager
 def _signals(stop: StopRequest) -> Iterator[None]:
     loop = asyncio.get_running_loop()
@@ -193,10 +252,20 @@ def _signals(stop: StopRequest) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-def _warn_of_open_address(host: str, socket: str) -> None:
+def _warn_of_open_addresses(service: ServiceSettings) -> None:
+    grpc, http = service.grpc, service.http
+    hosts = {grpc.host} if not grpc.socket else set()
+    if http.enabled:
+        hosts.add(http.host)
+    for host in sorted(hosts):
+        if not _is_loopback(host):
+            _log.warning(
+                "there is no authentication: whoever reaches the port may do all", host=host
+            )
+
+
+def _is_loopback(host: str) -> bool:
     try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
-        loopback = False
-    if not socket and not loopback:
-        _log.warning("there is no authentication: whoever reaches the port may do all", host=host)
+        return False

@@ -19,13 +19,23 @@ from milvus_backup_server.adapters.s3 import (
     S3Profile,
 )
 from milvus_backup_server.adapters.store_wrappers import RequestLimiter, RetryPolicy, reliable
-from milvus_backup_server.adapters.transfer import TransferSettings
-from milvus_backup_server.domain.errors import StorageUnavailable
+from milvus_backup_server.adapters.transfer import CopyMode, TransferSettings
+from milvus_backup_server.domain.errors import (
+    FieldViolation,
+    InvalidSettings,
+    StorageUnavailable,
+)
+from milvus_backup_server.log_file import RotatingLogFile
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.context import WorkLimits
 from milvus_backup_server.service.operations import OperationLimits
-from milvus_backup_server.settings_models import AuthSettings, Settings, StorageSettings
+from milvus_backup_server.settings.models import (
+    AuthSettings,
+    LogSettings,
+    Settings,
+    StorageSettings,
+)
 
 MIB: Final = 1 << 20
 _ADDRESSING: Final[dict[str, Literal["auto", "path", "virtual"]]] = {
@@ -53,24 +63,16 @@ async def open_adapters(stack: AsyncExitStack, settings: Settings) -> Adapters:
     Raises:
         BackupError: The settings cannot be used, which only the libraries could find out.
     """
-    limits, waits = settings.service.limits, settings.service.storage
-    clients = await stack.enter_async_context(
-        S3Clients(
-            S3ClientSettings(
-                connect_timeout_seconds=waits.connect_timeout_seconds,
-                read_timeout_seconds=waits.request_timeout_seconds,
-                max_connections=limits.requests_in_flight,
-            )
-        )
-    )
-    limiter = RequestLimiter(limits.requests_in_flight)
+    clients = await stack.enter_async_context(S3Clients(client_settings(settings)))
+    limiter = RequestLimiter(settings.service.limits.requests_in_flight)
+    retries = retry_policy(settings)
 
     async def store(storage: StorageSettings) -> ObjectStore:
         return reliable(
             await _store(clients, storage),
             limiter,
-            RetryPolicy(total_seconds=waits.retry_budget_seconds),
-            deadline_seconds=waits.request_timeout_seconds,
+            retries,
+            deadline_seconds=settings.service.storage.request_timeout_seconds,
             on_retry=_note_retry,
         )
 
@@ -79,6 +81,42 @@ async def open_adapters(stack: AsyncExitStack, settings: Settings) -> Adapters:
     gateway = GrpcMilvusGateway(gateway_settings(settings))
     stack.push_async_callback(gateway.close)
     return Adapters(gateway, milvus_store, backup_store)
+
+
+def log_file(log: LogSettings) -> RotatingLogFile | None:
+    """Return the log file that the settings ask for; None if they do not.
+
+    Raises:
+        InvalidSettings: It cannot be written.
+    """
+    file = log.file
+    if not file.path:
+        return None
+    try:
+        return RotatingLogFile(
+            Path(file.path),
+            max_bytes=file.max_size_mib * MIB,
+            max_days=file.max_days,
+            max_backups=file.max_backups,
+        )
+    except OSError as error:
+        fault = f"{file.path} cannot be written: {error.strerror}"
+        raise InvalidSettings(FieldViolation("log.file.path", fault)) from None
+
+
+def client_settings(settings: Settings) -> S3ClientSettings:
+    """Return how object stores are asked."""
+    waits = settings.service.storage
+    return S3ClientSettings(
+        connect_timeout_seconds=waits.connect_timeout_seconds,
+        read_timeout_seconds=waits.request_timeout_seconds,
+        max_connections=settings.service.limits.requests_in_flight,
+    )
+
+
+def retry_policy(settings: Settings) -> RetryPolicy:
+    """Return how long object stores are asked again."""
+    return RetryPolicy(total_seconds=settings.service.storage.retry_budget_seconds)
 
 
 def gateway_settings(settings: Settings) -> GatewaySettings:
@@ -147,6 +185,7 @@ def transfer_settings(settings: Settings) -> TransferSettings:
         workers=settings.copies_in_flight,
         bytes_in_flight=settings.service.limits.memory_mib * MIB,
         copy_threshold_bytes=settings.transfer.multipart_copy_threshold_mib * MIB,
+        mode=CopyMode(settings.transfer.mode),
     )
 
 

@@ -1,0 +1,130 @@
+"""What a body asks of a use case, and how its faults get the names that the caller wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
+from milvus_backup_server.domain.milvus import DEFAULT_DATABASE
+from milvus_backup_server.http.bodies import CollFilter
+
+ALL: Final = "*"
+NOT_YET: Final = "is not supported yet"
+
+
+class Checked(Protocol):
+    """A request that can find its own faults."""
+
+    def check(self) -> None:
+        """Raise InvalidRequest with every fault of the fields."""
+
+
+R = TypeVar("R", bound=Checked)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Generic[R]):
+    """A request of a use case, made from a body.
+
+    Attributes:
+        request: The request.
+        names: What the caller wrote, by the request's own names of fields.
+    """
+
+    request: R
+    names: Mapping[str, str]
+
+    def refuse(self, faults: Iterable[FieldViolation]) -> None:
+        """Raise InvalidRequest with the faults given and those of the request, if there are any."""
+        found = list(faults)
+        try:
+            self.request.check()
+        except InvalidRequest as error:
+            found += (_as_sent(fault, self.names) for fault in error.violations)
+        if found:
+            raise InvalidRequest(*found)
+
+    @contextmanager
+    def naming(self) -> Iterator[None]:
+        """Give the faults that a use case finds in the request the caller's names."""
+        try:
+            yield
+        except InvalidRequest as error:
+            faults = (_as_sent(fault, self.names) for fault in error.violations)
+            raise InvalidRequest(*faults) from error
+
+
+def _as_sent(fault: FieldViolation, names: Mapping[str, str]) -> FieldViolation:
+    base, bracket, rest = fault.field.partition("[")
+    name = names.get(fault.field) or names.get(base, base) + bracket + rest
+    return FieldViolation(name, fault.description)
+
+
+def not_yet(values: Mapping[str, Any]) -> Iterator[FieldViolation]:
+    """Yield a fault for each value that asks for something."""
+    for name, value in values.items():
+        if value:
+            yield FieldViolation(name, NOT_YET)
+
+
+@dataclass(slots=True)
+class Entries:
+    """Entries of a selection, each with the field that it stands in."""
+
+    paths: dict[str, str] = field(default_factory=dict)
+    faults: list[FieldViolation] = field(default_factory=list)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The entries."""
+        return tuple(self.paths)
+
+    def names(self, selection: str) -> dict[str, str]:
+        """Return the fields that the entries stand in, by the names that a request gives them."""
+        return {f"{selection}[{n}]": path for n, path in enumerate(self.paths.values())}
+
+    @classmethod
+    def of_names(cls, name: str, given: Sequence[str]) -> Entries:
+        """Read a list of ``collection`` and ``database.collection``."""
+        entries = cls()
+        for number, text in enumerate(given):
+            entries._add(text, f"{name}[{number}]")
+        return entries
+
+    @classmethod
+    def of_databases(cls, name: str, given: Mapping[str, Sequence[str]]) -> Entries:
+        """Read lists of collections by database; an empty list stands for all of the database."""
+        entries = cls()
+        for database, collections in given.items():
+            path = f"{name}.{database}"
+            if not collections:
+                entries._add(_entry(database, ALL), path)
+            for number, collection in enumerate(collections):
+                entries._add(_entry(database, collection), f"{path}[{number}]")
+        return entries
+
+    @classmethod
+    def of_filter(cls, name: str, given: Mapping[str, CollFilter]) -> Entries:
+        """Read a filter: lists of collections by database, where an empty list stands for none."""
+        entries = cls()
+        for database, filtered in given.items():
+            path = f"{name}.{database}.colls"
+            if not filtered.colls:
+                fault = f"is empty, which is a database without collections: that {NOT_YET}"
+                entries.faults.append(FieldViolation(path, fault))
+            for number, collection in enumerate(filtered.colls):
+                entries._add(_entry(database, collection), f"{path}[{number}]")
+        if not given:
+            fault = "is empty and selects nothing; leave it out to select everything"
+            entries.faults.append(FieldViolation(name, fault))
+        return entries
+
+    def _add(self, text: str, path: str) -> None:
+        self.paths.setdefault(text, path)
+
+
+def _entry(database: str, collection: str) -> str:
+    return f"{database or DEFAULT_DATABASE}.{collection}"

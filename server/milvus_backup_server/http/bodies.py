@@ -1,0 +1,203 @@
+"""The bodies of the Go tool's routes, key by key.
+
+Source: ``backup.proto`` of zilliztech/milvus-backup and the handlers of its HTTP server.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+from pydantic.config import JsonDict
+
+from milvus_backup_server.http.binding import Body, Collections, Int32
+
+DEPRECATED: JsonDict = {"deprecated": True}
+"""Said in the API document alone: who sends such a field gets no warning, as its use is fine."""
+
+
+def _later(alias: str | None = None, *, default: Any) -> Any:
+    """Declare a field whose meaning is not carried out yet."""
+    text = "Not supported yet: a value that asks for something is refused."
+    return Field(default=default, alias=alias, description=text)
+
+
+class CollFilter(Body):
+    """Which collections of a database."""
+
+    colls: list[str] = Field(
+        default=[], description="Names; `*` for all. An empty list (the database alone) is refused."
+    )
+
+
+class CreateBody(Body):
+    """What to back up. Precedence: `filter`, `db_collections`, `collection_names`; none: all."""
+
+    request_id: str = Field(
+        default="",
+        alias="requestId",
+        description="The backup's id, and a name by which to find its operation. The header "
+        "`request_id` wins over it; without both one is made. Not an idempotency key.",
+    )
+    backup_name: str = Field(
+        default="",
+        description="At most 128 letters, digits and `_`, no digit first. Empty: one is made.",
+    )
+    collection_names: list[str] = Field(
+        default=[],
+        description="`collection` or `database.collection` each.",
+        json_schema_extra=DEPRECATED,
+    )
+    run_async: bool = Field(
+        default=False, alias="async", description="Answer at once; else when the backup is made."
+    )
+    db_collections: Collections = Field(
+        default={},
+        description="Collections by database; an empty list for all of the database.",
+        json_schema_extra=DEPRECATED,
+    )
+    force: bool = _later(default=False)
+    meta_only: bool = _later(default=False)
+    gc_pause_enable: bool = _later(default=False)
+    gc_pause_seconds: Int32 = _later(default=0)
+    gc_pause_address: str = _later(default="")
+    rbac: bool = _later(default=False)
+    backup_root_path: str = _later(default="")
+    filter: dict[str, CollFilter] | None = Field(
+        default=None, description="Collections by database. An empty object is refused."
+    )
+    strategy: str = Field(
+        default="",
+        description="`auto` or empty. `meta_only`, `skip_flush`, `bulk_flush` and `serial_flush` are "
+        "not supported yet.",
+    )
+    with_index_extra: bool = _later(default=False)
+    format: str = Field(
+        default="",
+        description="`auto`, `binlog` or empty. `snapshot` is not supported yet.",
+    )
+
+
+class SkipParams(Body):
+    """Properties and parameters that a restore leaves out."""
+
+    collection_properties: list[str] = _later("collectionProperties", default=[])
+    field_index_params: list[str] = _later("fieldIndexParams", default=[])
+    field_type_params: list[str] = _later("fieldTypeParams", default=[])
+    index_params: list[str] = _later("indexParams", default=[])
+
+
+class Override(Body):
+    """What a restored collection gets instead of what the backup has."""
+
+    shard_num: Int32 = _later("shardNum", default=0)
+    description: str = _later(default="")
+
+
+class PlannedCollection(Body):
+    """One collection of a plan."""
+
+    source: str = Field(default="", description="Its name in the backup.")
+    target: str = Field(default="", description="Its name once it is restored.")
+    override: Override = Override()
+
+
+class PlannedDatabase(Body):
+    """The collections of one database of a plan."""
+
+    source: str = Field(default="", description="The database in the backup.")
+    target: str = Field(default="", description="The database to restore into.")
+    with_prop: bool = _later("withProp", default=False)
+    colls: list[PlannedCollection] = Field(
+        default=[], description="Collections. A whole database is not supported yet."
+    )
+
+
+class PlanBody(Body):
+    """New names of collections. Without `filter` exactly what is mapped is restored."""
+
+    mapping: list[PlannedDatabase] = Field(
+        default=[], description="Databases with their collections."
+    )
+    filter: dict[str, CollFilter] | None = Field(
+        default=None,
+        description="What of the backup is restored, by the names once restored; what no mapping "
+        "names keeps its name.",
+    )
+
+
+class RestoreBody(Body):
+    """What to restore, under which names."""
+
+    request_id: str = Field(
+        default="", alias="requestId", description="Given back; without it one is made."
+    )
+    id: str = Field(
+        default="",
+        description="A name by which `get_restore` finds the restore; without it one is made. Not an "
+        "idempotency key: the newest restore of an id counts.",
+    )
+    backup_name: str = Field(default="", description="Required.")
+    collection_names: list[str] = Field(
+        default=[],
+        description="`collection` or `database.collection` each, by their names in the backup. None: "
+        "all.",
+    )
+    collection_suffix: str = Field(
+        default="", description="Appended to the names: letters, digits and `_`."
+    )
+    collection_renames: dict[str, str] = Field(
+        default={},
+        description="New names by old ones: `db1.c1` to `db2.c2`, `c1` to `c2`, `db1.*` to `db2.*`. "
+        "Wins over the suffix.",
+    )
+    run_async: bool = Field(
+        default=False, alias="async", description="Answer at once; else when it has ended."
+    )
+    bucket_name: str = _later(default="")
+    path: str = _later(default="")
+    db_collections: Collections = Field(
+        default={},
+        description="Collections by database, by their names in the backup; an empty list for all of "
+        "the database. Wins over `collection_names`.",
+    )
+    meta_only: bool = _later("metaOnly", default=False)
+    restore_index: bool = Field(
+        default=False, alias="restoreIndex", description="Make the indexes again."
+    )
+    use_auto_index: bool = _later("useAutoIndex", default=False)
+    drop_exist_collection: bool = _later("dropExistCollection", default=False)
+    drop_exist_index: bool = _later("dropExistIndex", default=False)
+    skip_create_collection: bool = _later("skipCreateCollection", default=False)
+    skip_import_disk_quota_check: bool = Field(
+        default=False,
+        alias="skipImportDiskQuotaCheck",
+        description="Without effect, as in the Go tool: the check is always skipped.",
+        json_schema_extra=DEPRECATED,
+    )
+    rbac: bool = _later(default=False)
+    max_shard_num: Int32 = _later("maxShardNum", default=0)
+    skip_params: SkipParams = Field(SkipParams(), alias="skipParams")
+    use_v2_restore: bool = Field(
+        default=False,
+        alias="useV2Restore",
+        description="Without effect: many segments always share an import job where Milvus can do "
+        "that.",
+    )
+    truncate_binlog_by_ts: bool = _later("truncateBinlogByTs", default=False)
+    db_collections_after_rename: Collections = Field(
+        default={}, description="Collections by database, by their names once they are restored."
+    )
+    restore_plan: PlanBody | None = Field(default=None, alias="restorePlan")
+    ezk_mapping: dict[str, str] = _later("ezkMapping", default={})
+
+
+class RestoreSecondaryBody(Body):
+    """What the Go tool restores into a secondary cluster. Not supported."""
+
+    request_id: str = Field(default="", alias="requestId")
+    backup_name: str = ""
+    source_cluster_id: str = Field(default="", alias="sourceClusterID")
+    target_cluster_id: str = Field(default="", alias="targetClusterID")
+    run_async: bool = Field(default=False, alias="async")
+    path: str = ""

@@ -1,0 +1,170 @@
+"""Operations as our own routes show them: what the gRPC contract tells, enums by their names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from enum import Enum
+from typing import Annotated, Any, TypeAlias
+
+from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field
+
+from milvus_backup_server.domain.errors import BackupError
+from milvus_backup_server.domain.operations import (
+    CollectionState,
+    Operation,
+    OperationKind,
+    OperationState,
+    Origin,
+    Phase,
+    Result,
+)
+from milvus_backup_server.http.answers import Envelope
+from milvus_backup_server.http.faults import callers_error
+
+
+def _name(value: object) -> object:
+    return value.name if isinstance(value, Enum) else value
+
+
+def _error(value: object) -> object:
+    return callers_error(value) if isinstance(value, BackupError) else value
+
+
+def _result(value: Result | None) -> Mapping[str, Any] | None:
+    return None if value is None else asdict(value)
+
+
+def _names(kind: type[Enum]) -> Any:
+    return Field(json_schema_extra={"enum": [item.name for item in kind]})
+
+
+KindName: TypeAlias = Annotated[str, BeforeValidator(_name), _names(OperationKind)]
+StateName: TypeAlias = Annotated[str, BeforeValidator(_name), _names(OperationState)]
+PhaseName: TypeAlias = Annotated[str, BeforeValidator(_name), _names(Phase)]
+OriginName: TypeAlias = Annotated[str, BeforeValidator(_name), _names(Origin)]
+CollectionStateName: TypeAlias = Annotated[str, BeforeValidator(_name), _names(CollectionState)]
+
+
+class View(BaseModel):
+    """Base of the models: made from the values of the domain."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+
+class ErrorView(View):
+    """An error: `reason` is stable and for programs, `metadata` has the values that `message` names."""
+
+    reason: str
+    message: str
+    metadata: dict[str, str]
+
+
+Error: TypeAlias = Annotated[ErrorView, BeforeValidator(_error)]
+
+
+class CallerView(View):
+    """Who asked."""
+
+    principal: str
+    origin: OriginName
+
+
+class PhaseView(View):
+    """How far one phase is. A total that is not known yet is absent."""
+
+    phase: PhaseName
+    start_time: datetime
+    end_time: datetime | None = None
+    bytes_done: int = Field(default=..., validation_alias=AliasPath("done", "bytes"))
+    bytes_total: int | None = None
+    objects_done: int = Field(default=..., validation_alias=AliasPath("done", "objects"))
+    objects_total: int | None = None
+    segments_done: int = Field(default=..., validation_alias=AliasPath("done", "segments"))
+    segments_total: int | None = None
+    rows_done: int = Field(default=..., validation_alias=AliasPath("done", "rows"))
+    rows_total: int | None = None
+
+
+class ProgressView(View):
+    """How far an operation is; the last of `phases` is the present one."""
+
+    phases: list[PhaseView]
+    bytes_per_second: int
+    remaining_seconds: float | None = Field(
+        default=None, description="Estimate to the end of the present phase."
+    )
+    waiting_for: str = Field(default="", description="Outside of this service.")
+
+
+class CollectionView(View):
+    """How one collection of an operation fares."""
+
+    database: str = Field(default=..., validation_alias=AliasPath("source", "database"))
+    name: str = Field(default=..., validation_alias=AliasPath("source", "name"))
+    target_database: str = Field(default="", validation_alias=AliasPath("target", "database"))
+    target_name: str = Field(default="", validation_alias=AliasPath("target", "name"))
+    state: CollectionStateName
+    error: Error | None = None
+    bytes_done: int
+    bytes_total: int | None = None
+    row_count: int | None = None
+    moment: int | None = Field(default=None, description="Hybrid timestamp: 64 bits.")
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+
+
+class OperationView(View):
+    """An operation. `SUCCEEDED`, `PARTIALLY_SUCCEEDED`, `FAILED` and `CANCELLED` are final."""
+
+    name: str
+    task_id: str = Field(default="", description="`requestId` or `id` of the call that began it.")
+    kind: KindName
+    state: StateName
+    backup_name: str
+    create_time: datetime
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    progress: ProgressView
+    warnings: list[Error] = Field(default=..., description="The oldest 50.")
+    warning_count: int
+    error: Error | None = None
+    result: Annotated[dict[str, int] | None, BeforeValidator(_result)] = Field(
+        default=None, description="Counts of what was done, once it has succeeded."
+    )
+    collections: list[CollectionView] = Field(
+        default=..., description="At most 50, failed and running ones first."
+    )
+    collection_count: int
+    succeeded_count: int
+    failed_count: int
+    labels: dict[str, str]
+    request_id: str = Field(default="", description="The idempotency key of a gRPC call.")
+    retry_of: str = ""
+    caller: CallerView
+    revision: int = Field(default=..., description="Grows with each change.")
+
+
+class OperationPage(View):
+    """Some operations, newest first."""
+
+    operations: list[OperationView]
+    next_page_token: str = Field(default="", description="Absent on the last page.")
+
+
+class OperationResponse(Envelope):
+    """One operation."""
+
+    data: OperationView | None
+
+
+class ListOperationsResponse(Envelope):
+    """Some operations."""
+
+    data: OperationPage | None
+
+
+def operation_view(operation: Operation) -> OperationView:
+    """Return an operation as it is shown."""
+    return OperationView.model_validate(operation)

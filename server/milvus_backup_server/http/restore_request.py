@@ -1,0 +1,123 @@
+"""From the body of ``/restore`` to the request of the use case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from milvus_backup_server.domain.errors import FieldViolation
+from milvus_backup_server.domain.requests import RestoreRequest
+from milvus_backup_server.http.asked import Asked, Entries, not_yet
+from milvus_backup_server.http.bodies import RestoreBody
+from milvus_backup_server.http.plan_request import PlannedNames, mapped, read_plan
+
+_NAMES = {
+    "task_id": "id",
+    "suffix": "collection_suffix",
+    "collections": "collection_names",
+    "target_collections": "db_collections_after_rename",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """What is restored under which names.
+
+    Attributes:
+        names: Fields of the body by the names that a request gives them.
+    """
+
+    sources: Entries
+    targets: Entries
+    names: Mapping[str, str]
+    suffix: str = ""
+    renames: Mapping[str, str] = field(default_factory=dict)
+    faults: tuple[FieldViolation, ...] = ()
+
+
+def restore_request(body: RestoreBody, task_id: str) -> Asked[RestoreRequest]:
+    """Return what a body asks for.
+
+    Raises:
+        InvalidRequest: With every fault, by the names of the body.
+    """
+    chosen = _simple(body) if body.restore_plan is None else _planned(body, read_plan(body))
+    request = RestoreRequest(
+        body.backup_name,
+        collections=chosen.sources.texts,
+        target_collections=chosen.targets.texts,
+        suffix=chosen.suffix,
+        renames=chosen.renames,
+        restore_indexes=body.restore_index,
+        task_id=task_id,
+    )
+    entries = chosen.sources.names("collections") | chosen.targets.names("target_collections")
+    asked = Asked(request, {**_NAMES, **chosen.names, **entries})
+    asked.refuse(
+        [*_unsupported(body), *chosen.faults, *chosen.sources.faults, *chosen.targets.faults]
+    )
+    return asked
+
+
+def _sources(body: RestoreBody) -> Entries:
+    if body.db_collections:
+        return Entries.of_databases("db_collections", body.db_collections)
+    return Entries.of_names("collection_names", body.collection_names)
+
+
+def _simple(body: RestoreBody) -> _Chosen:
+    after = Entries.of_databases("db_collections_after_rename", body.db_collections_after_rename)
+    if not body.collection_renames:
+        names = {"renames": "collection_suffix"}
+        return _Chosen(_sources(body), after, names, suffix=body.collection_suffix)
+    # They win over the suffix, which has to be a right one all the same.
+    Asked(RestoreRequest(body.backup_name, suffix=body.collection_suffix), _NAMES).refuse([])
+    names = {"renames": "collection_renames"}
+    return _Chosen(_sources(body), after, names, renames=body.collection_renames)
+
+
+def _planned(body: RestoreBody, plan: PlannedNames) -> _Chosen:
+    faults = (*plan.faults, *_excluded(body))
+    sources = _sources(body)
+    if plan.filter is None:
+        sources = mapped(sources, plan)
+    targets = Entries() if plan.filter is None else plan.filter
+    names = {"renames": "restorePlan", **plan.names}
+    return _Chosen(sources, targets, names, renames=plan.renames, faults=faults)
+
+
+def _excluded(body: RestoreBody) -> Iterator[FieldViolation]:
+    others = {
+        "collection_suffix": body.collection_suffix,
+        "collection_renames": body.collection_renames,
+        "db_collections_after_rename": body.db_collections_after_rename,
+    }
+    for name, value in others.items():
+        if value:
+            yield FieldViolation(name, "cannot be combined with restorePlan; give one of them")
+
+
+def _unsupported(body: RestoreBody) -> Iterator[FieldViolation]:
+    if body.drop_exist_collection and body.skip_create_collection:
+        fault = "cannot be true together with skipCreateCollection"
+        yield FieldViolation("dropExistCollection", fault)
+    skipped = body.skip_params
+    yield from not_yet(
+        {
+            "bucket_name": body.bucket_name,
+            "path": body.path,
+            "metaOnly": body.meta_only,
+            "useAutoIndex": body.use_auto_index,
+            "dropExistCollection": body.drop_exist_collection,
+            "dropExistIndex": body.drop_exist_index,
+            "skipCreateCollection": body.skip_create_collection,
+            "rbac": body.rbac,
+            "maxShardNum": body.max_shard_num,
+            "skipParams.collectionProperties": skipped.collection_properties,
+            "skipParams.fieldIndexParams": skipped.field_index_params,
+            "skipParams.fieldTypeParams": skipped.field_type_params,
+            "skipParams.indexParams": skipped.index_params,
+            "truncateBinlogByTs": body.truncate_binlog_by_ts,
+            "ezkMapping": body.ezk_mapping,
+        }
+    )

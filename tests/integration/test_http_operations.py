@@ -1,0 +1,332 @@
+"""Operations over HTTP: listed, shown, cancelled, and followed as server-sent events."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.operations import (
+    Amount,
+    CollectionProgress,
+    Operation,
+    OperationState,
+    Phase,
+)
+from milvus_backup_server.http.events import events
+from tests.support.fake_use_cases import FakeApi, Job, serving_fakes
+from tests.support.http_service import http_client, http_port
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[FakeApi]:
+    async with serving_fakes() as served:
+        yield served
+
+
+@pytest.fixture
+async def client(api: FakeApi) -> AsyncIterator[httpx.AsyncClient]:
+    async with http_client(api.use_cases) as found:
+        yield found
+
+
+@pytest.fixture
+async def streaming(api: FakeApi) -> AsyncIterator[httpx.AsyncClient]:
+    async with (
+        http_port(api.use_cases) as url,
+        httpx.AsyncClient(base_url=url, timeout=10) as found,
+    ):
+        yield found
+
+
+async def running_job(api: FakeApi, backup_name: str = "a") -> Job:
+    job = api.create.jobs[api.create.begin(backup_name).name]
+    await job.tracker()
+    return job
+
+
+async def asked(client: httpx.AsyncClient, path: str, status: int = 200, **request: Any) -> Any:
+    method = request.pop("method", "GET")
+    answer = await client.request(method, path, **request)
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+# --- looked at
+
+
+async def test_an_operation_is_shown_whole(api: FakeApi, client: httpx.AsyncClient) -> None:
+    job = await running_job(api)
+    tracker = await job.tracker()
+    source, target = CollectionName("default", "c"), CollectionName("db", "d")
+    tracker.add_collections([CollectionProgress(source, target, bytes_total=10)])
+    tracker.enter(Phase.COPYING)
+    tracker.advance(Amount(bytes=4, objects=2), source)
+    tracker.wait_for("Milvus")
+    found = (await asked(client, f"/operations/{job.name}"))["data"]
+    times = {key: found.pop(key) for key in ("create_time", "start_time")}
+    assert all(value.endswith("Z") for value in times.values())
+    (phase,) = found["progress"].pop("phases")
+    assert phase.pop("start_time").endswith("Z")
+    assert phase == {
+        "phase": "COPYING",
+        "bytes_done": 4,
+        "objects_done": 2,
+        "segments_done": 0,
+        "rows_done": 0,
+    }
+    found["progress"].pop("bytes_per_second")
+    assert found.pop("revision") > 0
+    assert found == {
+        "name": job.name,
+        "kind": "CREATE_BACKUP",
+        "state": "RUNNING",
+        "backup_name": "a",
+        "progress": {"waiting_for": "Milvus"},
+        "warnings": [],
+        "warning_count": 0,
+        "collections": [
+            {
+                "database": "default",
+                "name": "c",
+                "target_database": "db",
+                "target_name": "d",
+                "state": "PENDING",
+                "bytes_done": 4,
+                "bytes_total": 10,
+            }
+        ],
+        "collection_count": 1,
+        "succeeded_count": 0,
+        "failed_count": 0,
+        "labels": {},
+        "caller": {"principal": "anonymous", "origin": "GRPC"},
+    }
+
+
+async def test_an_ended_operation_tells_its_result(api: FakeApi, client: httpx.AsyncClient) -> None:
+    job = await running_job(api)
+    job.go_on.set()
+    await api.operations.end_of(job.name)
+    found = (await asked(client, f"/operations/{job.name}"))["data"]
+    assert (found["state"], found["result"]) == ("SUCCEEDED", {"object_count": 1})
+    assert found["end_time"] >= found["start_time"]
+
+
+async def test_lists_are_paged_newest_first(api: FakeApi, client: httpx.AsyncClient) -> None:
+    names = [api.create.begin(f"b{number}").name for number in range(3)]
+    first = (await asked(client, "/operations", params={"page_size": 2}))["data"]
+    assert [item["name"] for item in first["operations"]] == [names[2], names[1]]
+    query = {"page_size": 2, "page_token": first["next_page_token"]}
+    second = (await asked(client, "/operations", params=query))["data"]
+    assert [item["name"] for item in second["operations"]] == [names[0]]
+    assert "next_page_token" not in second
+
+
+async def test_lists_are_filtered(api: FakeApi, client: httpx.AsyncClient) -> None:
+    made = await running_job(api, "a")
+    deleted = api.delete.jobs[api.delete.begin("b").name]
+    for query, expected in [
+        ("backup_name=a", [made]),
+        ("kind=DELETE_BACKUP", [deleted]),
+        ("kind=DELETE_BACKUP&kind=CREATE_BACKUP", [deleted, made]),
+        ("state=SUCCEEDED", []),
+        ("state=RUNNING&state=PENDING", [deleted, made]),
+    ]:
+        found = (await asked(client, f"/operations?{query}"))["data"]["operations"]
+        assert [item["name"] for item in found] == [job.name for job in expected], query
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("page_size=0", "page_size: expected at least 1"),
+        ("page_size=51", "page_size: expected at most 50"),
+        ("page_size=x", "page_size: expected a whole number"),
+    ],
+)
+async def test_parameters_out_of_range(client: httpx.AsyncClient, query: str, said: str) -> None:
+    assert await asked(client, f"/operations?{query}", 400) == {"error": f"invalid request: {said}"}
+
+
+@pytest.mark.parametrize("name", ["kind", "state"])
+async def test_unknown_names_of_enums(client: httpx.AsyncClient, name: str) -> None:
+    answer = await asked(client, "/operations", 400, params={name: "NOTHING"})
+    assert answer["code"] == 400
+    assert answer["msg"].startswith(f"{name}: 'NOTHING' is unknown: expected some of ")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/operations/nothing"),
+        ("POST", "/operations/nothing/cancel"),
+        ("GET", "/operations/nothing/events"),
+    ],
+)
+async def test_what_is_not_on_record(client: httpx.AsyncClient, method: str, path: str) -> None:
+    answer = await asked(client, path, 404, method=method)
+    assert answer == {"code": 3, "msg": "operation 'nothing' does not exist", "data": None}
+
+
+# --- cancelled
+
+
+async def test_a_cancel(api: FakeApi, client: httpx.AsyncClient) -> None:
+    job = await running_job(api)
+    answer = await asked(client, f"/operations/{job.name}/cancel", method="POST")
+    assert answer["data"]["state"] == "CANCELLING"
+    assert (await api.operations.end_of(job.name)).state is OperationState.CANCELLED
+    again = await asked(client, f"/operations/{job.name}/cancel", 409, method="POST")
+    assert (again["code"], again["msg"]) == (3, f"operation {job.name} has ended: cancelled")
+
+
+async def test_a_get_cancels_nothing(api: FakeApi, client: httpx.AsyncClient) -> None:
+    job = await running_job(api)
+    await asked(client, f"/operations/{job.name}/cancel", 405)
+    assert api.operations.get(job.name).state is OperationState.RUNNING
+
+
+# --- followed
+
+
+async def received(answer: httpx.Response) -> AsyncGenerator[dict[str, str], None]:
+    """Yield the events of a stream, each with its fields."""
+    event: dict[str, str] = {}
+    async for line in answer.aiter_lines():
+        if line:
+            name, _, value = line.partition(": ")
+            event[name] = value
+        else:
+            yield event
+            event = {}
+
+
+@asynccontextmanager
+async def watching(
+    client: httpx.AsyncClient, name: str, **query: Any
+) -> AsyncIterator[AsyncGenerator[dict[str, str], None]]:
+    path = f"/operations/{name}/events"
+    async with client.stream("GET", path, params=query) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.headers["cache-control"] == "no-cache"
+        async with aclosing(received(answer)) as found:
+            yield found
+
+
+def state_of(event: dict[str, str]) -> str:
+    assert event["event"] == "operation"
+    found: dict[str, Any] = json.loads(event["data"])
+    assert event["id"] == str(found["revision"])
+    return str(found["state"])
+
+
+async def test_a_watch_begins_with_the_present_and_ends_behind_the_last_state(
+    api: FakeApi, streaming: httpx.AsyncClient
+) -> None:
+    job = await running_job(api)
+    tracker = await job.tracker()
+    async with watching(streaming, job.name, min_interval=0) as found:
+        assert state_of(await anext(found)) == "RUNNING"
+        tracker.enter(Phase.COPYING)
+        changed = await anext(found)
+        assert json.loads(changed["data"])["progress"]["phases"][0]["phase"] == "COPYING"
+        job.go_on.set()
+        rest = [state_of(event) async for event in found]
+    assert rest[-1] == "SUCCEEDED"
+
+
+async def test_a_browser_that_comes_back_behind_the_last_state_is_told_to_stay_away(
+    api: FakeApi, streaming: httpx.AsyncClient
+) -> None:
+    job = await running_job(api)
+    job.go_on.set()
+    await api.operations.end_of(job.name)
+    async with watching(streaming, job.name) as found:
+        (last,) = [event async for event in found]
+    path, seen = f"/operations/{job.name}/events", {"Last-Event-ID": last["id"]}
+    assert (await streaming.get(path, headers=seen)).status_code == 204
+    async with streaming.stream("GET", path, headers={"Last-Event-ID": "0"}) as answer:
+        assert [state_of(event) async for event in received(answer)] == ["SUCCEEDED"]
+
+
+async def test_a_reader_that_goes_away_stops_nothing(
+    api: FakeApi, streaming: httpx.AsyncClient
+) -> None:
+    job = await running_job(api)
+    async with watching(streaming, job.name) as found:
+        await anext(found)
+    await asyncio.sleep(0.1)  # for the server to notice
+    assert api.operations.get(job.name).state is OperationState.RUNNING
+    assert not job.cancelled
+    job.go_on.set()
+    async with watching(streaming, job.name) as again:
+        assert [state_of(event) async for event in again][-1] == "SUCCEEDED"
+
+
+async def test_at_most_one_event_in_an_interval_but_the_last_is_not_held_back(
+    api: FakeApi, streaming: httpx.AsyncClient
+) -> None:
+    job = await running_job(api)
+    tracker = await job.tracker()
+    async with asyncio.timeout(5), watching(streaming, job.name, min_interval=30) as found:
+        states = [state_of(await anext(found))]
+        for number in range(100):
+            tracker.wait_for(f"step {number}")
+        job.go_on.set()
+        states += [state_of(event) async for event in found]
+    assert states == ["RUNNING", "SUCCEEDED"]
+
+
+@pytest.mark.parametrize("interval", ["-1", "61", "nan", "x"])
+async def test_an_interval_out_of_range(
+    api: FakeApi, client: httpx.AsyncClient, interval: str
+) -> None:
+    job = await running_job(api)
+    path = f"/operations/{job.name}/events"
+    answer = await asked(client, path, 400, params={"min_interval": interval})
+    assert answer["error"].startswith("invalid request: min_interval: expected ")
+
+
+async def test_silence_is_broken_by_comments(api: FakeApi) -> None:
+    job = await running_job(api)
+    stream = events(api.operations.watch(job.name, 0.01), quiet_seconds=0.02)
+    async with aclosing(stream):
+        assert (await anext(stream)).startswith(b"event: operation\n")
+        assert await anext(stream) == b": ping\n\n"
+        assert await anext(stream) == b": ping\n\n"
+        job.go_on.set()
+        rest = [event async for event in stream if not event.startswith(b":")]
+    assert b'"state":"SUCCEEDED"' in rest[-1]
+
+
+async def test_a_watch_that_is_left_is_closed(api: FakeApi) -> None:
+    job = await running_job(api)
+    closed = asyncio.Event()
+
+    async def watch() -> AsyncGenerator[Operation, None]:
+        try:
+            async for state in api.operations.watch(job.name, 0.01):
+                yield state
+        finally:
+            closed.set()
+
+    stream = events(watch())
+    await anext(stream)
+    await stream.aclose()
+    assert closed.is_set()
+    job.go_on.set()
+
+
+async def test_a_create_over_http_is_found_by_the_id_of_its_call(
+    api: FakeApi, client: httpx.AsyncClient
+) -> None:
+    body = {"backup_name": "b", "async": True, "requestId": "mine"}
+    await client.post("/create", json=body)
+    ((request, caller),) = api.create.asked
+    assert (request.task_id, request.request_id, caller.origin.value) == ("mine", "", "http")

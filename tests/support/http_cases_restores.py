@@ -1,0 +1,363 @@
+"""Cases of the routes of restores."""
+
+from typing import Any, Final
+
+from tests.support.http_cases import API, MADE_ID, NEVER, NOW, UUID, Call, Case, Like, text
+from tests.support.http_cases_backups import NOT_YET, creating
+from tests.support.service import World
+
+RESTORE: Final = f"{API}/restore"
+MADE: Final = (creating(collection_names=["hello_milvus"]),)
+MADE_ALL: Final = (creating(),)
+EVERYTHING: Final = {"backup_name": "my_backup", "collection_suffix": "_recover"}
+
+
+def restoring(**fields: Any) -> Call:
+    return Call("POST", RESTORE, {"backup_name": "my_backup", **fields})
+
+
+def collection(database: str, name: str) -> dict[str, Any]:
+    """What is told of a collection that was restored."""
+    return {
+        "state_code": 2,
+        "start_time": NOW,
+        "end_time": NOW,
+        "progress": 100,
+        "target_db_name": database,
+        "target_collection_name": name,
+    }
+
+
+def done(*targets: tuple[str, str], id_: Any = MADE_ID) -> dict[str, Any]:
+    """What is told of a restore that went well."""
+    return {
+        "id": id_,
+        "state_code": 2,
+        "start_time": NOW,
+        "end_time": NOW,
+        "progress": 100,
+        "collection_restore_tasks": [collection(*target) for target in targets],
+    }
+
+
+def told(*targets: tuple[str, str]) -> dict[str, Any]:
+    return {"requestId": UUID, "msg": "success", "data": done(*targets)}
+
+
+def refused(msg: Any, code: int = 400) -> dict[str, Any]:
+    return {"code": code, "msg": msg, "data": None}
+
+
+def _refused_field(name: str, value: Any, shown: str = "") -> Case:
+    return Case(
+        f"{shown or name} is refused",
+        restoring(**{name: value}),
+        refused(f"{shown or name}: {NOT_YET}"),
+    )
+
+
+def _plan(*colls: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"mapping": [{"source": "default", "target": "db2", "colls": list(colls), **more}]}
+
+
+async def _let_imports_fail(world: World) -> None:
+    world.milvus.imports.faults.append("the disk of Milvus is full")
+
+
+async def _hold_imports(world: World) -> None:
+    world.milvus.imports.gate.clear()
+
+
+_HELLO: Final = {"source": "hello_milvus", "target": "renamed"}
+
+RESTORES: Final = [
+    Case(
+        "the tutorial's call",
+        restoring(
+            **{"async": True},
+            collection_names=["hello_milvus"],
+            collection_suffix="_recover",
+        ),
+        {
+            "requestId": UUID,
+            "msg": "restore backup is executing asynchronously",
+            "data": {
+                "id": MADE_ID,
+                "state_code": 0,
+                "start_time": NOW,
+                "end_time": NEVER,
+                "progress": 1,
+            },
+        },
+        before=MADE,
+    ),
+    Case(
+        "a call that waits, with ids of its own",
+        restoring(requestId="r", id="restore-1", collection_suffix="_recover", **{"async": False}),
+        {
+            "requestId": "r",
+            "msg": "success",
+            "data": done(("default", "hello_milvus_recover"), id_="restore-1"),
+        },
+        before=MADE,
+    ),
+    Case(
+        "new names, which win over the suffix, with indexes",
+        restoring(
+            collection_renames={"hello_milvus": "db2.renamed"},
+            collection_suffix="_recover",
+            restoreIndex=True,
+        ),
+        told(("db2", "renamed")),
+        before=MADE,
+    ),
+    Case(
+        "some of the collections",
+        restoring(db_collections={"shop": [], "default": ["hello_milvus"]}, collection_suffix="_r"),
+        told(("default", "hello_milvus_r"), ("shop", "orders_r")),
+        before=MADE_ALL,
+    ),
+    Case(
+        "some of the collections, as the text of an object, which wins over the names",
+        restoring(
+            db_collections='{"":["hello_milvus"]}',
+            collection_names=["shop.orders"],
+            collection_suffix="_r",
+        ),
+        told(("default", "hello_milvus_r")),
+        before=MADE_ALL,
+    ),
+    Case(
+        "some of the collections by their new names",
+        restoring(
+            db_collections_after_rename={"shop": ["orders_r"]},
+            collection_suffix="_r",
+        ),
+        told(("shop", "orders_r")),
+        before=MADE_ALL,
+    ),
+    Case(
+        "the same as text",
+        restoring(
+            db_collections_after_rename='{"shop":["orders_r"]}',
+            collection_suffix="_r",
+        ),
+        told(("shop", "orders_r")),
+        before=MADE_ALL,
+    ),
+    Case(
+        "a plan without a filter restores what it maps",
+        restoring(restorePlan=_plan(_HELLO)),
+        told(("db2", "renamed")),
+        before=MADE_ALL,
+    ),
+    Case(
+        "a plan with a filter restores what that names",
+        restoring(
+            restorePlan={
+                "mapping": [
+                    {
+                        "source": "default",
+                        "target": "db2",
+                        "colls": [_HELLO],
+                    },
+                    {
+                        "source": "shop",
+                        "target": "db3",
+                        "colls": [{"source": "orders", "target": "orders"}],
+                    },
+                ],
+                "filter": {"db3": {"colls": ["*"]}},
+            }
+        ),
+        told(("db3", "orders")),
+        before=MADE_ALL,
+    ),
+    Case(
+        "what has no effect here",
+        restoring(skipImportDiskQuotaCheck=True, useV2Restore=True, collection_suffix="_r"),
+        told(("default", "hello_milvus_r")),
+        before=MADE,
+    ),
+    *(
+        _refused_field(name, value)
+        for name, value in {
+            "bucket_name": "x",
+            "path": "x",
+            "metaOnly": True,
+            "useAutoIndex": True,
+            "dropExistCollection": True,
+            "dropExistIndex": True,
+            "skipCreateCollection": True,
+            "rbac": True,
+            "maxShardNum": 1,
+            "truncateBinlogByTs": True,
+            "ezkMapping": {"old": "new"},
+        }.items()
+    ),
+    *(
+        _refused_field("skipParams", {name: ["x"]}, f"skipParams.{name}")
+        for name in ("collectionProperties", "fieldIndexParams", "fieldTypeParams", "indexParams")
+    ),
+    *(
+        _refused_field(
+            "restorePlan",
+            _plan({**_HELLO, "override": {name: value}}),
+            f"restorePlan.mapping[0].colls[0].override.{name}",
+        )
+        for name, value in {"shardNum": 1, "description": "d"}.items()
+    ),
+    _refused_field("restorePlan", _plan(_HELLO, withProp=True), "restorePlan.mapping[0].withProp"),
+    Case(
+        "a target that is there",
+        restoring(),
+        refused("collection 'default.hello_milvus' already exists", 3),
+        before=MADE,
+    ),
+    Case(
+        "a backup that is not there",
+        restoring(),
+        refused("backup 'my_backup' does not exist"),
+    ),
+    Case(
+        "no name",
+        Call("POST", RESTORE, {}),
+        refused(text("backup_name: is required")),
+    ),
+    Case(
+        "a suffix with other characters",
+        restoring(collection_suffix="-x"),
+        refused("collection_suffix: may have only letters, digits and _"),
+    ),
+    Case(
+        "a plan beside a suffix",
+        restoring(restorePlan=_plan(_HELLO), collection_suffix="_x"),
+        refused("collection_suffix: cannot be combined with restorePlan; give one of them"),
+    ),
+    Case(
+        "a restore that fails",
+        restoring(collection_suffix="_r"),
+        refused(text("the disk of Milvus is full"), 3),
+        before=MADE,
+        prepare=_let_imports_fail,
+    ),
+    Case(
+        "a body that is no JSON",
+        Call("POST", RESTORE, "[1"),
+        {"error": "invalid request body: the body is not JSON"},
+        status=400,
+    ),
+    Case(
+        "a body of wrong types",
+        restoring(restoreIndex="yes"),
+        {"error": "invalid request body: restoreIndex: expected true or false"},
+        status=400,
+    ),
+]
+
+
+GET_RESTORE: Final = f"{API}/get_restore"
+GETS: Final = [
+    Case(
+        "one that went well",
+        Call("GET", GET_RESTORE, query={"id": "r1"}, headers={"request_id": "q"}),
+        {
+            "requestId": "q",
+            "msg": "success",
+            "data": done(("default", "hello_milvus_r"), id_="r1"),
+        },
+        before=(*MADE, restoring(id="r1", collection_suffix="_r")),
+    ),
+    Case(
+        "one that failed",
+        Call("GET", GET_RESTORE, query={"id": "r1"}),
+        {
+            "msg": "success",
+            "data": {
+                "id": "r1",
+                "state_code": 3,
+                "errorMessage": text("the disk of Milvus is full"),
+                "start_time": NOW,
+                "end_time": NOW,
+                "progress": Like("<percent>", lambda value: 1 <= value <= 99),
+                "collection_restore_tasks": [
+                    {
+                        "state_code": 3,
+                        "errorMessage": text("the disk of Milvus is full"),
+                        "start_time": NOW,
+                        "end_time": NOW,
+                        "progress": Like("<percent>", lambda value: 1 <= value <= 99),
+                        "target_db_name": "default",
+                        "target_collection_name": "hello_milvus_r",
+                    }
+                ],
+            },
+        },
+        before=(
+            *MADE,
+            Call(
+                "POST",
+                RESTORE,
+                {"backup_name": "my_backup", "id": "r1", "collection_suffix": "_r"},
+                fails=True,
+            ),
+        ),
+        prepare=_let_imports_fail,
+    ),
+    Case(
+        "the newest of an id",
+        Call("GET", GET_RESTORE, query={"id": "r1"}),
+        {"msg": "success", "data": done(("default", "hello_milvus_2"), id_="r1")},
+        before=(
+            *MADE,
+            restoring(id="r1", collection_suffix="_1"),
+            restoring(id="r1", collection_suffix="_2"),
+        ),
+    ),
+    Case(
+        "no id",
+        Call("GET", GET_RESTORE),
+        {"code": 3, "msg": "empty restore id", "data": None},
+    ),
+    Case(
+        "an id that nothing has",
+        Call("GET", GET_RESTORE, query={"id": "nothing"}),
+        {"code": 3, "msg": text("task not found", "'nothing'"), "data": None},
+    ),
+    Case(
+        "the id of a backup",
+        Call("GET", GET_RESTORE, query={"id": "b1"}),
+        {"code": 3, "msg": text("task not found"), "data": None},
+        before=(creating(requestId="b1"),),
+    ),
+]
+
+SECONDARY: Final = [
+    Case(
+        "always refused",
+        Call(
+            "POST",
+            f"{API}/restore_secondary",
+            {
+                "requestId": "r",
+                "backup_name": "my_backup",
+                "sourceClusterID": "a",
+                "targetClusterID": "b",
+                "async": True,
+                "path": "p",
+            },
+        ),
+        {
+            "requestId": "r",
+            "code": 3,
+            "msg": "restore_secondary is not supported: this service does not replicate clusters",
+            "data": None,
+        },
+    ),
+    Case(
+        "a body of wrong types",
+        Call("POST", f"{API}/restore_secondary", {"sourceClusterID": 1}),
+        {"error": "invalid request body: sourceClusterID: expected a string"},
+        status=400,
+    ),
+]
