@@ -60,23 +60,60 @@ async def address(service: ScriptedService) -> AsyncIterator[str]:
         yield address
 
 
-async def test_list(service: ScriptedService, address: str) -> None:
+COMPLETE = backup_pb2.Backup(
+    name="monday",
+    state=backup_pb2.BACKUP_STATE_COMPLETE,
+    size_bytes=176_600,
+    collection_count=2,
+    create_time=ACCEPTED,
+    milvus_version="2.3.5",
+    exact=True,
+)
+HALF_MADE = backup_pb2.Backup(name="sunday", state=backup_pb2.BACKUP_STATE_INCOMPLETE)
+LEGACY = backup_pb2.Backup(name="tuesday", state=backup_pb2.BACKUP_STATE_LEGACY)
+
+
+@pytest.fixture
+def three_backups(service: ScriptedService) -> None:
     service.on(
         "ListBackups",
-        backup_service_pb2.ListBackupsResponse(
-            backups=[backup_pb2.Backup(name="monday")], next_page_token="x"
-        ),
+        backup_service_pb2.ListBackupsResponse(backups=[COMPLETE, HALF_MADE], next_page_token="x"),
     )
-    service.on(
-        "ListBackups",
-        backup_service_pb2.ListBackupsResponse(backups=[backup_pb2.Backup(name="tuesday")]),
-    )
+    service.on("ListBackups", backup_service_pb2.ListBackupsResponse(backups=[LEGACY]))
+
+
+@pytest.mark.usefixtures("three_backups")
+async def test_list_names_what_can_be_restored(address: str) -> None:
     done = await run(address, "list")
-    assert (done.stdout, done.stderr, done.exit_code) == (
-        ">> Backups:\nmonday\ntuesday\n",
-        "",
-        0,
+    assert (done.stdout, done.exit_code) == (">> Backups:\nmonday\ntuesday\n", 0)
+    assert done.stderr == "1 not complete; see: milvus-backup list --output wide\n"
+
+
+@pytest.mark.usefixtures("three_backups")
+async def test_list_as_a_table_has_all(address: str) -> None:
+    done = await run(address, "list", "--output", "wide")
+    assert (done.stderr, done.exit_code) == ("", 0)
+    assert done.stdout == (
+        "NAME     STATE       COLLECTIONS  SIZE      CREATED               MILVUS  EXACT\n"
+        "monday   complete    2            176.6 kB  2023-11-14 22:13:20Z  2.3.5   yes\n"
+        "sunday   incomplete  ?            ?         ?                     ?       no\n"
+        "tuesday  legacy      ?            ?         ?                     ?       no\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("output", "nothing"),
+    [
+        ("text", ">> Backups:\n"),
+        ("wide", "NAME  STATE  COLLECTIONS  SIZE  CREATED  MILVUS  EXACT\n"),
+    ],
+)
+async def test_list_of_nothing(
+    service: ScriptedService, address: str, output: str, nothing: str
+) -> None:
+    service.on("ListBackups", backup_service_pb2.ListBackupsResponse())
+    done = await run(address, "list", "--output", output)
+    assert (done.stdout, done.stderr) == (nothing, "")
 
 
 async def test_list_as_json(service: ScriptedService, address: str) -> None:
@@ -106,15 +143,6 @@ async def test_the_command_line_says_that_it_is_one(service: ScriptedService, ad
     assert 2 < service.time_remaining[0] < 8
 
 
-async def test_get(service: ScriptedService, address: str) -> None:
-    service.on("GetBackup", backup_pb2.Backup(name="monday", milvus_version="2.3.5"))
-    done = await run(address, "get", "-n", "monday")
-    assert done.exit_code == 0
-    assert done.stdout.startswith('{\n    "name": "monday",\n    "milvus_version": "2.3.5",\n')
-    assert json.loads(done.stdout)["state"] == "BACKUP_STATE_UNSPECIFIED"
-    assert service.requests["GetBackup"][0].backup_name == "monday"
-
-
 async def test_create(service: ScriptedService, address: str) -> None:
     service.on("CreateBackup", begun(CREATE))
     service.on("WatchOperation", begun(CREATE), succeeded(CREATE))
@@ -135,12 +163,16 @@ async def test_create(service: ScriptedService, address: str) -> None:
     ]
 
 
-async def test_create_without_options_backs_up_everything(
+async def test_create_without_options_backs_up_everything_under_a_name_that_is_told(
     service: ScriptedService, address: str
 ) -> None:
     service.on("CreateBackup", begun(CREATE))
     service.on("WatchOperation", succeeded(CREATE))
-    assert (await run(address, "create")).exit_code == 0
+    done = await run(address, "create")
+    assert (done.stdout, done.exit_code) == (
+        "backup name: nightly\ncreate backup success\nduration:12.34 s\n",
+        0,
+    )
     (request,) = service.requests["CreateBackup"]
     assert (request.backup_name, list(request.collections), request.validate_only) == (
         "",
@@ -342,8 +374,9 @@ async def test_check(service: ScriptedService, address: str) -> None:
     )
     done = await run(address, "check")
     assert done.stdout == (
-        "ok       milvus                Milvus 2.3.5 answers\n"
-        "failed   backup_storage        no bucket 'b' (BUCKET_NOT_FOUND)\n"
+        "STATE    CHECK           FOUND\n"
+        "ok       milvus          Milvus 2.3.5 answers\n"
+        "failed   backup_storage  no bucket 'b' (BUCKET_NOT_FOUND)\n"
         "skipped  transfer\n"
     )
     assert (done.stderr, done.exit_code) == ("Error: 1 of 3 checks failed\n", 1)
@@ -353,8 +386,20 @@ async def test_check(service: ScriptedService, address: str) -> None:
 
 
 async def test_check_of_a_service_that_is_well(service: ScriptedService, address: str) -> None:
-    service.on("Check", server.CheckResponse(ok=True))
-    assert (await run(address, "check")).exit_code == 0
+    well = server.CheckItem(name="milvus", state=server.CHECK_STATE_OK, message="it answers")
+    service.on("Check", server.CheckResponse(ok=True, items=[well]))
+    done = await run(address, "check")
+    assert (done.stderr, done.exit_code) == ("", 0)
+    assert done.stdout == "STATE  CHECK   FOUND\nok     milvus  it answers\nSuccess!\n"
+
+
+async def test_check_config_is_a_word_that_stayed() -> None:
+    done = await run("127.0.0.1:1", "check", "config")
+    assert (done.stdout, done.stderr, done.exit_code) == (
+        "",
+        "Warning: check config is deprecated, use config show\n",
+        0,
+    )
 
 
 async def test_a_wrong_request(service: ScriptedService, address: str) -> None:

@@ -104,7 +104,7 @@ async def test_ctrl_c_leaves_the_operation_running(
     await program.shows("copying")
     program.process.send_signal(signal.SIGINT)
     ended = await program.end()
-    assert (ended.code, ended.stdout) == (130, "")
+    assert (ended.code, ended.stdout) == (130, "backup name: nightly\n")
     assert ended.stderr.replace("\r\n", "\n").endswith(
         "Left; the operation goes on in the service.\n"
         f"  watch it:  milvus-backup --address {address} watch op_1\n"
@@ -222,9 +222,19 @@ def test_an_extension_whose_libraries_are_missing(tmp_path: Path) -> None:
     )
 
 
+def test_settings_before_an_extension_reach_it(tmp_path: Path) -> None:
+    done = with_extensions(
+        tmp_path,
+        *("--config", "", "--set", "a=b,c", "--set=d=e", "dance", "show", "all", "--set", "f=g"),
+    )
+    assert done.stdout == (
+        "['show', 'all', '--config', '', '--set', 'a=b,c', '--set', 'd=e', '--set', 'f=g']\n"
+    )
+
+
 def test_the_help_names_extensions_without_loading_them(tmp_path: Path) -> None:
     done = with_extensions(tmp_path, "--help")
     assert done.returncode == 0
-    assert "  dance       Part of the service; see milvus-backup dance --help.\n" in done.stdout
-    assert "  sing        Part of the service; see milvus-backup sing --help.\n" in done.stdout
+    assert "  dance       See milvus-backup dance --help.\n" in done.stdout
+    assert "  sing        See milvus-backup sing --help.\n" in done.stdout
     assert "other" not in done.stdout

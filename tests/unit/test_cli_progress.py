@@ -96,36 +96,61 @@ def copied(done: int) -> pb.Operation:
     return operation(FLUSHED, phase)
 
 
-def test_lines_come_with_each_phase_and_every_two_seconds() -> None:
-    lines: list[str] = []
-    seconds = [0.0]
-    display = Lines(lines.append, clock=lambda: seconds[0])
+class Log:
+    """Lines as a log gets them, at times of the test's own."""
 
-    def show(at: float, state: pb.Operation) -> None:
-        seconds[0] = at
-        display.show(state)
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._now = 0.0
+        self._display = Lines(self.lines.append, clock=lambda: self._now)
 
-    with display:
-        show(0.0, operation(state=pb.OPERATION_STATE_PENDING))
-        show(0.1, operation(FLUSHED))
-        show(0.2, copied(10_000_000))
-        show(0.4, copied(20_000_000))
-        show(2.1, copied(30_000_000))
-        show(2.3, copied(40_000_000))
-        show(4.2, copied(50_000_000))
-        show(4.9, copied(60_000_000))
-        show(5.0, operation(FLUSHED))
-        show(5.1, operation(COPYING, state=pb.OPERATION_STATE_SUCCEEDED))
-    assert lines == [
+    def show(self, at: float, state: pb.Operation) -> None:
+        self._now = at
+        self._display.show(state)
+
+
+def test_lines_come_with_each_phase_and_every_tenth() -> None:
+    log = Log()
+    log.show(0.0, operation(state=pb.OPERATION_STATE_PENDING))
+    log.show(0.1, operation(FLUSHED))
+    log.show(0.2, operation(FLUSHED))
+    for number in range(1, 33):
+        log.show(number / 10, copied(number * 10_000_000))
+    log.show(3.3, operation(COPYING, state=pb.OPERATION_STATE_SUCCEEDED))
+    assert log.lines == [
         "create backup nightly: operation op_1",
         "pending",
         "flushing: 9 segments",
         "copying: 1%, 10.0 MB of 1.0 GB",
-        "copying: 4%, 40.0 MB of 1.0 GB",
-        "copying: 6%, 60.0 MB of 1.0 GB",
-        "flushing: 9 segments",
+        "copying: 10%, 100.0 MB of 1.0 GB",
+        "copying: 20%, 200.0 MB of 1.0 GB",
+        "copying: 30%, 300.0 MB of 1.0 GB",
         "succeeded",
     ]
+
+
+def test_phases_that_take_turns_do_not_fill_a_log() -> None:
+    log = Log()
+    for number in range(1, 1000):
+        log.show(0.0, operation(FLUSHED))
+        log.show(0.0, copied(number * 1_000_000))
+    assert len(log.lines) == 1 + 1 + 1 + 9
+
+
+def test_a_log_shows_every_minute_that_it_goes_on() -> None:
+    log = Log()
+    for seconds in range(0, 200, 5):
+        log.show(seconds, copied(10_000_000))
+    assert log.lines[1:] == ["copying: 1%, 10.0 MB of 1.0 GB"] * 4
+
+
+def test_a_cancel_is_told_at_once() -> None:
+    log = Log()
+    log.show(0, copied(10_000_000))
+    cancelling = copied(10_000_000)
+    cancelling.state = pb.OPERATION_STATE_CANCELLING
+    log.show(0, cancelling)
+    assert log.lines[2:] == ["cancelling, copying: 1%, 10.0 MB of 1.0 GB"]
 
 
 def drawn(state: pb.Operation) -> list[str]:

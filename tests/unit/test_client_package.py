@@ -7,7 +7,7 @@ import sys
 import milvus_backup_client
 
 PUBLIC = """
-AlreadyExists BackupAlreadyExists BackupClient BackupCorrupt BackupNameLost BackupNotFound
+AlreadyExists ArchiveInvalid BackupAlreadyExists BackupClient BackupCorrupt BackupNameLost BackupNotFound
 BackupNotRestorable BackupServiceError BucketNotFound CollectionNotFound DatabaseNotFound
 DeadlineExceeded FieldViolation ImportFailed ImportOutcomeUnknown InternalError InvalidRequest
 LeftBehind MethodUnsupported MilvusDenied MilvusRefused MilvusUnavailable MilvusVersionUnsupported
@@ -24,6 +24,7 @@ IMPORTS = """
 import grpc, json, sys
 before = set(sys.modules)
 import milvus_backup_client
+milvus_backup_client.BackupClient, milvus_backup_client.from_status  # loads what they need
 print(json.dumps(sorted(set(sys.modules) - before)))
 """
 

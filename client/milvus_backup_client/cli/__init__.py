@@ -1,18 +1,26 @@
 """The command line ``milvus-backup``, with the Go tool's commands and flags.
 
     app          the commands, and those of other packages (extensions)
-    backups      create, restore, delete, get, list
-    operations   watch, cancel, operations, check
-    session      what every command has: the address, the form of output, how errors end it
-    follow       an operation followed to its end
+    create, restore, backups (list, get, delete), archives (export, import), check,
+    operations (watch, operations, cancel), completion
+                 a command each, loaded when it is run
+    commands, options, arguments, place, exits
+                 kinds of commands, their flags, what flags hold, exit codes: without gRPC
+    session      what every command that calls the service has: a service, a form of output, an end
+    service, own_service, service_log
+                 a service at an address, or a child process for the one command
+    follow, watching
+                 an operation begun, shown to its end, cancelled by Ctrl-C
     displays     progress as lines, as JSON or not at all;  live: on a terminal
-    texts, plans messages as text;  outcomes: errors and exit codes;  arguments: what flags hold
+    texts, plans, views, tables, brief, outcomes
+                 messages as text, as the Go tool's JSON, errors as lines
 
 Nothing here is imported by the client itself, and only ``main`` without click and rich.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 
 _LIBRARIES = {"click", "rich"}
@@ -20,9 +28,12 @@ _LIBRARIES = {"click", "rich"}
 
 def main() -> None:
     """Run the command line and exit."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own lines on stderr are for nobody here
     try:
         from milvus_backup_client.cli.app import app  # noqa: PLC0415 - click may be missing
-    except ModuleNotFoundError as missing:
+
+        app(prog_name="milvus-backup")
+    except ModuleNotFoundError as missing:  # a command loads what it needs when it is run
         library = (missing.name or "").partition(".")[0]
         if library not in _LIBRARIES:
             raise
@@ -31,4 +42,3 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(2)
-    app(prog_name="milvus-backup")

@@ -10,6 +10,7 @@ from typing import Self
 from milvus_backup.v1.operation_pb2 import OPERATION_STATE_RUNNING, Operation, Progress
 from milvus_backup_client.cli.texts import (
     amounts,
+    fraction,
     json_text,
     percent,
     phase_text,
@@ -55,34 +56,47 @@ class JsonLines(Display):
 
 
 class Lines(Display):
-    """A line when the state or phase changes, and now and then in between.
+    """Few lines, for logs: when the state changes, with each phase and every tenth of it.
+
+    A phase that is gone back to, as collections take turns, is told again when it got further.
 
     Args:
         write: Takes each line.
-        interval_seconds: The shortest time between two lines of one phase.
+        silence_seconds: After so long without a line there is one more.
         clock: Tells seconds that only grow.
     """
 
     def __init__(
         self,
         write: Callable[[str], None],
-        interval_seconds: float = 2.0,
+        silence_seconds: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._write = write
-        self._interval_seconds = interval_seconds
+        self._silence_seconds = silence_seconds
         self._clock = clock
-        self._stage: tuple[int, int] | None = None
+        self._state: int | None = None
+        self._tenths: dict[int, int] = {}
         self._written_at = 0.0
 
     def show(self, operation: Operation) -> None:
         """Write a newer state, if it is time to."""
-        if self._stage is None:
+        if self._state is None:
             self._write(f"{title(operation)}: operation {operation.name}")
-        now, stage = self._clock(), (operation.state, operation.progress.phase)
-        if stage != self._stage or now - self._written_at >= self._interval_seconds:
+        now = self._clock()
+        if self._is_news(operation) or now - self._written_at >= self._silence_seconds:
             self._write(line_of(operation))
-            self._stage, self._written_at = stage, now
+            self._written_at = now
+
+    def _is_news(self, operation: Operation) -> bool:
+        """Tell whether the state is new or the phase further, and remember both."""
+        new_state = operation.state != self._state
+        self._state = operation.state
+        phase = operation.progress.phase
+        tenths = _tenths(operation.progress)
+        further = tenths > self._tenths.get(phase, -1)
+        self._tenths[phase] = max(tenths, self._tenths.get(phase, -1))
+        return new_state or (further and not has_ended(operation))
 
 
 def line_of(operation: Operation) -> str:
@@ -104,3 +118,8 @@ def _facts(progress: Progress) -> list[str]:
         facts += [*percent(phase), *amounts(phase)]
     facts += speed(progress)
     return facts + ([f"waiting for {progress.waiting_for}"] if progress.waiting_for else [])
+
+
+def _tenths(progress: Progress) -> int:
+    phase = present_phase(progress)
+    return int((fraction(phase) or 0) * 10) if phase is not None else 0

@@ -6,13 +6,21 @@ function that takes the arguments after the command's name and returns an exit c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import metadata
+from itertools import takewhile
 
 import click
 
-from milvus_backup_client.cli.outcomes import UsageFailure
+from milvus_backup_client.cli.exits import UsageFailure
+from milvus_backup_client.cli.place import Place
 
 _GROUP = "milvus_backup.commands"
+# Of those that are known, so that the list of commands need not load them.
+_SHORT_HELP = {
+    "server": "Run the service: gRPC and HTTP.",
+    "config": "Show the settings and where each comes from; turn v1 files into v2.",
+}
 _UNTOUCHED = {
     "ignore_unknown_options": True,
     "allow_extra_args": True,
@@ -34,7 +42,8 @@ def command(name: str) -> click.Command | None:
 
     @click.pass_context
     def run(context: click.Context, arguments: tuple[str, ...]) -> None:
-        context.exit(_run(found[name], list(arguments)))
+        place = context.find_object(Place) or Place()
+        context.exit(_run(found[name], _with(place, arguments)))
 
     return click.Command(
         name,
@@ -42,8 +51,17 @@ def command(name: str) -> click.Command | None:
         params=[click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)],
         context_settings=_UNTOUCHED,
         add_help_option=False,
-        short_help=f"Part of the service; see milvus-backup {name} --help.",
+        short_help=_SHORT_HELP.get(name, f"See milvus-backup {name} --help."),
     )
+
+
+def _with(place: Place, arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with the settings that were given before the command's name.
+
+    They come behind the names of subcommands, as in `config show --config backup.yaml`.
+    """
+    words = list(takewhile(lambda argument: not argument.startswith("-"), arguments))
+    return [*words, *place.service_arguments(), *arguments[len(words) :]]
 
 
 def _run(entry_point: metadata.EntryPoint, arguments: list[str]) -> int:

@@ -1,20 +1,21 @@
-"""An operation begun, followed and told of, from the command line."""
+"""An operation begun, followed to its end and told of, from the command line."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from milvus_backup.v1.operation_pb2 import (
     OPERATION_KIND_CREATE_BACKUP,
     OPERATION_KIND_DELETE_BACKUP,
+    OPERATION_KIND_IMPORT_BACKUP,
     OPERATION_KIND_RESTORE_BACKUP,
+    OPERATION_STATE_CANCELLED,
     Operation,
 )
-from milvus_backup_client.cli.displays import Display
+from milvus_backup_client.cli.exits import ExitCode
 from milvus_backup_client.cli.outcomes import (
-    ExitCode,
     error_line,
     exit_code,
     failed_collection_lines,
@@ -23,19 +24,25 @@ from milvus_backup_client.cli.outcomes import (
 from milvus_backup_client.cli.plans import plan_lines
 from milvus_backup_client.cli.session import Session
 from milvus_backup_client.cli.texts import duration_seconds
-from milvus_backup_client.errors import BackupServiceError, Unavailable
+from milvus_backup_client.cli.watching import cancel_and_watch, left_over, watch_to_its_end
+from milvus_backup_client.errors import BackupServiceError
 from milvus_backup_client.operations import error_of, is_final
 
-# What scripts for the Go tool look for.
+# What scripts for the Go tool look for; the last is ours.
 _SUCCESS = {
     OPERATION_KIND_CREATE_BACKUP: "create backup success",
     OPERATION_KIND_DELETE_BACKUP: "delete backup done",
+    OPERATION_KIND_IMPORT_BACKUP: "import backup success",
 }
 _TIMED = {OPERATION_KIND_CREATE_BACKUP, OPERATION_KIND_RESTORE_BACKUP}
 
 
 async def start(
-    session: Session, call: Coroutine[Any, Any, Operation], *, detach: bool = False
+    session: Session,
+    call: Coroutine[Any, Any, Operation],
+    *,
+    detach: bool = False,
+    tell_name: bool = False,
 ) -> ExitCode:
     """Begin an operation and follow it to its end.
 
@@ -43,49 +50,24 @@ async def start(
         session: The run of the command.
         call: Begins the operation.
         detach: Do not follow it; tell its name.
+        tell_name: The service made the backup's name.
     """
+    begun = asyncio.ensure_future(call)
     try:
-        operation = await call
+        operation = await asyncio.shield(begun)
     except asyncio.CancelledError:
-        session.note(
-            f"Left. Whether the operation began is not known; see: {session.command('operations')}"
-        )
-        raise
+        if session.service.own is None:
+            where = session.command("operations")
+            session.note(f"Left. Whether the operation began is not known; see: {where}")
+            raise
+        return conclude(session, await cancel_and_watch(session, await begun))
+    if tell_name and not session.json and not detach:
+        session.say(f"backup name: {operation.backup_name}")
     if is_final(operation):  # only a plan was asked for, or the same request_id came before
         return conclude(session, operation)
     if detach:
         return _detached(session, operation)
-    return await follow(session, operation, session.display(), conclude)
-
-
-async def follow(
-    session: Session,
-    operation: Operation | str,
-    display: Display,
-    conclusion: Callable[[Session, Operation], ExitCode],
-) -> ExitCode:
-    """Show an operation until it has ended.
-
-    Args:
-        session: The run of the command.
-        operation: By name or as a message.
-        display: Shows it.
-        conclusion: Tells of its end.
-    """
-    name = operation if isinstance(operation, str) else operation.name
-    last = Operation()
-    try:
-        with display:
-            async for state in session.client.watch(operation):
-                display.show(state)
-                last = state
-    except asyncio.CancelledError:
-        _how_to_go_on(session, name, "Left; the operation goes on in the service.")
-        raise
-    except Unavailable:
-        _how_to_go_on(session, name, "Lost; the operation goes on if the service does.")
-        raise
-    return conclusion(session, last)
+    return conclude(session, await watch_to_its_end(session, operation))
 
 
 def conclude(session: Session, operation: Operation) -> ExitCode:
@@ -105,8 +87,18 @@ def outcome(session: Session, operation: Operation) -> ExitCode:
     error: BackupServiceError | None = error_of(operation)
     if error is None:
         return ExitCode.OK
-    session.note(error_line(error, session.address))
+    session.note(error_line(error, session.service.title))
+    if operation.state == OPERATION_STATE_CANCELLED and not session.json:
+        session.note(_remains(operation))
     return exit_code(error)
+
+
+def _remains(operation: Operation) -> str:
+    if operation.kind == OPERATION_KIND_DELETE_BACKUP:
+        return left_over(operation)
+    if operation.warning_count:
+        return "What remains is in the warnings."
+    return "Nothing of it remains."
 
 
 def _success(session: Session, operation: Operation) -> None:
@@ -128,9 +120,3 @@ def _detached(session: Session, operation: Operation) -> ExitCode:
         session.say(operation.name)
         session.note(f"watch it: {session.command('watch', operation.name)}")
     return ExitCode.OK
-
-
-def _how_to_go_on(session: Session, name: str, what: str) -> None:
-    session.note(what)
-    session.note(f"  watch it:  {session.command('watch', name)}")
-    session.note(f"  cancel it: {session.command('cancel', name)}")

@@ -41,16 +41,14 @@ _MARKS = {COLLECTION_STATE_RUNNING: "", COLLECTION_STATE_FAILED: "failed"}
 
 
 class LiveDisplay(Display):
-    """The newest state, drawn again and again in place.
+    """The newest state, drawn again and again in place, on the terminal of stderr."""
 
-    Args:
-        console: The terminal.
-    """
-
-    def __init__(self, console: Console) -> None:
+    def __init__(self) -> None:
         self._operation = Operation()
         self._live = Live(
-            console=console, get_renderable=lambda: render(self._operation), refresh_per_second=4
+            console=Console(stderr=True),
+            get_renderable=lambda: render(self._operation),
+            refresh_per_second=4,
         )
 
     def __enter__(self) -> Self:

@@ -1,11 +1,9 @@
-"""How a command ends: its exit code, and what it says about errors."""
+"""How a command ends that called the service: its exit code, and what it says about errors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import IntEnum
 
-import click
 from google.rpc.status_pb2 import Status
 
 from milvus_backup.v1.operation_pb2 import (
@@ -16,6 +14,7 @@ from milvus_backup.v1.operation_pb2 import (
     OPERATION_STATE_PARTIALLY_SUCCEEDED,
     Operation,
 )
+from milvus_backup_client.cli.exits import ExitCode
 from milvus_backup_client.cli.texts import collection_title
 from milvus_backup_client.errors import (
     BackupServiceError,
@@ -26,37 +25,6 @@ from milvus_backup_client.errors import (
     from_status,
 )
 
-
-class ExitCode(IntEnum):
-    """The exit codes, the same for every command."""
-
-    OK = 0
-    FAILED = 1
-    USAGE = 2
-    CANCELLED = 3
-    UNREACHABLE = 4
-    INTERRUPTED = 5
-    PARTIAL = 6
-    LEFT = 130
-
-
-class UsageFailure(click.ClickException):
-    """Something is missing before the command can begin; told in one line, without usage."""
-
-    exit_code = ExitCode.USAGE
-
-
-EXIT_CODES = """\b
-Exit codes:
-    0  done
-    1  refused or failed
-    2  the command line or the request is wrong, or something is not installed
-    3  the operation was cancelled
-    4  the service cannot be reached or does not answer
-    5  the operation was interrupted before its end
-    6  the operation ended, some collections failed
-  130  left by Ctrl-C; a followed operation goes on in the service
-"""
 _BY_STATE = {
     OPERATION_STATE_FAILED: ExitCode.FAILED,
     OPERATION_STATE_CANCELLED: ExitCode.CANCELLED,
@@ -74,13 +42,18 @@ def exit_code(error: BackupServiceError) -> ExitCode:
     return ExitCode.USAGE if isinstance(error, InvalidRequest) else ExitCode.FAILED
 
 
-def error_line(error: BackupServiceError, address: str) -> str:
-    """Return an error as one line."""
+def error_line(error: BackupServiceError, service: str) -> str:
+    """Return an error as one line.
+
+    Args:
+        error: Of a call or an operation.
+        service: How to call the service: `the service at 127.0.0.1:50051`.
+    """
     text = str(error)
     if isinstance(error, ServiceUnreachable):
-        text = f"the service at {address} cannot be reached: {error.message}"
+        text = f"{service} cannot be reached: {error.message}"
     if isinstance(error, DeadlineExceeded) and error.operation is None:
-        text = f"the service at {address} did not answer in time"
+        text = f"{service} did not answer in time"
     return f"Error: {_one_line(text)}"
 
 

@@ -1,10 +1,13 @@
-"""What every command that calls the service has: an address, a form of output, an end."""
+"""What every command that calls the service has: a service, a form of output, an end."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
+import signal
 import sys
+import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import update_wrapper
@@ -12,19 +15,22 @@ from typing import Any, TypeAlias
 
 import click
 from google.protobuf.message import Message
-from rich.console import Console
 
-from milvus_backup_client.cli.displays import Display, Lines
-from milvus_backup_client.cli.live import LiveDisplay
-from milvus_backup_client.cli.outcomes import ExitCode, UsageFailure, error_line, exit_code
+from milvus_backup_client.cli.displays import Display, JsonLines, Lines
+from milvus_backup_client.cli.exits import ExitCode, UsageFailure
+from milvus_backup_client.cli.outcomes import exit_code
+from milvus_backup_client.cli.place import ADDRESS_VARIABLE, Place, place_options
+from milvus_backup_client.cli.service import Service, service_at
 from milvus_backup_client.cli.texts import json_text
 from milvus_backup_client.client import BackupClient
 from milvus_backup_client.errors import BackupServiceError
 
-ADDRESS_VARIABLE = "MILVUS_BACKUP_ADDRESS"
-_NO_ADDRESS = f"no service to talk to: give --address HOST:PORT or set {ADDRESS_VARIABLE}"
 # By this the service tells the command line from other callers.
 _ORIGIN = [("x-milvus-backup-origin", "cli")]
+# A service at an address may be restarted; a child of ours that is gone does not come back.
+_RECONNECT_SECONDS = 60.0
+_OWN_RECONNECT_SECONDS = 1.0
+_DUMB_TERMINALS = {"dumb", "unknown"}
 
 
 @dataclass(frozen=True)
@@ -33,13 +39,18 @@ class Session:
 
     Attributes:
         client: Talks to the service.
-        address: Where the service is.
-        json: Whether the result is to be JSON.
+        service: The service.
+        output: The form of the result, one that the command has.
     """
 
     client: BackupClient
-    address: str
-    json: bool
+    service: Service
+    output: str
+
+    @property
+    def json(self) -> bool:
+        """Whether the result is to be JSON."""
+        return self.output == "json"
 
     def say(self, text: str) -> None:
         """Write a line of the result."""
@@ -53,88 +64,135 @@ class Session:
         """Write a message as JSON."""
         click.echo(json_text(message))
 
-    def display(self) -> Display:
-        """Return the display that fits: for JSON none, on a terminal a live one, else lines."""
+    def display(self, *, json_lines: bool = False) -> Display:
+        """Return the display that fits: on a terminal a live one, else lines.
+
+        Args:
+            json_lines: With JSON, a line of it for each state, instead of nothing.
+        """
         if self.json:
-            return Display()
-        console = Console(stderr=True)
-        if sys.stderr.isatty() and not console.is_dumb_terminal:
-            return LiveDisplay(console)
+            return JsonLines(self.say) if json_lines else Display()
+        if sys.stderr.isatty() and os.environ.get("TERM", "dumb").lower() not in _DUMB_TERMINALS:
+            # It takes a while to load, and scripts do not need it.
+            from milvus_backup_client.cli.live import LiveDisplay  # noqa: PLC0415
+
+            return LiveDisplay()
         return Lines(self.note)
 
     def command(self, *words: str) -> str:
         """Return a command line of this program for the same service."""
-        return shlex.join(["milvus-backup", "--address", self.address, *words])
+        return shlex.join(["milvus-backup", "--address", self.service.address, *words])
 
 
 Body: TypeAlias = Callable[..., Coroutine[Any, Any, ExitCode]]
-_OPTIONS = (
-    click.option("--address", metavar="HOST:PORT", help="Where the service is; also unix:/PATH."),
-    click.option(
-        "--output",
-        type=click.Choice(["text", "json"]),
-        default="text",
-        show_default=True,
-        help="Form of the result.",
-    ),
-    click.option(
-        "--timeout",
-        type=click.FloatRange(min=0, min_open=True),
-        default=30.0,
-        show_default=True,
-        metavar="SECONDS",
-        help="How long to wait for each answer.",
-    ),
+_TIMEOUT = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for each answer.",
 )
 
 
-def service_command(body: Body) -> Callable[..., None]:
+def calling_service(
+    *, outputs: tuple[str, ...] = ("text", "json"), running_only: bool = False
+) -> Callable[[Body], Callable[..., None]]:
     """Make a click callback of a coroutine function, with the options that all such have.
 
     Args:
-        body: Gets a Session and the command's own options.
+        outputs: The forms of its result, the default first.
+        running_only: It is about what a running service does, so none can be started for it.
+
+    Returns:
+        A decorator; the function gets a Session and the command's own options.
     """
 
-    def run(
-        address: str | None,
-        output: str,
-        timeout: float,
-        **options: Any,
-    ) -> None:
-        context = click.get_current_context()
-        where = address or context.find_object(str)
-        if not where:
-            raise UsageFailure(_NO_ADDRESS)
+    def decorate(body: Body) -> Callable[..., None]:
+        def run(**options: Any) -> None:
+            context = click.get_current_context()
+            place = _place(options)
+            detached = " --detach" if options.get("detach") else ""
+            if running_only or detached:
+                _must_run(place, f"{context.command_path}{detached}")
+            output, timeout = options.pop("output"), options.pop("timeout")
 
-        async def with_session(client: BackupClient) -> ExitCode:
-            return await body(Session(client, where, output == "json"), **options)
+            async def with_client(session: Session) -> ExitCode:
+                return await body(session, **options)
 
-        context.exit(_run(where, timeout, with_session))
+            context.exit(_run(place, timeout, output, with_client))
 
-    update_wrapper(run, body)
-    for option in reversed(_OPTIONS):
-        option(run)
-    return run
+        update_wrapper(run, body)
+        for option in (_TIMEOUT, _output(outputs), place_options):
+            option(run)
+        return run
+
+    return decorate
 
 
-def _run(
-    address: str,
-    timeout_seconds: float,
-    body: Callable[[BackupClient], Coroutine[Any, Any, ExitCode]],
-) -> ExitCode:
-    async def with_client() -> ExitCode:
-        async with BackupClient(
-            address,
-            timeout_seconds=timeout_seconds,
-            user_agent="milvus-backup-cli",
-            metadata=_ORIGIN,
-        ) as client:
-            return await body(client)
+service_command = calling_service()
 
+
+def _output(outputs: tuple[str, ...]) -> Callable[[Callable[..., None]], object]:
+    return click.option(
+        "--output",
+        type=click.Choice(outputs),
+        default=outputs[0],
+        show_default=True,
+        help="Form of the result.",
+    )
+
+
+def _place(options: dict[str, Any]) -> Place:
+    said = Place(options.pop("address"), options.pop("config"), options.pop("settings"))
+    before = click.get_current_context().find_object(Place) or Place()
+    return before.then(said).checked()
+
+
+def _must_run(place: Place, command: str) -> None:
+    if not place.address:
+        raise UsageFailure(
+            f"{command} needs a running service: give --address HOST:PORT or set {ADDRESS_VARIABLE}"
+        )
+
+
+_Run: TypeAlias = Callable[[Session], Coroutine[Any, Any, ExitCode]]
+
+
+def _run(place: Place, timeout_seconds: float, output: str, body: _Run) -> ExitCode:
     try:
-        return asyncio.run(with_client())
-    except BackupServiceError as error:
-        click.echo(error_line(error, address), err=True)
-        return exit_code(error)
-    except KeyboardInterrupt:
+        with service_at(place) as service:
+            try:
+                return asyncio.run(_with_client(service, timeout_seconds, output, body))
+            except BackupServiceError as error:
+                for line in service.failure_lines(error):
+                    click.echo(line, err=True)
+                return exit_code(error)
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return ExitCode.LEFT
+
+
+async def _with_client(
+    service: Service, timeout_seconds: float, output: str, body: _Run
+) -> ExitCode:
+    own = service.own is not None
+    if own:
+        _stop_signals_are_ctrl_c()
+    async with BackupClient(
+        service.address,
+        timeout_seconds=timeout_seconds,
+        reconnect_seconds=_OWN_RECONNECT_SECONDS if own else _RECONNECT_SECONDS,
+        user_agent="milvus-backup-cli",
+        metadata=_ORIGIN,
+    ) as client:
+        return await body(Session(client, service, output))
+
+
+def _stop_signals_are_ctrl_c() -> None:
+    """Let a termination, too, cancel what was begun: the service would only be interrupted."""
+    task = asyncio.current_task()
+    if task is None or threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means what it says
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)

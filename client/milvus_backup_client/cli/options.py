@@ -1,0 +1,120 @@
+"""Flags that several commands have, and the Go tool's: those it removed, and those to come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import update_wrapper
+from typing import Any, TypeAlias
+
+import click
+
+from milvus_backup_client.cli.arguments import split_labels
+from milvus_backup_client.cli.exits import UsageFailure
+
+Callback: TypeAlias = Callable[..., None]
+Decorator: TypeAlias = Callable[[Callback], Callback]
+
+
+def given_name(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Return a name that must not be empty."""
+    if not value:
+        raise click.MissingParameter(ctx=context, param=parameter)
+    return value
+
+
+NAME = click.option(
+    "-n", "--name", required=True, callback=given_name, metavar="NAME", help="The backup's name."
+)
+LABELS = click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=split_labels,
+    help="Kept with it; can be repeated.",
+)
+REQUEST_ID = click.option(
+    "--request-id",
+    default=None,
+    metavar="ID",
+    help="The same id does not begin a second operation.  [default: a new one]",
+)
+VALIDATE_ONLY = click.option(
+    "--validate-only", is_flag=True, help="Check everything, show the plan, change nothing."
+)
+DETACH = click.option(
+    "--detach", is_flag=True, help="Begin it, print the operation's name and leave."
+)
+
+
+def go_flag(*names: str, help_text: str, **more: Any) -> Decorator:
+    """Make a flag as Go has them: alone it is true, and `--flag=false` may be said.
+
+    Args:
+        names: Its spellings, and the name of the parameter.
+        help_text: What it does.
+        more: For `click.option`.
+    """
+    kind: dict[str, Any] = {"is_flag": False, "flag_value": True, "type": click.BOOL, "metavar": ""}
+    return click.option(*names, help=help_text, **{"default": False, **kind, **more})
+
+
+def removed(*names: str, instead: str, flag: bool = False) -> Decorator:
+    """Make a flag that the Go tool had before 0.6; using it is an error that says what to use.
+
+    Args:
+        names: Its spellings, the long one first.
+        instead: What to use.
+        flag: It takes no value.
+    """
+
+    def refuse(_: click.Context, __: click.Parameter, value: object) -> None:
+        if value is not None:
+            raise UsageFailure(f"{names[0]} was removed in 0.6, use {instead}")
+
+    more: dict[str, Any] = {"hidden": True, "expose_value": False, "is_eager": True}
+    if flag:
+        return go_flag(*names, help_text="", default=None, callback=refuse, **more)
+    return click.option(*names, default=None, callback=refuse, **more)
+
+
+def coming(name: str) -> Decorator:
+    """Make a flag of the Go tool that is understood and not carried out yet.
+
+    Args:
+        name: Its spelling. `refuse_coming` must look at it.
+    """
+    return go_flag(name, help_text="Not supported yet.")
+
+
+def refuse_coming(options: dict[str, Any], names: Mapping[str, str], *also: str) -> None:
+    """Take the flags that are not carried out yet out of a command's options.
+
+    Args:
+        options: What was given.
+        names: How each of them is written, by its parameter.
+        also: What else was given that is not carried out yet.
+
+    Raises:
+        UsageFailure: One of them was given.
+    """
+    given = [*also, *(written for name, written in names.items() if options.pop(name))]
+    if given:
+        raise UsageFailure(f"not supported yet: {', '.join(given)}")
+
+
+def checked(check: Callable[[dict[str, Any]], None]) -> Decorator:
+    """Look at all options of a command together, before anything is begun.
+
+    Args:
+        check: Gets the options, raises UsageFailure, may take options away.
+    """
+
+    def decorate(command: Callback) -> Callback:
+        def run(**options: Any) -> None:
+            check(options)
+            command(**options)
+
+        return update_wrapper(run, command)
+
+    return decorate

@@ -1,0 +1,145 @@
+"""The command `restore`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from milvus_backup_client.cli.arguments import split_names, split_renames
+from milvus_backup_client.cli.commands import Command, Unsupported
+from milvus_backup_client.cli.exits import ExitCode, UsageFailure
+from milvus_backup_client.cli.follow import start
+from milvus_backup_client.cli.options import (
+    DETACH,
+    LABELS,
+    NAME,
+    REQUEST_ID,
+    VALIDATE_ONLY,
+    checked,
+    coming,
+    go_flag,
+    refuse_coming,
+    removed,
+)
+from milvus_backup_client.cli.session import Session, service_command
+
+_EXCLUSIVE = (("suffix", "renames"), ("drop_exist_collection", "skip_create_collection"))
+_COMING = {
+    name: f"--{name}"
+    for name in (
+        "meta_only",
+        "use_auto_index",
+        "drop_exist_collection",
+        "drop_exist_index",
+        "skip_create_collection",
+        "rbac",
+        "use_v2_restore",
+    )
+}
+
+
+def _check(options: dict[str, Any]) -> None:
+    for first, second in _EXCLUSIVE:
+        if options[first] and options[second]:
+            raise UsageFailure(f"{_written(first)} and {_written(second)} exclude each other")
+    refuse_coming(options, _COMING)
+
+
+def _written(name: str) -> str:
+    return f"--{name.replace('renames', 'rename')}"
+
+
+@click.command(
+    cls=Command,
+    examples=(
+        "milvus-backup restore -n nightly -s _recover --rebuild_index",
+        "milvus-backup restore -n nightly --filter 'shop2.*' -r 'shop.*:shop2.*'",
+        "milvus-backup restore -n nightly --validate-only",
+    ),
+    alternatives={
+        "secondary": Unsupported(
+            "restore secondary", "clusters that replicate are not restored by this service"
+        )
+    },
+)
+@NAME
+@click.option(
+    "--filter",
+    "names",
+    default="",
+    metavar="NAMES",
+    callback=split_names,
+    help="What to restore, by the names after renaming: db.*,db.coll,coll  [default: all]",
+)
+@click.option(
+    "-s",
+    "--suffix",
+    default="",
+    metavar="SUFFIX",
+    help="Appended to every collection's name. Not with --rename.",
+)
+@click.option(
+    "-r",
+    "--rename",
+    "renames",
+    default="",
+    metavar="OLD:NEW,...",
+    callback=split_renames,
+    help="New names: coll:coll2, db.coll:db2.coll2, db.*:db2.*",
+)
+@go_flag("--rebuild_index", help_text="Make the backed-up indexes again.")
+@click.option(
+    "--skip-content-check",
+    is_flag=True,
+    help="Compare only presence and size of the objects. A damaged one can crash Milvus.",
+)
+@coming("--meta_only")
+@coming("--use_auto_index")
+@coming("--drop_exist_collection")
+@coming("--drop_exist_index")
+@coming("--skip_create_collection")
+@coming("--rbac")
+@coming("--use_v2_restore")
+@LABELS
+@REQUEST_ID
+@VALIDATE_ONLY
+@DETACH
+@removed("--collections", "-c", instead="--filter coll,db.coll")
+@removed("--databases", "-d", instead="--filter 'db.*'")
+@removed("--database_collections", "-a", instead="--filter db.coll,'db2.*'")
+@removed("--restore_index", instead="--rebuild_index", flag=True)
+@checked(_check)
+@service_command
+async def restore(
+    session: Session,
+    *,
+    name: str,
+    names: tuple[str, ...],
+    suffix: str,
+    renames: dict[str, str],
+    rebuild_index: bool,
+    skip_content_check: bool,
+    labels: dict[str, str],
+    request_id: str | None,
+    validate_only: bool,
+    detach: bool,
+) -> ExitCode:
+    """Restore a backup.
+
+    Each collection is built under a temporary name and gets its own when it is whole; none that
+    exists is touched. Ctrl-C cancels it and removes what was made; with --address it goes on in
+    the service, and Ctrl-C leaves it.
+    """
+    call = session.client.restore_backup(
+        name,
+        target_collections=names,
+        suffix=suffix,
+        renames=renames,
+        restore_indexes=rebuild_index,
+        skip_content_check=skip_content_check,
+        labels=labels,
+        request_id=request_id,
+        validate_only=validate_only,
+    )
+    return await start(session, call, detach=detach)

@@ -1,0 +1,151 @@
+"""The Go tool's flags: its spelling, those that it removed, those that are still to come."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from milvus_backup.v1 import operation_pb2 as pb
+from tests.support.command_line import run
+from tests.support.scripted_service import ScriptedService, serving
+
+NOBODY = "127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        ("create --colls a", "--colls was removed in 0.6, use --filter coll,db.coll"),
+        ("create -c a", "--colls was removed in 0.6, use --filter coll,db.coll"),
+        ("create --databases a", "--databases was removed in 0.6, use --filter 'db.*'"),
+        ("create -d a", "--databases was removed in 0.6, use --filter 'db.*'"),
+        (
+            "create --database_collections {}",
+            "--database_collections was removed in 0.6, use --filter db.coll,'db2.*'",
+        ),
+        (
+            "create -a {}",
+            "--database_collections was removed in 0.6, use --filter db.coll,'db2.*'",
+        ),
+        ("create --force", "--force was removed in 0.6, use --strategy skip_flush"),
+        ("create -f -n x", "--force was removed in 0.6, use --strategy skip_flush"),
+        ("create --force=false", "--force was removed in 0.6, use --strategy skip_flush"),
+        ("create --meta_only", "--meta_only was removed in 0.6, use --strategy meta_only"),
+        ("restore --collections a", "--collections was removed in 0.6, use --filter coll,db.coll"),
+        ("restore -c a", "--collections was removed in 0.6, use --filter coll,db.coll"),
+        ("restore -d a", "--databases was removed in 0.6, use --filter 'db.*'"),
+        (
+            "restore -n x -a {}",
+            "--database_collections was removed in 0.6, use --filter db.coll,'db2.*'",
+        ),
+        (
+            "restore -n x --restore_index",
+            "--restore_index was removed in 0.6, use --rebuild_index",
+        ),
+        (
+            "list --collection a",
+            "--collection was removed in 0.6, use get, which shows the collections of a backup",
+        ),
+        (
+            "list -c a",
+            "--collection was removed in 0.6, use get, which shows the collections of a backup",
+        ),
+        ("get -n x --detail", "--detail was removed in 0.6, use nothing: all is shown"),
+        ("get -n x -d", "--detail was removed in 0.6, use nothing: all is shown"),
+        (
+            "create --strategy snapshot",
+            "--strategy snapshot is not a strategy, use --format snapshot",
+        ),
+        (
+            "create --strategy fast",
+            "--strategy fast is none of auto, meta_only, skip_flush, bulk_flush, serial_flush",
+        ),
+        ("create --format tar", "--format tar is none of auto, binlog, snapshot"),
+        (
+            "restore -n x -s _y -r a:b",
+            "--suffix and --rename exclude each other",
+        ),
+        (
+            "restore -n x --drop_exist_collection --skip_create_collection",
+            "--drop_exist_collection and --skip_create_collection exclude each other",
+        ),
+        ("create --strategy meta_only", "not supported yet: --strategy meta_only"),
+        ("create --strategy serial_flush", "not supported yet: --strategy serial_flush"),
+        ("create --strategy bulk_flush", "not supported yet: --strategy bulk_flush"),
+        ("create --strategy skip_flush", "not supported yet: --strategy skip_flush"),
+        ("create --format snapshot", "not supported yet: --format snapshot"),
+        (
+            "create --rbac --backup_index_extra --format snapshot",
+            "not supported yet: --format snapshot, --rbac, --backup_index_extra",
+        ),
+        ("restore -n x --meta_only", "not supported yet: --meta_only"),
+        ("restore -n x --use_auto_index", "not supported yet: --use_auto_index"),
+        ("restore -n x --drop_exist_collection", "not supported yet: --drop_exist_collection"),
+        ("restore -n x --drop_exist_index", "not supported yet: --drop_exist_index"),
+        ("restore -n x --skip_create_collection", "not supported yet: --skip_create_collection"),
+        ("restore -n x --rbac=true", "not supported yet: --rbac"),
+        ("restore -n x --use_v2_restore", "not supported yet: --use_v2_restore"),
+        ("restore -n=", "Missing option '-n' / '--name'; see milvus-backup restore --help"),
+        ("get --name=", "Missing option '-n' / '--name'; see milvus-backup get --help"),
+    ],
+)
+async def test_flags_that_are_refused_name_what_to_use(words: str, fault: str) -> None:
+    done = await run(NOBODY, *words.split())  # nobody listens: it is refused before any call
+    assert (done.stdout, done.stderr, done.exit_code) == ("", f"Error: {fault}\n", 2)
+
+
+@pytest.fixture
+async def service() -> ScriptedService:
+    service = ScriptedService()
+    for method in ("CreateBackup", "RestoreBackup", "WatchOperation"):
+        service.on(method, pb.Operation(name="op_1", state=pb.OPERATION_STATE_SUCCEEDED))
+    return service
+
+
+@pytest.fixture
+async def address(service: ScriptedService) -> AsyncIterator[str]:
+    async with serving(service) as address:
+        yield address
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "create -n x",
+        "create -n=x",
+        "create -nx",
+        "create --name x",
+        "create --name=x --strategy auto --format binlog",
+        "create -n x --strategy= --format=",
+        "create -n x --format auto --rbac=false --backup_index_extra=0",
+        "create -n x --backup-index-extra=F --filter=",
+    ],
+)
+async def test_ways_to_write_a_create(service: ScriptedService, address: str, words: str) -> None:
+    done = await run(address, *words.split())
+    assert (done.stderr, done.exit_code) == ("", 0)
+    (request,) = service.requests["CreateBackup"]
+    assert (request.backup_name, list(request.collections)) == ("x", [])
+
+
+@pytest.mark.parametrize(
+    ("words", "rebuild_index"),
+    [
+        ("restore -n x --rebuild_index", True),
+        ("restore --rebuild_index -n x", True),
+        ("restore --rebuild-index=true -n x", True),
+        ("restore -n x --rebuild_index=1", True),
+        ("restore -n x --rebuild_index=false", False),
+        ("restore -n x --use_v2_restore=false --meta_only=False", False),
+        ("restore -n=x -s= -r=", False),
+    ],
+)
+async def test_ways_to_write_a_restore(
+    service: ScriptedService, address: str, words: str, *, rebuild_index: bool
+) -> None:
+    done = await run(address, *words.split())
+    assert (done.stderr, done.exit_code) == ("", 0)
+    (request,) = service.requests["RestoreBackup"]
+    assert (request.backup_name, request.suffix) == ("x", "")
+    assert request.restore_indexes is rebuild_index
