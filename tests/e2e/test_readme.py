@@ -1,31 +1,21 @@
 """What the README shows is run: its grpcurl session word for word, and its Python program."""
 
 import asyncio
-import re
 import shlex
 import sysconfig
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from tests.support.datasets import make_hello_milvus
 from tests.support.environment import Environment
+from tests.support.readme import OPERATION, alike, block, steps
 from tests.support.running_service import Service, environment_settings, running_service
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("readme")]
 
-README = Path(__file__).parents[2] / "README.md"
 ADDRESS = "127.0.0.1:50051"
-OPERATION = re.compile(r"\d{8}t\d{6}_[0-9a-f]{8}")
-
-
-class Step(NamedTuple):
-    """A command of a console session and the output under it."""
-
-    command: str
-    output: str
 
 
 @pytest.fixture(scope="module")
@@ -34,20 +24,6 @@ async def service(environment: Environment) -> AsyncIterator[Service]:
     settings = environment_settings(environment, backup_root="readme")
     async with running_service(settings) as running:
         yield running
-
-
-def block(heading: str, language: str) -> str:
-    """Return the first code block of a language under a heading of the README."""
-    section = README.read_text(encoding="utf-8").split(f"\n## {heading}\n", 1)[1]
-    found = re.search(rf"```{language}\n(.*?)```", section.split("\n## ", 1)[0], re.DOTALL)
-    assert found, f"no {language} block under {heading!r}"
-    return found[1]
-
-
-def steps(session: str) -> Iterator[Step]:
-    for part in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]:
-        command, _, output = part.partition("\n")
-        yield Step(command, output)
 
 
 async def run(command: str, address: str, operation: str) -> str:
@@ -66,11 +42,6 @@ async def run(command: str, address: str, operation: str) -> str:
     return output.decode()
 
 
-def without_numbers(text: str) -> str:
-    """Make alike what differs from run to run: ids, times, counts of changes."""
-    return re.sub(r"\d+", "0", OPERATION.sub("id", text)).strip()
-
-
 async def test_the_grpcurl_session(service: Service) -> None:
     session = list(steps(block("With grpcurl", "console")))
     operation = ""
@@ -78,7 +49,7 @@ async def test_the_grpcurl_session(service: Service) -> None:
         output = await run(step.command, service.app.address, operation)
         found = OPERATION.search(output)
         operation = found[0] if found else operation
-        assert without_numbers(output) == without_numbers(step.output), step.command
+        assert alike(output) == alike(step.output), step.command
     commands = " ".join(step.command for step in session)
     for shown in ("list", "describe", "CreateBackup", "WatchOperation"):
         assert shown in commands

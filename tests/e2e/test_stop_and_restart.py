@@ -96,7 +96,12 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 def launch(values: Values, port: int, directory: Path, **service: object) -> ChildProcess:
     """Start the service as a process; it may not answer yet."""
     settings = directory / f"backup-{port}.yaml"
-    chosen = {"grpc": {"port": port}, "shutdownGraceSeconds": GRACE, **service}
+    chosen = {
+        "grpc": {"port": port},
+        "http": {"port": 0},
+        "shutdownGraceSeconds": GRACE,
+        **service,
+    }
     settings.write_text(json.dumps({**values, "service": chosen}), encoding="utf-8")
     return ChildProcess(
         [sys.executable, "-m", "milvus_backup_server", "--config", settings],

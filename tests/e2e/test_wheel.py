@@ -61,7 +61,7 @@ def server(programs: Path, environment: Environment, tmp_path: Path) -> Iterator
     settings.write_text(json.dumps(service_settings(environment.seaweed, environment.milvus)))
     program = str(programs / "milvus-backup")
     running = ChildProcess(
-        [program, "server", "--config", settings, "--grpc-port", "0"],
+        [program, "server", "--config", settings, "--grpc-port", "0", "--port", "0"],
         directory=tmp_path,
         log=tmp_path / "log",
         environment=plain_environment(),
@@ -96,7 +96,7 @@ def test_the_bare_client_needs_its_four_libraries_only(wheel: Path, tmp_path: Pa
         (libraries / name).symlink_to(SITE / name)
     programs = fresh_environment(tmp_path / "env", wheel, [libraries])
 
-    imported = _run(programs, "import milvus_backup_client as c; print(c.__file__)")
+    imported = _run(programs, "import milvus_backup_client as c; c.BackupClient; print(c.__file__)")
     server = _run(programs, "import milvus_backup_server.app")
     command_line = subprocess.run(
         [programs / "milvus-backup", "list"], check=False, capture_output=True, text=True

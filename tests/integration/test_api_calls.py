@@ -29,7 +29,6 @@ from milvus_backup.v1.server_service_pb2_grpc import ServerServiceStub
 from milvus_backup_server.domain.backups import (
     Backup,
     BackupCollectionSummary,
-    BackupFieldSummary,
     BackupState,
 )
 from milvus_backup_server.domain.diagnostics import (
@@ -43,12 +42,17 @@ from milvus_backup_server.domain.errors import MilvusUnavailable
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.objects import StoreLocation
 from milvus_backup_server.domain.operations import Caller, CollectionProgress, Origin
+from milvus_backup_server.domain.records import (
+    CollectionBackupInfo,
+    CollectionSchema,
+    FieldSchema,
+)
 from milvus_backup_server.domain.requests import CreateRequest, DeleteRequest, RestoreRequest
 from tests.support.fake_use_cases import FakeApi, serving_fakes
 
 MIB = 1024 * 1024
 NAMES = tuple(f"{number}_{'n' * 240}" for number in range(100))
-FIELDS = tuple(BackupFieldSummary(name, "FloatVector", primary_key=False) for name in NAMES)
+SCHEMA = CollectionSchema(fields=tuple(FieldSchema(name=name, data_type=101) for name in NAMES))
 
 
 @pytest.fixture
@@ -58,13 +62,16 @@ async def api() -> AsyncIterator[FakeApi]:
 
 
 def wide_collection(number: int) -> BackupCollectionSummary:
-    return BackupCollectionSummary(
-        "db", f"c{number:05}", number, 1, 2, 3, 4, 5, NAMES, NAMES, "Loaded", 1 << 60, FIELDS
+    record = CollectionBackupInfo(
+        db_name="db", collection_name=f"c{number:05}", schema=SCHEMA, aliases=NAMES
     )
+    return BackupCollectionSummary(record, moment=1 << 60)
 
 
 def narrow_collection(number: int) -> BackupCollectionSummary:
-    return BackupCollectionSummary("db", f"c{number:05}", number, 1, 2, 3, 4, 5)
+    return BackupCollectionSummary(
+        CollectionBackupInfo(db_name="db", collection_name=f"c{number:05}")
+    )
 
 
 async def test_requests_reach_the_use_cases(api: FakeApi) -> None:

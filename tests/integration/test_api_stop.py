@@ -29,7 +29,7 @@ from milvus_backup_server.domain.errors import ServerStopping
 from milvus_backup_server.domain.operations import Caller, DeleteResult, OperationKind, Result
 from milvus_backup_server.service.running import OperationRequest
 from milvus_backup_server.service.tracker import Tracker
-from milvus_backup_server.settings_models import Settings
+from milvus_backup_server.settings.models import Settings
 
 NOBODY = 1  # a port on which nothing listens
 OUTSIDE: dict[str, Any] = {
@@ -45,7 +45,8 @@ WAITS: dict[str, Any] = {
 
 def settings(grace: float = 0.2, **grpc_face: Any) -> Settings:
     face = {"port": 0, **grpc_face}
-    service = {"shutdownGraceSeconds": grace, "grpc": face, **WAITS}
+    off = {"enabled": False}
+    service = {"shutdownGraceSeconds": grace, "grpc": face, "http": off, **WAITS}
     return Settings.model_validate({**OUTSIDE, "service": service})
 
 
@@ -222,7 +223,7 @@ async def start(*arguments: str) -> Process:
 async def test_the_command_serves_until_a_signal(tmp_path: Path) -> None:
     socket, config = tmp_path / "s.sock", tmp_path / "backup.yaml"
     config.write_text("configVersion: v2\nx: 1\n")
-    running = await start("--config", str(config), "--grpc-socket", str(socket))
+    running = await start("--config", str(config), "--grpc-socket", str(socket), "-p", "0")
     line = await running.line("serving")
     assert line["address"] == f"unix:{socket}"
     assert line["file"] == str(config)

@@ -4,6 +4,7 @@ import asyncio
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -35,6 +36,14 @@ async def with_backup() -> World:
     async with running(world) as service:
         await service.create("b")
     return world
+
+
+def without_segments(collection: dict[str, Any]) -> dict[str, Any]:
+    partitions = [
+        {key: value for key, value in partition.items() if key != "segment_backups"}
+        for partition in collection["partition_backups"]
+    ]
+    return {**collection, "partition_backups": partitions}
 
 
 async def names(service: Service, after: str = "", limit: int = 100) -> list[str]:
@@ -81,18 +90,14 @@ async def test_a_collection_of_the_go_tool_in_full() -> None:
         collections = (await service.catalog.get("fx_go_0_5_16")).collections
     by_name = {f"{it.database}.{it.name}": it for it in collections}
     orders = by_name["shop.orders"]
-    assert (orders.row_count, orders.partition_count, orders.shard_count) == (400, 1, 2)
-    assert orders.moment is None
-    assert orders.load_state == "Loaded"
-    hello = by_name["default.hello_milvus"]
-    assert [(f.name, f.data_type, f.primary_key) for f in hello.fields] == [
-        ("pk", "Int64", True),
-        ("random", "Double", False),
-        ("var", "VarChar", False),
-        ("embeddings", "FloatVector", False),
-    ]
-    assert hello.indexes == ("embeddings",)
-    assert hello.load_state == "Loaded"
+    assert (orders.row_count, orders.segment_count, orders.moment) == (400, 2, None)
+    recorded = {
+        f"{it['db_name']}.{it['collection_name']}": it
+        for it in metadata("fx_go_0_5_16")["collection_backups"]
+    }
+    assert {name: it.record.to_json() for name, it in by_name.items()} == {
+        name: without_segments(it) for name, it in recorded.items()
+    }
 
 
 @pytest.mark.parametrize("archive", WITH_DATA[:6])
@@ -106,7 +111,14 @@ async def test_without_the_full_file_a_backup_of_the_go_tool_is_legacy(archive: 
     assert legacy.state is BackupState.LEGACY
     assert "read from the four level files" in legacy.notes[0]
     assert legacy.notes[1] == NO_MOMENT
-    assert legacy.collections == full.collections
+    for one, other in zip(legacy.collections, full.collections, strict=True):
+        recorded = other.record.to_json()
+        # Early versions wrote the task's own facts into the full file only.
+        extra = recorded.keys() - one.record.to_json().keys()
+        assert extra <= {"id", "start_time", "end_time"}
+        assert one.record.to_json() == {k: v for k, v in recorded.items() if k not in extra}
+        assert one.row_count == other.row_count
+        assert one.segment_count == other.segment_count
     assert legacy.row_count == full.row_count
 
 
@@ -166,6 +178,17 @@ async def test_what_cannot_be_a_backup_is_not_listed() -> None:
     await world.backup_store.put("elsewhere/c/meta/full_meta.json", b"{}")
     async with running(world) as service:
         assert await names(service) == ["b"]
+
+
+async def test_directories_of_milvus_in_the_same_root_are_no_backups() -> None:
+    world = await with_backup()
+    for directory in ("insert_log", "delta_log", "stats_log", "index_files"):
+        await world.backup_store.put(f"backup/{directory}/1/2/3/0/4", b"x")
+    await world.backup_store.put("backup/torso/binlogs/insert_log/1/2/3/3/0/4", b"x")
+    async with running(world) as service:
+        assert await names(service) == ["b", "torso"]
+        with pytest.raises(BackupNotFound):
+            await service.catalog.get("insert_log")
 
 
 async def test_without_a_bucket_the_list_is_empty() -> None:

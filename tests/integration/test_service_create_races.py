@@ -273,7 +273,7 @@ async def test_a_partition_dropped_meanwhile_is_not_in_the_backup() -> None:
         (shown,) = (await service.catalog.get("b")).collections
         assert await restored(service) == list(range(5))
     assert meanwhile.fired == 1
-    assert (shown.partition_count, shown.row_count) == (1, 5)
+    assert (len(shown.record.partition_backups), shown.row_count) == (1, 5)
 
 
 async def test_segments_whose_rows_cannot_be_told_are_planned_anew() -> None:

@@ -12,6 +12,7 @@ from milvus_backup_server.domain.layout import BackupLayout
 from milvus_backup_server.domain.manifest import full_meta_suffix
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.backup_reader import BackupReader
+from milvus_backup_server.service.meta_files import StoredMeta
 from tests.support.service import World, add_collection, flushed, running
 
 META = "backup/b/meta/"
@@ -48,7 +49,7 @@ async def world() -> World:
 
 
 async def read_all(store: ObjectStore) -> int:
-    reader = BackupReader(store, BackupLayout("backup", "b"), 1000)
+    reader = BackupReader(StoredMeta(store, BackupLayout("backup", "b"), 1000))
     files = await reader.files()
     async for _ in reader.collections(files):
         pass

@@ -10,6 +10,7 @@ from milvus_backup_server.domain.errors import BackupCorrupt, BackupError
 from milvus_backup_server.domain.layout import BackupLayout
 from milvus_backup_server.domain.milvus import physical_milliseconds
 from milvus_backup_server.service.backup_reader import BackupReader
+from milvus_backup_server.service.meta_files import StoredMeta
 from tests.support.fixtures import metadata
 from tests.support.service import INDEX, World, add_collection, flushed, running
 
@@ -54,7 +55,7 @@ def sha256(data: bytes) -> str:
 
 async def read_all(world: World) -> int:
     """Read everything that a restore reads of the metadata, and return the number of objects."""
-    reader = BackupReader(world.backup_store, BackupLayout("backup", "b"), 1000)
+    reader = BackupReader(StoredMeta(world.backup_store, BackupLayout("backup", "b"), 1000))
     files = await reader.files()
     await reader.info(files)
     head = await reader.head(files)
@@ -191,7 +192,9 @@ async def test_a_file_cut_lengthened_removed_or_replaced_is_found(
         data = {"shorter": original[:-1], "longer": original + b" ", "other": b"{}"}[change]
         await backup.backup_store.put(META + name, data)
     if (name, change) == ("full_meta.json", "gone"):
-        files = await BackupReader(backup.backup_store, BackupLayout("backup", "b"), 99).files()
+        files = await BackupReader(
+            StoredMeta(backup.backup_store, BackupLayout("backup", "b"), 99)
+        ).files()
         assert "full_meta.json" not in files
     else:
         with pytest.raises(BackupError):

@@ -28,7 +28,7 @@ from milvus_backup_server.adapters.memory_store import MemoryServer
 from milvus_backup_server.app import running_app
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.records import CollectionSchema, FieldSchema
-from milvus_backup_server.settings_models import Settings
+from milvus_backup_server.settings.models import Settings
 from milvus_backup_server.wiring import Adapters
 from tests.support.fake_milvus import FakeMilvus
 
@@ -75,7 +75,13 @@ async def service() -> AsyncIterator[Measured]:
             milvus.insert(name, range(10))
     adapters = Adapters(milvus, stores.store("a-bucket"), stores.store("a-bucket"))
     settings = Settings.model_validate(
-        {"service": {"grpc": {"port": 0}, "milvus": {"pollSeconds": 0.01}}}
+        {
+            "service": {
+                "grpc": {"port": 0},
+                "http": {"enabled": False},
+                "milvus": {"pollSeconds": 0.01},
+            }
+        }
     )
     async with (
         running_app(settings, adapters) as app,

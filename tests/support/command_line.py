@@ -7,6 +7,7 @@ import os
 import pty
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from click.testing import CliRunner, Result
 
@@ -17,9 +18,25 @@ _VARIABLES = ("PATH", "PYTHONPATH", "HOME", "LANG")
 _PROGRAM = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if {nohup}:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 from milvus_backup_client.cli import main
 main()
 """
+
+
+def content_of(file: Path) -> str:
+    """Return what a file holds; nothing if it is not there."""
+    return file.read_text(encoding="utf-8") if file.exists() else ""
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended, also if nobody has asked for its exit code yet."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return True
+    return status.rpartition(")")[2].split()[0] == "Z"
 
 
 async def run(address: str, *arguments: str, **environment: str) -> Result:
@@ -52,14 +69,14 @@ class Program:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @classmethod
-    async def start(cls, *arguments: str, **environment: str) -> Program:
-        """Start it."""
+    async def start(cls, *arguments: str, nohup: bool = False, **environment: str) -> Program:
+        """Start it; with `nohup` as that command would, deaf to a hang-up."""
         ours, theirs = pty.openpty()
         variables = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
-            _PROGRAM,
+            _PROGRAM.format(nohup=nohup),
             *arguments,
             stdout=asyncio.subprocess.PIPE,
             stderr=theirs,
@@ -76,6 +93,12 @@ class Program:
             while text not in self.screen:
                 self.changed.clear()
                 await self.changed.wait()
+
+    async def waits_for(self, file: Path, text: str) -> None:
+        """Wait until a file of the program's has a text."""
+        async with asyncio.timeout(30):
+            while text not in content_of(file):  # noqa: ASYNC110 - another process writes it
+                await asyncio.sleep(0.02)
 
     async def end(self) -> Ended:
         """Wait for its end."""

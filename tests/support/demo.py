@@ -108,7 +108,8 @@ async def _service(environment: Environment) -> AsyncIterator[BackupClient]:
         directory = Path(stack.enter_context(TemporaryDirectory(prefix="milvus-backup-demo-")))
         settings = directory / "backup.yaml"
         values = service_settings(environment.seaweed, environment.milvus)
-        settings.write_text(json.dumps({**values, "service": {"grpc": {"port": port}}}))
+        service = {"grpc": {"port": port}, "http": {"port": 0}}
+        settings.write_text(json.dumps({**values, "service": service}))
         server = ChildProcess(
             [sys.executable, "-m", "milvus_backup_server", "--config", settings],
             directory=directory,

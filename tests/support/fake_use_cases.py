@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -116,6 +116,47 @@ class FakeCatalog:
         return Page(self.summaries[offset:end], str(end) if end < len(self.summaries) else "")
 
 
+class FakeExport:
+    """Archives that a test wrote down, chunk by chunk."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, Caller]] = []
+        self.chunks_of: tuple[bytes, ...] = ()
+        self.error: BaseException | None = None
+
+    async def start(self, request: Any, caller: Caller) -> FakeExport:
+        self.asked.append((request, caller))
+        return self
+
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        for chunk in self.chunks_of:
+            yield chunk
+        if self.error:
+            raise self.error
+
+
+class FakeImport:
+    """Reads archives as far as a test wants, and answers what it wrote down."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, Caller]] = []
+        self.chunks: list[bytes] = []
+        self.read: int | None = None
+        self.error: BaseException | None = None
+        self.answer: Operation | None = None
+
+    async def run(self, request: Any, chunks: AsyncIterable[bytes], caller: Caller) -> Operation:
+        self.asked.append((request, caller))
+        async for chunk in chunks:
+            self.chunks.append(chunk)
+            if len(self.chunks) == self.read:
+                break
+        if self.error:
+            raise self.error
+        assert self.answer
+        return self.answer
+
+
 class FakeDiagnostics:
     """Answers that a test wrote down."""
 
@@ -142,6 +183,8 @@ class FakeApi:
     delete: FakeStart
     catalog: FakeCatalog
     diagnostics: FakeDiagnostics
+    export: FakeExport
+    import_: FakeImport
     use_cases: UseCases
     server: ApiServer
     target: str
@@ -155,7 +198,9 @@ async def serving_fakes() -> AsyncIterator[FakeApi]:
         restore = FakeStart(operations, OperationKind.RESTORE_BACKUP)
         delete = FakeStart(operations, OperationKind.DELETE_BACKUP)
         catalog, diagnostics = FakeCatalog(), FakeDiagnostics()
+        export, import_ = FakeExport(), FakeImport()
         fakes: list[Any] = [create, restore, delete, catalog, operations, diagnostics]
+        fakes += [export, import_]
         use_cases = UseCases(*fakes)
         server = ApiServer(use_cases)
         endpoint = await server.start(Endpoint(port=0))
@@ -169,6 +214,8 @@ async def serving_fakes() -> AsyncIterator[FakeApi]:
                     delete=delete,
                     catalog=catalog,
                     diagnostics=diagnostics,
+                    export=export,
+                    import_=import_,
                     use_cases=use_cases,
                     server=server,
                     target=endpoint.target,

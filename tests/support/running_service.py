@@ -14,12 +14,17 @@ from milvus_backup_server.app import RunningApp, running_app
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.settings import load
-from milvus_backup_server.settings_models import Settings
+from milvus_backup_server.settings.models import Settings
 from milvus_backup_server.wiring import open_adapters
 from tests.support.environment import Environment, service_settings
 from tests.support.milvus import MilvusStandalone
 
-FAST = {"grpc": {"port": 0}, "milvus": {"pollSeconds": 0.05}, "shutdownGraceSeconds": 1}
+FAST = {
+    "grpc": {"port": 0},
+    "http": {"enabled": False},
+    "milvus": {"pollSeconds": 0.05},
+    "shutdownGraceSeconds": 1,
+}
 
 
 @dataclass(frozen=True)

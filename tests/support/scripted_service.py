@@ -132,7 +132,14 @@ class ScriptedService:
             async for message in self._play(method.name, request, context):
                 yield message
 
+        async def gathered(requests: AsyncIterator[Message], context: Context) -> Message:
+            *earlier, last = [request async for request in requests]
+            self.requests[method.name] += earlier
+            return await unary(last, context)
+
         decode = GetMessageClass(method.input_type).FromString
+        if method.client_streaming:
+            return grpc.stream_unary_rpc_method_handler(gathered, decode, _encode)
         if method.server_streaming:
             return grpc.unary_stream_rpc_method_handler(stream, decode, _encode)
         return grpc.unary_unary_rpc_method_handler(unary, decode, _encode)

@@ -1,7 +1,7 @@
 """The use cases put together over a Milvus and object stores in memory, with short waits."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +17,13 @@ from milvus_backup_server.domain.records import (
     IndexInfo,
     KeyValue,
 )
-from milvus_backup_server.domain.requests import CreateRequest, DeleteRequest, RestoreRequest
+from milvus_backup_server.domain.requests import (
+    CreateRequest,
+    DeleteRequest,
+    ExportRequest,
+    ImportRequest,
+    RestoreRequest,
+)
 from milvus_backup_server.service.catalog import Catalog
 from milvus_backup_server.service.context import (
     DEFAULT,
@@ -31,6 +37,8 @@ from milvus_backup_server.service.context import (
 from milvus_backup_server.service.create_backup import CreateBackup
 from milvus_backup_server.service.delete_backup import DeleteBackup
 from milvus_backup_server.service.diagnostics import Diagnostics
+from milvus_backup_server.service.export_backup import ExportBackup
+from milvus_backup_server.service.import_backup import ImportBackup
 from milvus_backup_server.service.operations import OperationLimits, OperationManager
 from milvus_backup_server.service.restore_backup import RestoreBackup
 from milvus_backup_server.service.use_cases import UseCases
@@ -39,6 +47,7 @@ from tests.support.fake_milvus_state import Key
 from tests.support.running_service import Decorators
 
 LIMITS = WorkLimits(
+    copied_seconds=0,
     collections=2,
     check_seconds=5.0,
     flush_seconds=5.0,
@@ -86,6 +95,10 @@ class World:
         """Return the keys in Milvus's bucket that are neither its own nor of backups."""
         own = (f"{ROOT}/insert_log/", f"{ROOT}/delta_log/", f"{BACKUPS}/")
         return [key for key in await keys_below(self.milvus_store) if not key.startswith(own)]
+
+    async def objects(self) -> dict[str, bytes]:
+        """Return everything below the root of the backups, by key."""
+        return {key: await self.backup_store.get(key) for key in await self.backups()}
 
     async def uploads(self) -> list[str]:
         """Return the keys of the multipart uploads in progress."""
@@ -150,6 +163,15 @@ class Service:
         """Remove a backup."""
         return succeeded(await self.end(await self.start_delete(name)))
 
+    async def export(self, name: str = "b") -> bytes:
+        """Return an archive of a backup."""
+        export = await self.use_cases.export.start(ExportRequest(name), CALLER)
+        return b"".join([chunk async for chunk in export.chunks()])
+
+    async def import_(self, chunks: AsyncIterable[bytes], name: str = "") -> Operation:
+        """Make a backup of an archive."""
+        return await self.use_cases.import_.run(ImportRequest(name), chunks, CALLER)
+
     async def end(self, operation: Operation) -> Operation:
         """Wait for the last state of an operation."""
         async with asyncio.timeout(_SECONDS):
@@ -203,6 +225,8 @@ async def running(
                 catalog=catalog,
                 operations=manager,
                 diagnostics=Diagnostics(environment, manager),
+                export=ExportBackup(environment, catalog, manager),
+                import_=ImportBackup(environment, manager),
             ),
         )
 

@@ -12,7 +12,6 @@ from milvus_backup_server.domain.errors import BackupCorrupt, BackupNotRestorabl
 from milvus_backup_server.domain.manifest import (
     FULL_META_KEY,
     ManifestCollection,
-    ManifestField,
     ManifestHead,
     ManifestObject,
     ManifestSource,
@@ -78,10 +77,11 @@ def test_a_collection_line_keeps_large_timestamps_exact() -> None:
         db_name="default",
         collection_name="c",
         moment=470638909122936841,
-        fields=(ManifestField(name="pk", data_type="Int64", primary_key=True),),
+        record={"created_timestamp": 470638909122936842},
     )
     line = dump_line(item)
     assert b'"moment":470638909122936841,' in line
+    assert b'"record":{"created_timestamp":470638909122936842}' in line
     assert b'"object_count":0,"size":0,"row_count":0' in line
     assert ManifestCollection.from_json(json.loads(line)) == item
 

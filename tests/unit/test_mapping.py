@@ -18,7 +18,6 @@ from milvus_backup_server.api.texts import MAX_MESSAGE_BYTES, fit, fit_int
 from milvus_backup_server.domain.backups import (
     Backup,
     BackupCollectionSummary,
-    BackupFieldSummary,
     BackupFormat,
     BackupState,
 )
@@ -28,6 +27,13 @@ from milvus_backup_server.domain.errors import (
 )
 from milvus_backup_server.domain.operations import (
     OperationKind,
+)
+from milvus_backup_server.domain.records import (
+    CollectionBackupInfo,
+    CollectionSchema,
+    DatabaseBackupInfo,
+    FieldSchema,
+    KeyValue,
 )
 from milvus_backup_server.domain.requests import CreateRequest, DeleteRequest, RestoreRequest
 
@@ -180,7 +186,13 @@ def test_a_whole_backup() -> None:
         labels={"team": "search"},
         exact=True,
         notes=("a note",),
-        collections=(BackupCollectionSummary("db", "c", 1, 2, 3, 4, 5, 6),),
+        collections=(BackupCollectionSummary(CollectionBackupInfo(collection_name="c")),),
+        meta_size_bytes=11,
+        databases=(
+            DatabaseBackupInfo(db_name="db", db_id=5, properties=(KeyValue(key="k", value="v"),)),
+        ),
+        backup_timestamp=1 << 63,
+        rpc_channel={"name": "by-dev-replicate-msg", "position": "ChRi"},
     )
     expected = backup_pb2.Backup(
         name="nightly",
@@ -195,54 +207,48 @@ def test_a_whole_backup() -> None:
         exact=True,
         notes=["a note"],
         collections=[
-            backup_pb2.BackupCollection(
-                database="db",
-                name="c",
-                collection_id=1,
-                row_count=2,
-                size_bytes=3,
-                segment_count=4,
-                partition_count=5,
-                shard_count=6,
+            backup_pb2.BackupCollection(database="default", name="c"),
+        ],
+        meta_size_bytes=11,
+        databases=[
+            backup_pb2.BackupDatabase(
+                name="db", database_id=5, properties=[backup_pb2.Property(key="k", value="v")]
             )
         ],
+        backup_timestamp=1 << 63,
+        rpc_channel=backup_pb2.RpcChannel(name="by-dev-replicate-msg", position="ChRi"),
     )
     expected.create_time.FromJsonString("2026-11-22T12:00:00.250Z")
     expected.end_time.FromJsonString("2026-11-22T12:00:01.250Z")
     assert mapping_backups.backup_message(backup) == expected
 
 
-def test_moment() -> None:
-    facts = ("db", "c", 1, 2, 3, 4, 5, 6)
-    without = mapping_backups.collection_message(BackupCollectionSummary(*facts))
-    assert not without.HasField("moment")
-    assert not without.HasField("moment_time")
-    # 2024-05-01T00:00:00.123Z is 1714521600123 ms; the counter is 5.
-    moment = (1_714_521_600_123 << 18) | 5
-    given_one = mapping_backups.collection_message(BackupCollectionSummary(*facts, moment=moment))
-    assert given_one.moment == moment
-    assert given_one.moment_time.ToJsonString() == "2024-05-01T00:00:00.123Z"
-
-
 @pytest.mark.parametrize("number", [-(2**70), -1, 2**64 - 1, 2**200])
 def test_numbers_of_damaged_metadata_are_shown_as_far_as_they_go(number: int) -> None:
-    collection = BackupCollectionSummary(
-        "db", "c", number, number, number, number, number, number, moment=number
-    )
+    database = DatabaseBackupInfo(db_id=number)
     backup = Backup(
-        "b", BackupState.LEGACY, size_bytes=number, row_count=number, collections=(collection,)
+        "b",
+        BackupState.LEGACY,
+        size_bytes=number,
+        row_count=number,
+        backup_timestamp=number,
+        databases=(database,),
     )
     message = mapping_backups.backup_message(backup)
-    assert message.row_count == max(-(2**63), min(number, 2**63 - 1))
-    assert message.collections[0].moment == max(0, min(number, 2**64 - 1))
+    nearest = max(-(2**63), min(number, 2**63 - 1))
+    assert message.row_count == message.size_bytes == message.databases[0].database_id == nearest
+    assert message.backup_timestamp == max(0, min(number, 2**64 - 1))
 
 
 def large_collection(name: str) -> BackupCollectionSummary:
-    names = tuple(f"{n}_{LONG}" for n in range(300))
-    fields = tuple(BackupFieldSummary(item, "Int64", primary_key=False) for item in names)
-    return BackupCollectionSummary(
-        LONG, name, 1, 2, 3, 4, 5, 6, indexes=names, aliases=names, load_state=LONG, fields=fields
+    names = tuple(f"{n}_{LONG}" for n in range(3000))
+    record = CollectionBackupInfo(
+        db_name=LONG,
+        collection_name=name,
+        schema=CollectionSchema(fields=tuple(FieldSchema(name=item) for item in names)),
+        aliases=names,
     )
+    return BackupCollectionSummary(record)
 
 
 def test_a_backup_is_never_too_large() -> None:
@@ -252,13 +258,28 @@ def test_a_backup_is_never_too_large() -> None:
         labels={f"{n}{LONG}": LONG for n in range(1000)},
         notes=(LONG,) * 100,
         collections=tuple(large_collection(f"c{n}") for n in range(60)),
+        databases=tuple(
+            DatabaseBackupInfo(db_name=LONG, properties=(KeyValue(key=LONG, value=LONG),) * 1000)
+            for _ in range(1000)
+        ),
+        rpc_channel={"name": LONG, "position": LONG},
     )
     message = mapping_backups.backup_message(backup)
-    assert 1 <= len(message.collections) <= 50
+    assert len(message.collections) == 1
+    assert 1 <= len(message.databases) <= 32
     assert len(message.notes) == 20
     assert len(message.labels) == 64
-    assert len(message.collections[0].fields) == 100
     assert message.ByteSize() < MAX_MESSAGE_BYTES
+
+
+def test_a_backup_carries_at_most_fifty_collections() -> None:
+    collections = tuple(
+        BackupCollectionSummary(CollectionBackupInfo(collection_name=f"c{n}")) for n in range(60)
+    )
+    message = mapping_backups.backup_message(
+        Backup("b", BackupState.COMPLETE, collections=collections)
+    )
+    assert [it.name for it in message.collections] == [f"c{n}" for n in range(50)]
 
 
 # --- the service itself

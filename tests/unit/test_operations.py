@@ -28,9 +28,9 @@ from milvus_backup_server.domain.operations import (
 from milvus_backup_server.service.operations import (
     OperationLimits,
     OperationManager,
-    finished,
     first_backup_error,
 )
+from milvus_backup_server.service.running import finished
 from milvus_backup_server.service.tracker import Tracker
 from tests.support.bodies import RESULT, Held, asked, at_once, ended, in_time, state_of, until
 

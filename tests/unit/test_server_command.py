@@ -14,14 +14,31 @@ from milvus_backup_server.__main__ import server_command
     [
         (["--grpc-port", "70000"], ["--grpc-port: expected at most 65535 (command line)"]),
         (["--host", "http://x"], ["--host: expected a host name or address alone"]),
-        (["-p", "8080"], ["--port is for HTTP, which comes with a later release"]),
+        (["-p", "https"], ["--port: expected a whole number (command line)"]),
+        (["--port", "70000"], ["--port: expected at most 65535 (command line)"]),
+        (["--set", "log.level=loud"], ["log.level: expected one of"]),
+        (["--set", "log.level"], ["--set: expected KEY=VALUE"]),
+        (
+            ["--set", "milvus.grpc.port=1", "--config", "bad.yaml"],
+            ["log.level: expected one of"],
+        ),
         (["--config", "gone.yaml"], ["--config: no such file: gone.yaml, configs/gone.yaml"]),
         (
             ["--config", "bad.yaml"],
             ["log.level: expected one of", "milvus.grpc.port: expected at least 1 (bad.yaml line"],
         ),
     ],
-    ids=["port", "host", "http", "file", "settings"],
+    ids=[
+        "grpc port",
+        "host",
+        "no port",
+        "http port",
+        "set",
+        "no value",
+        "set and file",
+        "file",
+        "settings",
+    ],
 )
 def test_faults_are_one_line_each(
     tmp_path: Path,

@@ -176,9 +176,23 @@ def test_collections_are_counted_by_state(tracker: Tracker) -> None:
     tracker.collection(name(0), state=SUCCEEDED, row_count=3, moment=9)
     counts = {state: tracker.count(state) for state in CollectionState}
     assert counts == {PENDING: 2, RUNNING: 0, SUCCEEDED: 2, FAILED: 1, STOPPED: 0}
-    assert tracker.collections(0, 2)[0] == CollectionProgress(
-        source=name(0), state=SUCCEEDED, row_count=3, moment=9
-    )
+    (first,) = tracker.collections(0, 1)
+    assert (first.source, first.state) == (name(0), SUCCEEDED)
+    assert (first.row_count, first.moment) == (3, 9)
+
+
+def test_collections_tell_when_they_began_and_ended(tracker: Tracker) -> None:
+    add(tracker, 2)
+    tracker.collection(name(0), state=RUNNING)
+    running, pending = tracker.collections(0, 2)
+    assert running.start_time is not None
+    assert (running.end_time, pending.start_time, pending.end_time) == (None, None, None)
+    tracker.collection(name(0), bytes_done=1)
+    tracker.collection(name(0), state=SUCCEEDED)
+    (ended,) = tracker.collections(0, 1)
+    assert ended.start_time == running.start_time
+    assert ended.end_time is not None
+    assert ended.end_time >= running.start_time
 
 
 def test_failed_and_running_collections_are_shown_first_and_at_most_50(tracker: Tracker) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from milvus_backup_server.adapters.milvus import TlsMode
-from milvus_backup_server.settings_models import Settings, StorageSettings
+from milvus_backup_server.settings.models import Settings, StorageSettings
 from milvus_backup_server.wiring import (
     MIB,
     gateway_settings,
