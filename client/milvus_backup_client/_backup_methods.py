@@ -18,13 +18,15 @@ from milvus_backup.v1.backup_service_pb2 import (
     ListBackupCollectionsRequest,
     ListBackupsRequest,
     RestoreBackupRequest,
+    VerifyBackupRequest,
 )
 from milvus_backup.v1.operation_pb2 import Operation
+from milvus_backup.v1.verification_pb2 import VERIFY_LEVEL_UNSPECIFIED, VerifyLevel
 from milvus_backup_client._connection import Connection
 
 
 class BackupMethods:
-    """Part of BackupClient: backups made, looked at, restored and removed."""
+    """Part of BackupClient: backups made, looked at, restored, verified and removed."""
 
     _connection: Connection
 
@@ -128,6 +130,46 @@ class BackupMethods:
         request = DeleteBackupRequest(backup_name=backup_name)
         return await self._connection.call(
             self._connection.backups.DeleteBackup, request, timeout_seconds, repeat=False
+        )
+
+    async def verify_backup(
+        self,
+        backup_name: str,
+        *,
+        level: VerifyLevel.ValueType = VERIFY_LEVEL_UNSPECIFIED,
+        sample_percent: int = 0,
+        sample_seed: int = 0,
+        request_id: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Operation:
+        """Begin to compare a backup with what was recorded of it; nothing in it is changed.
+
+        Damage makes the operation fail: waiting for it raises BackupCorrupt, whose ``operation`` has
+        the result that says what is damaged.
+
+        Args:
+            backup_name: A complete or legacy backup.
+            level: LISTING, the default, reads no data; CONTENT reads every byte.
+            sample_percent: With CONTENT, the share of the data objects that is read; 0: all.
+            sample_seed: Chooses which those are; 0: the service takes a new one and names it.
+            request_id: As in ``create_backup``.
+            timeout_seconds: See the class.
+
+        Returns:
+            The operation, just begun.
+        """
+        request = VerifyBackupRequest(
+            backup_name=backup_name,
+            level=level,
+            sample_percent=sample_percent,
+            sample_seed=sample_seed,
+            request_id=_request_id(request_id),
+        )
+        return await self._connection.call(
+            self._connection.backups.VerifyBackup,
+            request,
+            timeout_seconds,
+            repeat=bool(request.request_id),
         )
 
     async def get_backup(

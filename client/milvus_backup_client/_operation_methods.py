@@ -16,10 +16,12 @@ from milvus_backup.v1.operation_service_pb2 import (
     CancelOperationRequest,
     GetOperationRequest,
     ListOperationCollectionsRequest,
+    ListOperationProblemsRequest,
     ListOperationsRequest,
     WatchOperationRequest,
     WatchOperationsRequest,
 )
+from milvus_backup.v1.verification_pb2 import Problem
 from milvus_backup_client._connection import Connection
 from milvus_backup_client._watch import follow
 from milvus_backup_client.operations import error_of, has_ended, is_final, name_of
@@ -78,6 +80,20 @@ class OperationMethods:
         async for page in self._connection.pages(method, request, timeout_seconds):
             for collection in page.collections:
                 yield collection
+
+    async def list_operation_problems(
+        self,
+        operation: Operation | str,
+        *,
+        page_size: int = 0,
+        timeout_seconds: float | None = None,
+    ) -> AsyncGenerator[Problem, None]:
+        """Yield what a verification found, the first 1,000; arguments as in ``list_backups``."""
+        request = ListOperationProblemsRequest(name=name_of(operation), page_size=page_size)
+        method = self._connection.operations.ListOperationProblems
+        async for page in self._connection.pages(method, request, timeout_seconds):
+            for problem in page.problems:
+                yield problem
 
     async def cancel_operation(
         self, operation: Operation | str, *, timeout_seconds: float | None = None

@@ -34,6 +34,7 @@ from milvus_backup_server.service.import_backup import ImportBackup
 from milvus_backup_server.service.operations import OperationManager
 from milvus_backup_server.service.restore_backup import RestoreBackup
 from milvus_backup_server.service.use_cases import UseCases
+from milvus_backup_server.service.verify_backup import VerifyBackup
 from milvus_backup_server.settings import Loaded
 from milvus_backup_server.settings.models import ServiceSettings, Settings
 from milvus_backup_server.wiring import (
@@ -181,6 +182,7 @@ def build_use_cases(
         diagnostics=Diagnostics(environment, operations),
         export=ExportBackup(environment, catalog, operations),
         import_=ImportBackup(environment, operations),
+        verify=VerifyBackup(environment, catalog, operations),
     )
 
 

@@ -165,7 +165,14 @@ def work_limits(settings: Settings) -> WorkLimits:
         import_job_bytes=waits.import_job_max_mib * MIB,
         create_bucket=settings.service.storage.create_backup_bucket,
         allow_untested_versions=waits.allow_untested_versions,
+        objects_read=_objects_read(settings),
     )
+
+
+def _objects_read(settings: Settings) -> int:
+    """Return how many objects may be read at one time, a piece of each in memory."""
+    usual = WorkLimits()
+    return min(usual.objects_read, settings.service.limits.memory_mib * MIB // usual.part_bytes)
 
 
 def operation_limits(settings: Settings) -> OperationLimits:

@@ -181,6 +181,7 @@ class FakeApi:
     create: FakeStart
     restore: FakeStart
     delete: FakeStart
+    verify: FakeStart
     catalog: FakeCatalog
     diagnostics: FakeDiagnostics
     export: FakeExport
@@ -199,8 +200,9 @@ async def serving_fakes() -> AsyncIterator[FakeApi]:
         delete = FakeStart(operations, OperationKind.DELETE_BACKUP)
         catalog, diagnostics = FakeCatalog(), FakeDiagnostics()
         export, import_ = FakeExport(), FakeImport()
+        verify = FakeStart(operations, OperationKind.VERIFY_BACKUP)
         fakes: list[Any] = [create, restore, delete, catalog, operations, diagnostics]
-        fakes += [export, import_]
+        fakes += [export, import_, verify]
         use_cases = UseCases(*fakes)
         server = ApiServer(use_cases)
         endpoint = await server.start(Endpoint(port=0))
@@ -212,6 +214,7 @@ async def serving_fakes() -> AsyncIterator[FakeApi]:
                     create=create,
                     restore=restore,
                     delete=delete,
+                    verify=verify,
                     catalog=catalog,
                     diagnostics=diagnostics,
                     export=export,

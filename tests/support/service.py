@@ -23,6 +23,7 @@ from milvus_backup_server.domain.requests import (
     ExportRequest,
     ImportRequest,
     RestoreRequest,
+    VerifyRequest,
 )
 from milvus_backup_server.service.catalog import Catalog
 from milvus_backup_server.service.context import (
@@ -42,6 +43,7 @@ from milvus_backup_server.service.import_backup import ImportBackup
 from milvus_backup_server.service.operations import OperationLimits, OperationManager
 from milvus_backup_server.service.restore_backup import RestoreBackup
 from milvus_backup_server.service.use_cases import UseCases
+from milvus_backup_server.service.verify_backup import VerifyBackup
 from tests.support.fake_milvus import FakeMilvus
 from tests.support.fake_milvus_state import Key
 from tests.support.running_service import Decorators
@@ -151,6 +153,10 @@ class Service:
         """Begin a delete."""
         return await self.use_cases.delete.start(DeleteRequest(name), CALLER)
 
+    async def start_verify(self, name: str = "b", **fields: Any) -> Operation:
+        """Begin a verification."""
+        return await self.use_cases.verify.start(VerifyRequest(name, **fields), CALLER)
+
     async def create(self, name: str = "b", *collections: str, **fields: Any) -> Operation:
         """Make a backup."""
         return succeeded(await self.end(await self.start_create(name, *collections, **fields)))
@@ -171,6 +177,10 @@ class Service:
     async def import_(self, chunks: AsyncIterable[bytes], name: str = "") -> Operation:
         """Make a backup of an archive."""
         return await self.use_cases.import_.run(ImportRequest(name), chunks, CALLER)
+
+    async def verify(self, name: str = "b", **fields: Any) -> Operation:
+        """Verify a backup; the outcome may be damage."""
+        return await self.end(await self.start_verify(name, **fields))
 
     async def end(self, operation: Operation) -> Operation:
         """Wait for the last state of an operation."""
@@ -227,6 +237,7 @@ async def running(
                 diagnostics=Diagnostics(environment, manager),
                 export=ExportBackup(environment, catalog, manager),
                 import_=ImportBackup(environment, manager),
+                verify=VerifyBackup(environment, catalog, manager),
             ),
         )
 

@@ -15,7 +15,7 @@ from milvus_backup_client.cli.exits import EXIT_CODES, ExitCode
 from tests.support.command_line import run
 
 COMMANDS = {
-    *("create", "list", "get", "restore", "delete", "export", "import"),
+    *("create", "list", "get", "restore", "verify", "delete", "export", "import"),
     *("watch", "operations", "cancel", "check", "completion", "server", "config"),
 }
 # What a command of Python's needs to load a module that shall not be loaded.
@@ -59,7 +59,7 @@ async def test_the_list_of_commands_says_what_each_says_itself(command: LazyComm
     assert done.stdout.startswith(f"Usage: milvus-backup {command.name} ")
 
 
-@pytest.mark.parametrize("name", ["create", "restore", "get", "completion"])
+@pytest.mark.parametrize("name", ["create", "restore", "verify", "get", "completion"])
 async def test_the_examples_of_a_command_can_be_taken_apart(name: str) -> None:
     done = await run("", name, "--help")
     examples = done.stdout.partition("Examples:\n")[2].splitlines()

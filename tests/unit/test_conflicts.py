@@ -17,6 +17,7 @@ from milvus_backup_server.domain.operations import OperationKind
 CREATE = OperationKind.CREATE_BACKUP
 RESTORE = OperationKind.RESTORE_BACKUP
 DELETE = OperationKind.DELETE_BACKUP
+VERIFY = OperationKind.VERIFY_BACKUP
 ABORTED = Verdict.ABORTED
 ALLOWED = Verdict.ALLOWED
 
@@ -37,6 +38,17 @@ SHOP_A = CollectionName("shop", "a")
         (DELETE, CREATE, ABORTED),
         (DELETE, RESTORE, ABORTED),
         (DELETE, DELETE, ABORTED),
+        (CREATE, VERIFY, ABORTED),
+        (RESTORE, VERIFY, ALLOWED),
+        (DELETE, VERIFY, ABORTED),
+        (VERIFY, CREATE, ABORTED),
+        (VERIFY, RESTORE, ALLOWED),
+        (VERIFY, DELETE, ABORTED),
+        (VERIFY, VERIFY, ALLOWED),
+        (VERIFY, OperationKind.EXPORT_BACKUP, ALLOWED),
+        (OperationKind.EXPORT_BACKUP, VERIFY, ALLOWED),
+        (VERIFY, OperationKind.IMPORT_BACKUP, ABORTED),
+        (OperationKind.IMPORT_BACKUP, VERIFY, ABORTED),
     ],
 )
 def test_on_one_backup(running: OperationKind, new: OperationKind, expected: Verdict) -> None:
@@ -47,9 +59,7 @@ def test_the_table_has_every_pair() -> None:
     assert set(SAME_BACKUP) == set(itertools.product(OperationKind, repeat=2))
 
 
-@pytest.mark.parametrize(
-    ("running", "new"), list(itertools.product([CREATE, RESTORE, DELETE], repeat=2))
-)
+@pytest.mark.parametrize(("running", "new"), list(itertools.product(OperationKind, repeat=2)))
 def test_on_two_backups_everything_may_run(running: OperationKind, new: OperationKind) -> None:
     assert verdict(Footprint(running, "b"), Footprint(new, "c")) is ALLOWED
 

@@ -10,9 +10,14 @@ from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from hypothesis import given
 from hypothesis import strategies as st
 
-from milvus_backup.v1 import backup_pb2, backup_service_pb2, operation_pb2
+from milvus_backup.v1 import backup_pb2, backup_service_pb2, operation_pb2, verification_pb2
 from milvus_backup.v1 import server_service_pb2 as server_pb2
-from milvus_backup_server.api import mapping_backups, mapping_operations, mapping_server
+from milvus_backup_server.api import (
+    mapping_backups,
+    mapping_operations,
+    mapping_server,
+    mapping_verifications,
+)
 from milvus_backup_server.api.mapping import read_enums, timestamp
 from milvus_backup_server.api.texts import MAX_MESSAGE_BYTES, fit, fit_int
 from milvus_backup_server.domain.backups import (
@@ -53,6 +58,9 @@ LONG = "ü" * 5000
         (mapping_operations.PHASES, operation_pb2.OperationPhase, "OPERATION_PHASE_"),
         (mapping_operations.COLLECTION_STATES, operation_pb2.CollectionState, "COLLECTION_STATE_"),
         (mapping_operations.ORIGINS, operation_pb2.CallOrigin, "CALL_ORIGIN_"),
+        (mapping_verifications.LEVELS, verification_pb2.VerifyLevel, "VERIFY_LEVEL_"),
+        (mapping_verifications.BASES, verification_pb2.VerifyBasis, "VERIFY_BASIS_"),
+        (mapping_verifications.PROBLEM_KINDS, verification_pb2.ProblemKind, "PROBLEM_KIND_"),
         (mapping_server.STATES, server_pb2.CheckState, "CHECK_STATE_"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -84,6 +84,13 @@ def test_limits() -> None:
     assert transfer.copy_threshold_bytes == 7 * MIB
 
 
+@pytest.mark.parametrize(("mebibytes", "objects"), [(32, 4), (100, 8), (1000, 8)])
+def test_no_more_objects_are_read_at_once_than_memory_allows(mebibytes: int, objects: int) -> None:
+    work = work_limits(settings(service={"limits": {"memoryMiB": mebibytes}}))
+    assert work.objects_read == objects
+    assert work.objects_read * work.part_bytes <= mebibytes * MIB
+
+
 def test_never_more_copies_than_requests() -> None:
     chosen = settings(service={"limits": {"requestsInFlight": 8}})
     assert transfer_settings(chosen).workers == 8

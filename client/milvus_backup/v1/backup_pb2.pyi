@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from milvus_backup.v1 import verification_pb2 as _verification_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -152,6 +153,7 @@ class Backup(_message.Message):
     DATABASES_FIELD_NUMBER: _builtins.int
     BACKUP_TIMESTAMP_FIELD_NUMBER: _builtins.int
     RPC_CHANNEL_FIELD_NUMBER: _builtins.int
+    VERIFICATIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name of the backup, which is also its directory: `[A-Za-z_][A-Za-z0-9_]*`, at most 128 characters."""
     state: Global___BackupState.ValueType
@@ -204,6 +206,12 @@ class Backup(_message.Message):
     def rpc_channel(self) -> Global___RpcChannel:
         """Milvus's replication channel when the Go tool took the backup. Absent if it was not recorded. Only in the FULL view."""
 
+    @_builtins.property
+    def verifications(self) -> _containers.RepeatedCompositeFieldContainer[_verification_pb2.BackupVerification]:
+        """How it was verified: the last verification of each level, sampled and whole ones apart, newest first. Empty if it
+        never was, or if that could not be recorded. Another backup of the same name begins without any.
+        """
+
     def __init__(
         self,
         *,
@@ -225,10 +233,11 @@ class Backup(_message.Message):
         databases: _abc.Iterable[Global___BackupDatabase] | None = ...,
         backup_timestamp: _builtins.int = ...,
         rpc_channel: Global___RpcChannel | None = ...,
+        verifications: _abc.Iterable[_verification_pb2.BackupVerification] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count", "_meta_size_bytes", b"_meta_size_bytes", "_row_count", b"_row_count", "_size_bytes", b"_size_bytes", "collection_count", b"collection_count", "create_time", b"create_time", "end_time", b"end_time", "meta_size_bytes", b"meta_size_bytes", "row_count", b"row_count", "rpc_channel", b"rpc_channel", "size_bytes", b"size_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count", "_meta_size_bytes", b"_meta_size_bytes", "_row_count", b"_row_count", "_size_bytes", b"_size_bytes", "backup_timestamp", b"backup_timestamp", "collection_count", b"collection_count", "collections", b"collections", "create_time", b"create_time", "databases", b"databases", "end_time", b"end_time", "exact", b"exact", "format", b"format", "id", b"id", "labels", b"labels", "meta_size_bytes", b"meta_size_bytes", "milvus_version", b"milvus_version", "name", b"name", "notes", b"notes", "row_count", b"row_count", "rpc_channel", b"rpc_channel", "size_bytes", b"size_bytes", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count", "_meta_size_bytes", b"_meta_size_bytes", "_row_count", b"_row_count", "_size_bytes", b"_size_bytes", "backup_timestamp", b"backup_timestamp", "collection_count", b"collection_count", "collections", b"collections", "create_time", b"create_time", "databases", b"databases", "end_time", b"end_time", "exact", b"exact", "format", b"format", "id", b"id", "labels", b"labels", "meta_size_bytes", b"meta_size_bytes", "milvus_version", b"milvus_version", "name", b"name", "notes", b"notes", "row_count", b"row_count", "rpc_channel", b"rpc_channel", "size_bytes", b"size_bytes", "state", b"state", "verifications", b"verifications"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__collection_count: _TypeAlias = _typing.Literal["collection_count"]  # noqa: Y015
     _WhichOneofArgType__collection_count: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count"]  # noqa: Y015

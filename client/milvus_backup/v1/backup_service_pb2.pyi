@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from milvus_backup.v1 import backup_pb2 as _backup_pb2
+from milvus_backup.v1 import verification_pb2 as _verification_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -434,3 +435,45 @@ class ImportBackupRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ImportBackupRequest: _TypeAlias = ImportBackupRequest  # noqa: Y015
+
+@_typing.final
+class VerifyBackupRequest(_message.Message):
+    """Asks to verify a backup."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BACKUP_NAME_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    SAMPLE_PERCENT_FIELD_NUMBER: _builtins.int
+    SAMPLE_SEED_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    backup_name: _builtins.str
+    """The backup's name. It must be complete or legacy."""
+    level: _verification_pb2.VerifyLevel.ValueType
+    """How thoroughly. Default: LISTING."""
+    sample_percent: _builtins.int
+    """Level CONTENT reads only this share of the data objects, in percent; the others are compared as by LISTING. Default,
+    and 100: all of them. 1 to 100; with another level an error.
+    """
+    sample_seed: _builtins.int
+    """Which objects a sample has follows from this number: the same seed chooses the same ones, other seeds others. Zero:
+    the service takes a new one. The result names it.
+    """
+    request_id: _builtins.str
+    """As in CreateBackupRequest."""
+    def __init__(
+        self,
+        *,
+        backup_name: _builtins.str = ...,
+        level: _verification_pb2.VerifyLevel.ValueType = ...,
+        sample_percent: _builtins.int = ...,
+        sample_seed: _builtins.int = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "level", b"level", "request_id", b"request_id", "sample_percent", b"sample_percent", "sample_seed", b"sample_seed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyBackupRequest: _TypeAlias = VerifyBackupRequest  # noqa: Y015

@@ -78,6 +78,11 @@ class BackupServiceStub:
                 request_serializer=milvus__backup_dot_v1_dot_backup__service__pb2.ImportBackupRequest.SerializeToString,
                 response_deserializer=milvus__backup_dot_v1_dot_operation__pb2.Operation.FromString,
                 _registered_method=True)
+        self.VerifyBackup = channel.unary_unary(
+                '/milvus_backup.v1.BackupService/VerifyBackup',
+                request_serializer=milvus__backup_dot_v1_dot_backup__service__pb2.VerifyBackupRequest.SerializeToString,
+                response_deserializer=milvus__backup_dot_v1_dot_operation__pb2.Operation.FromString,
+                _registered_method=True)
 
 
 class BackupServiceServicer:
@@ -154,6 +159,15 @@ class BackupServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def VerifyBackup(self, request, context):
+        """Begins to compare a complete or legacy backup with what was recorded of it, and returns at once. It changes nothing
+        in the backup; the outcome is kept beside it and shown by GetBackup. Damage makes the operation FAILED with the
+        reason BACKUP_CORRUPT, and its result says what is damaged.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BackupServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -195,6 +209,11 @@ def add_BackupServiceServicer_to_server(servicer, server):
             'ImportBackup': grpc.stream_unary_rpc_method_handler(
                     servicer.ImportBackup,
                     request_deserializer=milvus__backup_dot_v1_dot_backup__service__pb2.ImportBackupRequest.FromString,
+                    response_serializer=milvus__backup_dot_v1_dot_operation__pb2.Operation.SerializeToString,
+            ),
+            'VerifyBackup': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyBackup,
+                    request_deserializer=milvus__backup_dot_v1_dot_backup__service__pb2.VerifyBackupRequest.FromString,
                     response_serializer=milvus__backup_dot_v1_dot_operation__pb2.Operation.SerializeToString,
             ),
     }
@@ -415,6 +434,33 @@ class BackupService:
             target,
             '/milvus_backup.v1.BackupService/ImportBackup',
             milvus__backup_dot_v1_dot_backup__service__pb2.ImportBackupRequest.SerializeToString,
+            milvus__backup_dot_v1_dot_operation__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyBackup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/milvus_backup.v1.BackupService/VerifyBackup',
+            milvus__backup_dot_v1_dot_backup__service__pb2.VerifyBackupRequest.SerializeToString,
             milvus__backup_dot_v1_dot_operation__pb2.Operation.FromString,
             options,
             channel_credentials,

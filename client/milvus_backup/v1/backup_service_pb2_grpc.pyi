@@ -53,6 +53,11 @@ class BackupServiceStub:
     needs no more chunks because the import failed, it sends its initial metadata, with the key
     `x-milvus-backup-stop-sending`, before the status.
     """
+    VerifyBackup: _aio.UnaryUnaryMultiCallable[_backup_service_pb2.VerifyBackupRequest, _operation_pb2.Operation]
+    """Begins to compare a complete or legacy backup with what was recorded of it, and returns at once. It changes nothing
+    in the backup; the outcome is kept beside it and shown by GetBackup. Damage makes the operation FAILED with the
+    reason BACKUP_CORRUPT, and its result says what is damaged.
+    """
 
 class BackupServiceServicer(metaclass=_abc_1.ABCMeta):
     """Backups: made, looked at, restored and removed. Every error carries a google.rpc.ErrorInfo whose reason tells
@@ -138,6 +143,17 @@ class BackupServiceServicer(metaclass=_abc_1.ABCMeta):
         where a hash was recorded, its content. After any failure what was written is removed again. When the service
         needs no more chunks because the import failed, it sends its initial metadata, with the key
         `x-milvus-backup-stop-sending`, before the status.
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyBackup(
+        self,
+        request: _backup_service_pb2.VerifyBackupRequest,
+        context: _aio.ServicerContext[_backup_service_pb2.VerifyBackupRequest, _abc.Awaitable[_operation_pb2.Operation]],
+    ) -> _abc.Awaitable[_operation_pb2.Operation]:
+        """Begins to compare a complete or legacy backup with what was recorded of it, and returns at once. It changes nothing
+        in the backup; the outcome is kept beside it and shown by GetBackup. Damage makes the operation FAILED with the
+        reason BACKUP_CORRUPT, and its result says what is damaged.
         """
 
 def add_BackupServiceServicer_to_server(servicer: BackupServiceServicer, server: _aio.Server) -> None: ...

@@ -12,6 +12,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
 from milvus_backup.v1 import plan_pb2 as _plan_pb2
+from milvus_backup.v1 import verification_pb2 as _verification_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -41,6 +42,8 @@ class _OperationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operati
     """Sends a backup to the caller as an archive."""
     OPERATION_KIND_IMPORT_BACKUP: _OperationKind.ValueType  # 5
     """Makes a backup of an archive that the caller sends."""
+    OPERATION_KIND_VERIFY_BACKUP: _OperationKind.ValueType  # 10
+    """Compares a backup with what was recorded of it."""
 
 class OperationKind(_OperationKind, metaclass=_OperationKindEnumTypeWrapper):
     """What an operation does."""
@@ -57,6 +60,8 @@ OPERATION_KIND_EXPORT_BACKUP: OperationKind.ValueType  # 4
 """Sends a backup to the caller as an archive."""
 OPERATION_KIND_IMPORT_BACKUP: OperationKind.ValueType  # 5
 """Makes a backup of an archive that the caller sends."""
+OPERATION_KIND_VERIFY_BACKUP: OperationKind.ValueType  # 10
+"""Compares a backup with what was recorded of it."""
 Global___OperationKind: _TypeAlias = OperationKind  # noqa: Y015
 
 class _OperationState:
@@ -128,7 +133,9 @@ class _OperationPhaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operat
     OPERATION_PHASE_WRITING_METADATA: _OperationPhase.ValueType  # 6
     """The metadata is written; the last file makes the backup complete."""
     OPERATION_PHASE_VERIFYING: _OperationPhase.ValueType  # 7
-    """The backup's objects are compared with what was recorded, before Milvus reads them."""
+    """The backup's objects are compared with what was recorded: by a verification, and by a restore before Milvus reads
+    them.
+    """
     OPERATION_PHASE_STAGING: _OperationPhase.ValueType  # 8
     """Objects are copied to where Milvus can import them from."""
     OPERATION_PHASE_IMPORTING: _OperationPhase.ValueType  # 9
@@ -162,7 +169,9 @@ OPERATION_PHASE_CHECKING: OperationPhase.ValueType  # 5
 OPERATION_PHASE_WRITING_METADATA: OperationPhase.ValueType  # 6
 """The metadata is written; the last file makes the backup complete."""
 OPERATION_PHASE_VERIFYING: OperationPhase.ValueType  # 7
-"""The backup's objects are compared with what was recorded, before Milvus reads them."""
+"""The backup's objects are compared with what was recorded: by a verification, and by a restore before Milvus reads
+them.
+"""
 OPERATION_PHASE_STAGING: OperationPhase.ValueType  # 8
 """Objects are copied to where Milvus can import them from."""
 OPERATION_PHASE_IMPORTING: OperationPhase.ValueType  # 9
@@ -291,6 +300,7 @@ class Operation(_message.Message):
     RESTORE_PLAN_FIELD_NUMBER: _builtins.int
     EXPORT_BACKUP_FIELD_NUMBER: _builtins.int
     IMPORT_BACKUP_FIELD_NUMBER: _builtins.int
+    VERIFY_BACKUP_FIELD_NUMBER: _builtins.int
     COLLECTIONS_FIELD_NUMBER: _builtins.int
     COLLECTION_COUNT_FIELD_NUMBER: _builtins.int
     SUCCEEDED_COLLECTION_COUNT_FIELD_NUMBER: _builtins.int
@@ -307,7 +317,7 @@ class Operation(_message.Message):
     state: Global___OperationState.ValueType
     """How far its life has come."""
     backup_name: _builtins.str
-    """The backup it makes, restores or removes."""
+    """The backup it makes, restores, verifies or removes."""
     warning_count: _builtins.int
     """All warnings so far."""
     collection_count: _builtins.int
@@ -375,6 +385,10 @@ class Operation(_message.Message):
         """Of an import."""
 
     @_builtins.property
+    def verify_backup(self) -> _verification_pb2.VerifyBackupResult:
+        """Of a verification. One that found damage ends FAILED with the reason BACKUP_CORRUPT and has this as well."""
+
+    @_builtins.property
     def collections(self) -> _containers.RepeatedCompositeFieldContainer[Global___OperationCollection]:
         """Collections at work, at most 50: failed and running ones first. `ListOperationCollections` has all."""
 
@@ -407,6 +421,7 @@ class Operation(_message.Message):
         restore_plan: _plan_pb2.RestoreBackupPlan | None = ...,
         export_backup: Global___ExportBackupResult | None = ...,
         import_backup: Global___ImportBackupResult | None = ...,
+        verify_backup: _verification_pb2.VerifyBackupResult | None = ...,
         collections: _abc.Iterable[Global___OperationCollection] | None = ...,
         collection_count: _builtins.int = ...,
         succeeded_collection_count: _builtins.int = ...,
@@ -417,11 +432,11 @@ class Operation(_message.Message):
         retry_of: _builtins.str = ...,
         revision: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "create_backup", b"create_backup", "create_plan", b"create_plan", "create_time", b"create_time", "delete_backup", b"delete_backup", "end_time", b"end_time", "error", b"error", "export_backup", b"export_backup", "import_backup", b"import_backup", "progress", b"progress", "restore_backup", b"restore_backup", "restore_plan", b"restore_plan", "result", b"result", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "create_backup", b"create_backup", "create_plan", b"create_plan", "create_time", b"create_time", "delete_backup", b"delete_backup", "end_time", b"end_time", "error", b"error", "export_backup", b"export_backup", "import_backup", b"import_backup", "progress", b"progress", "restore_backup", b"restore_backup", "restore_plan", b"restore_plan", "result", b"result", "start_time", b"start_time", "verify_backup", b"verify_backup"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "caller", b"caller", "collection_count", b"collection_count", "collections", b"collections", "create_backup", b"create_backup", "create_plan", b"create_plan", "create_time", b"create_time", "delete_backup", b"delete_backup", "end_time", b"end_time", "error", b"error", "export_backup", b"export_backup", "failed_collection_count", b"failed_collection_count", "import_backup", b"import_backup", "kind", b"kind", "labels", b"labels", "name", b"name", "progress", b"progress", "request_id", b"request_id", "restore_backup", b"restore_backup", "restore_plan", b"restore_plan", "result", b"result", "retry_of", b"retry_of", "revision", b"revision", "start_time", b"start_time", "state", b"state", "succeeded_collection_count", b"succeeded_collection_count", "warning_count", b"warning_count", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "caller", b"caller", "collection_count", b"collection_count", "collections", b"collections", "create_backup", b"create_backup", "create_plan", b"create_plan", "create_time", b"create_time", "delete_backup", b"delete_backup", "end_time", b"end_time", "error", b"error", "export_backup", b"export_backup", "failed_collection_count", b"failed_collection_count", "import_backup", b"import_backup", "kind", b"kind", "labels", b"labels", "name", b"name", "progress", b"progress", "request_id", b"request_id", "restore_backup", b"restore_backup", "restore_plan", b"restore_plan", "result", b"result", "retry_of", b"retry_of", "revision", b"revision", "start_time", b"start_time", "state", b"state", "succeeded_collection_count", b"succeeded_collection_count", "verify_backup", b"verify_backup", "warning_count", b"warning_count", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["create_backup", "restore_backup", "delete_backup", "create_plan", "restore_plan", "export_backup", "import_backup"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["create_backup", "restore_backup", "delete_backup", "create_plan", "restore_plan", "export_backup", "import_backup", "verify_backup"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 

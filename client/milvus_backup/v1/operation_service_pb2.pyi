@@ -9,6 +9,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from milvus_backup.v1 import operation_pb2 as _operation_pb2
+from milvus_backup.v1 import verification_pb2 as _verification_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -169,6 +170,64 @@ class ListOperationCollectionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListOperationCollectionsResponse: _TypeAlias = ListOperationCollectionsResponse  # noqa: Y015
+
+@_typing.final
+class ListOperationProblemsRequest(_message.Message):
+    """Asks for the problems that a verification found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The operation's name."""
+    page_size: _builtins.int
+    """At most so many; default 100, larger than 500 counts as 500, negative is an error. A page may hold fewer."""
+    page_token: _builtins.str
+    """The `next_page_token` of the page before, with the same other fields."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOperationProblemsRequest: _TypeAlias = ListOperationProblemsRequest  # noqa: Y015
+
+@_typing.final
+class ListOperationProblemsResponse(_message.Message):
+    """A page of problems."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def problems(self) -> _containers.RepeatedCompositeFieldContainer[_verification_pb2.Problem]:
+        """Problems in the order in which they were found."""
+
+    def __init__(
+        self,
+        *,
+        problems: _abc.Iterable[_verification_pb2.Problem] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "problems", b"problems"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListOperationProblemsResponse: _TypeAlias = ListOperationProblemsResponse  # noqa: Y015
 
 @_typing.final
 class CancelOperationRequest(_message.Message):

@@ -51,6 +51,11 @@ class OperationServiceStub:
                 request_serializer=milvus__backup_dot_v1_dot_operation__service__pb2.ListOperationCollectionsRequest.SerializeToString,
                 response_deserializer=milvus__backup_dot_v1_dot_operation__service__pb2.ListOperationCollectionsResponse.FromString,
                 _registered_method=True)
+        self.ListOperationProblems = channel.unary_unary(
+                '/milvus_backup.v1.OperationService/ListOperationProblems',
+                request_serializer=milvus__backup_dot_v1_dot_operation__service__pb2.ListOperationProblemsRequest.SerializeToString,
+                response_deserializer=milvus__backup_dot_v1_dot_operation__service__pb2.ListOperationProblemsResponse.FromString,
+                _registered_method=True)
         self.CancelOperation = channel.unary_unary(
                 '/milvus_backup.v1.OperationService/CancelOperation',
                 request_serializer=milvus__backup_dot_v1_dot_operation__service__pb2.CancelOperationRequest.SerializeToString,
@@ -88,6 +93,14 @@ class OperationServiceServicer:
 
     def ListOperationCollections(self, request, context):
         """Lists the collections of an operation in its own order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListOperationProblems(self, request, context):
+        """Lists the problems that a verification found, in the order in which it found them: the first 1,000 of them, while
+        the result counts all. Empty for other operations, and until it ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -133,6 +146,11 @@ def add_OperationServiceServicer_to_server(servicer, server):
                     servicer.ListOperationCollections,
                     request_deserializer=milvus__backup_dot_v1_dot_operation__service__pb2.ListOperationCollectionsRequest.FromString,
                     response_serializer=milvus__backup_dot_v1_dot_operation__service__pb2.ListOperationCollectionsResponse.SerializeToString,
+            ),
+            'ListOperationProblems': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOperationProblems,
+                    request_deserializer=milvus__backup_dot_v1_dot_operation__service__pb2.ListOperationProblemsRequest.FromString,
+                    response_serializer=milvus__backup_dot_v1_dot_operation__service__pb2.ListOperationProblemsResponse.SerializeToString,
             ),
             'CancelOperation': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelOperation,
@@ -232,6 +250,33 @@ class OperationService:
             '/milvus_backup.v1.OperationService/ListOperationCollections',
             milvus__backup_dot_v1_dot_operation__service__pb2.ListOperationCollectionsRequest.SerializeToString,
             milvus__backup_dot_v1_dot_operation__service__pb2.ListOperationCollectionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOperationProblems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/milvus_backup.v1.OperationService/ListOperationProblems',
+            milvus__backup_dot_v1_dot_operation__service__pb2.ListOperationProblemsRequest.SerializeToString,
+            milvus__backup_dot_v1_dot_operation__service__pb2.ListOperationProblemsResponse.FromString,
             options,
             channel_credentials,
             insecure,

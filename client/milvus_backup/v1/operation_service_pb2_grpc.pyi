@@ -23,6 +23,10 @@ class OperationServiceStub:
     """Lists operations, newest first."""
     ListOperationCollections: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.ListOperationCollectionsRequest, _operation_service_pb2.ListOperationCollectionsResponse]
     """Lists the collections of an operation in its own order."""
+    ListOperationProblems: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.ListOperationProblemsRequest, _operation_service_pb2.ListOperationProblemsResponse]
+    """Lists the problems that a verification found, in the order in which it found them: the first 1,000 of them, while
+    the result counts all. Empty for other operations, and until it ended.
+    """
     CancelOperation: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.CancelOperationRequest, _operation_pb2.Operation]
     """Asks an operation to stop and to remove what it made; returns at once. FAILED_PRECONDITION if it has ended."""
     WatchOperation: _aio.UnaryStreamMultiCallable[_operation_service_pb2.WatchOperationRequest, _operation_pb2.Operation]
@@ -59,6 +63,16 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_operation_service_pb2.ListOperationCollectionsRequest, _abc.Awaitable[_operation_service_pb2.ListOperationCollectionsResponse]],
     ) -> _abc.Awaitable[_operation_service_pb2.ListOperationCollectionsResponse]:
         """Lists the collections of an operation in its own order."""
+
+    @_abc_1.abstractmethod
+    def ListOperationProblems(
+        self,
+        request: _operation_service_pb2.ListOperationProblemsRequest,
+        context: _aio.ServicerContext[_operation_service_pb2.ListOperationProblemsRequest, _abc.Awaitable[_operation_service_pb2.ListOperationProblemsResponse]],
+    ) -> _abc.Awaitable[_operation_service_pb2.ListOperationProblemsResponse]:
+        """Lists the problems that a verification found, in the order in which it found them: the first 1,000 of them, while
+        the result counts all. Empty for other operations, and until it ended.
+        """
 
     @_abc_1.abstractmethod
     def CancelOperation(

@@ -18,6 +18,7 @@ _LAZY = {
         "list": ("backups:list_backups", "List the backups."),
         "get": ("backups:get", "Show a backup."),
         "restore": ("restore:restore", "Restore a backup."),
+        "verify": ("verify:verify", "Compare a backup with what was recorded of it."),
         "delete": ("backups:delete", "Remove a backup, whole or not."),
         "export": ("archives:export", "Write a backup into a tar file."),
         "import": ("archives:import_backup", "Read a backup from a tar file."),

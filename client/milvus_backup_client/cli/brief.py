@@ -27,6 +27,7 @@ from milvus_backup.v1.backup_pb2 import (
     Property,
 )
 from milvus_backup_client.cli.texts import enum_text
+from milvus_backup_client.cli.verified import verification_json
 
 Json: TypeAlias = dict[str, Any]
 _EXECUTING, _SUCCESS, _FAIL = 1, 2, 3
@@ -79,6 +80,7 @@ def brief(backup: Backup) -> Json:
         row_count=backup.row_count,
         labels=dict(sorted(backup.labels.items())),
         notes=list(backup.notes),
+        verifications=[verification_json(found) for found in backup.verifications],
     )
 
 

@@ -24,6 +24,7 @@ from milvus_backup_client.cli.outcomes import (
 from milvus_backup_client.cli.plans import plan_lines
 from milvus_backup_client.cli.session import Session
 from milvus_backup_client.cli.texts import duration_seconds
+from milvus_backup_client.cli.verified import problem_lines, verified_lines
 from milvus_backup_client.cli.watching import cancel_and_watch, left_over, watch_to_its_end
 from milvus_backup_client.errors import BackupServiceError
 from milvus_backup_client.operations import error_of, is_final
@@ -74,8 +75,9 @@ def conclude(session: Session, operation: Operation) -> ExitCode:
     """Tell how an operation ended, in the Go tool's words where it has some."""
     if session.json:
         session.say_message(operation)
-    for line in (*warning_lines(operation), *failed_collection_lines(operation)):
-        session.note(line)
+    for lines in (warning_lines, problem_lines, failed_collection_lines):
+        for line in lines(operation):
+            session.note(line)
     code = outcome(session, operation)
     if code is ExitCode.OK and not session.json:
         _success(session, operation)
@@ -102,10 +104,10 @@ def _remains(operation: Operation) -> str:
 
 
 def _success(session: Session, operation: Operation) -> None:
-    planned = list(plan_lines(operation))
-    for line in planned:
+    told = [*plan_lines(operation), *verified_lines(operation)]
+    for line in told:
         session.say(line)
-    if planned:
+    if told:
         return
     if operation.kind in _SUCCESS:
         session.say(_SUCCESS[operation.kind])

@@ -10,6 +10,7 @@ from rich.filesize import decimal
 from milvus_backup.v1.backup_pb2 import Backup, BackupCollection, BackupState
 from milvus_backup_client.cli.tables import table_lines
 from milvus_backup_client.cli.texts import enum_text, time_text
+from milvus_backup_client.cli.verified import verification_text
 
 _UNKNOWN = "?"
 
@@ -57,6 +58,8 @@ def _facts(backup: Backup) -> Iterator[tuple[str, str]]:
         yield "size", decimal(backup.size_bytes)
     yield "exact", "yes, to the moment of each collection" if backup.exact else "no"
     yield "labels", ", ".join(f"{key}={text}" for key, text in sorted(backup.labels.items()))
+    for found in backup.verifications:
+        yield "verified", verification_text(found)
     for note in backup.notes:
         yield "note", note
 

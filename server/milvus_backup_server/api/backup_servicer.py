@@ -15,6 +15,7 @@ from milvus_backup_server.api.archives import read_archive
 from milvus_backup_server.api.callers import Context, current_caller
 from milvus_backup_server.api.mapping_collections import collection_message
 from milvus_backup_server.api.mapping_operations import operation_message
+from milvus_backup_server.api.mapping_verifications import verify_request
 from milvus_backup_server.api.pages import PageSize, cut_by_key, cut_by_offset, read_position
 from milvus_backup_server.domain.requests import ExportRequest, ImportRequest
 from milvus_backup_server.service.use_cases import UseCases
@@ -24,7 +25,7 @@ COLLECTION_PAGES = PageSize(default=50, largest=200)
 
 
 class BackupServicer(BackupServiceServicer):
-    """Makes, shows, restores and removes backups."""
+    """Makes, shows, restores, verifies and removes backups."""
 
     def __init__(self, use_cases: UseCases) -> None:
         self._use_cases = use_cases
@@ -51,6 +52,14 @@ class BackupServicer(BackupServiceServicer):
         """Begin to remove a backup."""
         wanted = mapping.delete_request(request)
         operation = await self._use_cases.delete.start(wanted, current_caller())
+        return operation_message(operation)
+
+    async def VerifyBackup(
+        self, request: backup_service_pb2.VerifyBackupRequest, context: Context
+    ) -> operation_pb2.Operation:
+        """Begin to verify a backup."""
+        wanted = verify_request(request)
+        operation = await self._use_cases.verify.start(wanted, current_caller())
         return operation_message(operation)
 
     async def GetBackup(

@@ -8,6 +8,7 @@ from typing import Any
 from milvus_backup.v1 import backup_pb2, backup_service_pb2
 from milvus_backup_server.api.mapping import label_map, timestamp
 from milvus_backup_server.api.mapping_collections import collection_message
+from milvus_backup_server.api.mapping_verifications import verification_message
 from milvus_backup_server.api.pages import within
 from milvus_backup_server.api.texts import fit, fit_int
 from milvus_backup_server.domain.backups import Backup, BackupFormat, BackupState
@@ -19,6 +20,7 @@ from milvus_backup_server.domain.requests import CreateRequest, DeleteRequest, R
 MAX_NOTES = 20
 DATABASE_BYTES = 32 * 1024
 """What the databases of one backup may fill."""
+MAX_VERIFICATIONS = 20
 
 STATES = {
     state: backup_pb2.BackupState.Value(f"BACKUP_STATE_{state.name}") for state in BackupState
@@ -95,6 +97,7 @@ def backup_message(backup: Backup) -> backup_pb2.Backup:
         databases=within(map(_database, backup.databases), DATABASE_BYTES),
         backup_timestamp=fit_int(backup.backup_timestamp, signed=False),
         rpc_channel=_rpc_channel(backup.rpc_channel),
+        verifications=map(verification_message, backup.verifications[:MAX_VERIFICATIONS]),
     )
 
 

@@ -12,7 +12,10 @@ from milvus_backup.v1.operation_service_pb2_grpc import OperationServiceServicer
 from milvus_backup_server.api import mapping_operations as mapping
 from milvus_backup_server.api.callers import Context
 from milvus_backup_server.api.mapping import read_enums
+from milvus_backup_server.api.mapping_verifications import problem_message
 from milvus_backup_server.api.pages import PageSize, cut_by_key, cut_by_offset, read_position
+from milvus_backup_server.domain.backups import page_of
+from milvus_backup_server.domain.verification import VerifyResult
 from milvus_backup_server.service.operations import OperationManager
 
 OPERATION_PAGES = PageSize(default=20, largest=50)
@@ -55,6 +58,19 @@ class OperationServicer(OperationServiceServicer):
         collections, next_key = cut_by_offset(page, mapping.collection_message, position.offset)
         return operation_service_pb2.ListOperationCollectionsResponse(
             collections=collections, next_page_token=position.token(next_key)
+        )
+
+    async def ListOperationProblems(
+        self, request: operation_service_pb2.ListOperationProblemsRequest, context: Context
+    ) -> operation_service_pb2.ListOperationProblemsResponse:
+        """List the problems that a verification found."""
+        position = read_position(request, COLLECTION_PAGES)
+        result = self._operations.get(request.name).result
+        found = result.problems if isinstance(result, VerifyResult) else ()
+        page = page_of(found, position.offset, position.limit)
+        problems, next_key = cut_by_offset(page, problem_message, position.offset)
+        return operation_service_pb2.ListOperationProblemsResponse(
+            problems=problems, next_page_token=position.token(next_key)
         )
 
     async def CancelOperation(

@@ -16,6 +16,7 @@ from google.protobuf.message import Message
 from milvus_backup.v1.backup_service_pb2 import ListBackupCollectionsRequest, ListBackupsRequest
 from milvus_backup.v1.operation_service_pb2 import (
     ListOperationCollectionsRequest,
+    ListOperationProblemsRequest,
     ListOperationsRequest,
 )
 from milvus_backup_server.api.texts import MAX_BODY_BYTES
@@ -30,6 +31,7 @@ PagedRequest = (
     | ListBackupCollectionsRequest
     | ListOperationsRequest
     | ListOperationCollectionsRequest
+    | ListOperationProblemsRequest
 )
 
 _DIGEST_BYTES = 12

@@ -26,12 +26,14 @@ PERMISSIONS: Final[dict[str, Permission]] = {
     _BACKUPS + "ListBackups": Permission.VIEW,
     _BACKUPS + "ListBackupCollections": Permission.VIEW,
     _BACKUPS + "RestoreBackup": Permission.OPERATE,
+    _BACKUPS + "VerifyBackup": Permission.OPERATE,  # reads much, and writes its record
     _BACKUPS + "DeleteBackup": Permission.ADMIN,
     _BACKUPS + "ExportBackup": Permission.OPERATE,  # gives everything away that is in it
     _BACKUPS + "ImportBackup": Permission.OPERATE,
     _OPERATIONS + "GetOperation": Permission.VIEW,
     _OPERATIONS + "ListOperations": Permission.VIEW,
     _OPERATIONS + "ListOperationCollections": Permission.VIEW,
+    _OPERATIONS + "ListOperationProblems": Permission.VIEW,
     _OPERATIONS + "CancelOperation": Permission.OPERATE,
     _OPERATIONS + "WatchOperation": Permission.VIEW,
     _OPERATIONS + "WatchOperations": Permission.VIEW,

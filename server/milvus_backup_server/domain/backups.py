@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from milvus_backup_server.domain.milvus import DEFAULT_DATABASE
 from milvus_backup_server.domain.records import CollectionBackupInfo, DatabaseBackupInfo
+from milvus_backup_server.domain.verification import BackupIdentity, Verification
 
 T = TypeVar("T")
 
@@ -85,6 +86,8 @@ class Backup:
     databases: tuple[DatabaseBackupInfo, ...] = ()
     backup_timestamp: int = 0
     rpc_channel: Mapping[str, Any] = field(default_factory=dict)
+    identity: BackupIdentity | None = None
+    verifications: tuple[Verification, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +96,9 @@ class Page(Generic[T]):
 
     items: tuple[T, ...]
     next_key: str = ""
+
+
+def page_of(items: tuple[T, ...], offset: int, limit: int) -> Page[T]:
+    """Return a page of a list whose keys are offsets."""
+    end = offset + limit
+    return Page(items[offset:end], str(end) if end < len(items) else "")

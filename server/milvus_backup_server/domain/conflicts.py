@@ -31,8 +31,9 @@ _RESTORE = OperationKind.RESTORE_BACKUP
 _DELETE = OperationKind.DELETE_BACKUP
 _EXPORT = OperationKind.EXPORT_BACKUP
 _IMPORT = OperationKind.IMPORT_BACKUP
+_VERIFY = OperationKind.VERIFY_BACKUP
 
-READERS = frozenset({_RESTORE, _EXPORT})
+READERS = frozenset({_RESTORE, _EXPORT, _VERIFY})
 """Kinds that leave the backup as it is."""
 
 SAME_BACKUP: dict[tuple[OperationKind, OperationKind], Verdict] = {
@@ -61,6 +62,17 @@ SAME_BACKUP: dict[tuple[OperationKind, OperationKind], Verdict] = {
     (_CREATE, _IMPORT): Verdict.ABORTED,
     (_RESTORE, _IMPORT): Verdict.ABORTED,
     (_DELETE, _IMPORT): Verdict.ABORTED,
+    (_CREATE, _VERIFY): Verdict.ABORTED,  # not whole yet
+    (_RESTORE, _VERIFY): Verdict.ALLOWED,  # both only read
+    (_DELETE, _VERIFY): Verdict.ABORTED,  # it is going
+    (_VERIFY, _CREATE): Verdict.ABORTED,  # the name is taken
+    (_VERIFY, _RESTORE): Verdict.ALLOWED,  # both only read
+    (_VERIFY, _DELETE): Verdict.ABORTED,  # it would find missing what is being removed
+    (_VERIFY, _VERIFY): Verdict.ALLOWED,  # a quick look beside a long one
+    (_EXPORT, _VERIFY): Verdict.ALLOWED,  # both only read
+    (_VERIFY, _EXPORT): Verdict.ALLOWED,
+    (_IMPORT, _VERIFY): Verdict.ABORTED,  # not whole yet
+    (_VERIFY, _IMPORT): Verdict.ABORTED,  # the name is taken
 }
 """(running, new) on one backup. On different backups everything is allowed, but for restores into one target."""
 

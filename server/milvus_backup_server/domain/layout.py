@@ -170,6 +170,11 @@ class BackupLayout:
         return insert, delta
 
 
+def verifications_key(root: str, name: str) -> str:
+    """Return the key of what is remembered of a backup's verifications; not in the backup itself."""
+    return join(root, SERVICE_DIRECTORY, "verifications", f"{name}.json")
+
+
 def manifest_file(generation: int) -> str:
     """Return the name of a manifest's head."""
     return f"manifest.{generation}.json"

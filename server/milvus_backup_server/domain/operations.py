@@ -9,6 +9,7 @@ from enum import Enum
 
 from milvus_backup_server.domain.errors import BackupError
 from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.verification import VerifyResult
 
 SHOWN_COLLECTIONS = 50
 """Collections that an operation, a plan or a FULL backup carries; the rest is paged."""
@@ -25,6 +26,7 @@ class OperationKind(Enum):
     DELETE_BACKUP = "delete_backup"
     EXPORT_BACKUP = "export_backup"
     IMPORT_BACKUP = "import_backup"
+    VERIFY_BACKUP = "verify_backup"
 
 
 class OperationState(Enum):
@@ -275,6 +277,7 @@ Result = (
     CreateResult
     | RestoreResult
     | DeleteResult
+    | VerifyResult
     | ExportResult
     | ImportResult
     | CreatePlan

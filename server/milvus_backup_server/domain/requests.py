@@ -13,6 +13,7 @@ from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
 from milvus_backup_server.domain.names import BACKUP_NAME_RULE, is_backup_name
 from milvus_backup_server.domain.renaming import Renaming, rename_rule_faults
 from milvus_backup_server.domain.selection import MAX_ENTRIES, entry_fault
+from milvus_backup_server.domain.verification import VerifyLevel
 
 MAX_REQUEST_ID = 128
 MAX_LABELS = 64
@@ -129,6 +130,30 @@ class ImportRequest:
         _raise(*_backup_name_faults(self.backup_name, required=False))
 
 
+@dataclass(frozen=True, slots=True)
+class VerifyRequest:
+    """Asks to verify a backup; fields as in the contract's VerifyBackupRequest.
+
+    Attributes:
+        sample_percent: 0 stands for all.
+        sample_seed: 0 stands for a new one.
+    """
+
+    backup_name: str
+    level: VerifyLevel = VerifyLevel.LISTING
+    sample_percent: int = 0
+    sample_seed: int = 0
+    request_id: str = ""
+
+    def check(self) -> None:
+        """Raise InvalidRequest with every fault of the fields."""
+        _raise(
+            *_backup_name_faults(self.backup_name, required=True),
+            *_sample_faults(self.level, self.sample_percent),
+            *_id_faults("request_id", self.request_id),
+        )
+
+
 def check_backup_name(name: str) -> None:
     """Raise InvalidRequest unless a backup may have this name."""
     _raise(*_backup_name_faults(name, required=True))
@@ -186,6 +211,16 @@ def _label_faults(labels: Mapping[str, str]) -> Iterator[FieldViolation]:
             yield FieldViolation(
                 f"labels[{name[:40]!r}]", f"key and value may have at most {MAX_LABEL_BYTES} bytes"
             )
+
+
+def _sample_faults(level: VerifyLevel, percent: int) -> Iterator[FieldViolation]:
+    if not 0 <= percent <= 100:  # noqa: PLR2004 percent
+        yield FieldViolation("sample_percent", f"{percent} is not a share: 1 to 100 are allowed")
+    elif percent and level is not VerifyLevel.CONTENT:
+        yield FieldViolation(
+            "sample_percent",
+            f"level {level.value} reads no objects; a sample is of level {VerifyLevel.CONTENT.value}",
+        )
 
 
 def _id_faults(name: str, given: str) -> Iterator[FieldViolation]:

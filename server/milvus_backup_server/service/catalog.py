@@ -25,6 +25,7 @@ from milvus_backup_server.domain.operations import SHOWN_COLLECTIONS, OperationK
 from milvus_backup_server.domain.records import BackupInfo
 from milvus_backup_server.domain.requests import check_backup_name
 from milvus_backup_server.domain.summaries import summary_of_manifest, summary_of_record
+from milvus_backup_server.domain.verification import BackupIdentity, Verification
 from milvus_backup_server.service.backup_reader import BackupAside, BackupReader
 from milvus_backup_server.service.checks import Deadline
 from milvus_backup_server.service.concurrency import for_each
@@ -32,6 +33,7 @@ from milvus_backup_server.service.context import Environment, Repository
 from milvus_backup_server.service.meta_files import StoredMeta
 from milvus_backup_server.service.objects import list_children
 from milvus_backup_server.service.operations import OperationManager
+from milvus_backup_server.service.verification_records import VerificationRecords
 
 _READ_AT_ONCE = 16
 _LOOKED_AT = 500
@@ -216,7 +218,11 @@ class Catalog:
         if state is BackupState.INCOMPLETE:
             return replace(backup, create_time=_oldest(files))
         try:
-            return await _with_heads(backup, reader, files)
+            found, verified = await asyncio.gather(
+                _with_heads(backup, reader, files),
+                VerificationRecords(self._repository.storage).read(name),
+            )
+            return _with_verifications(found, verified)
         except (BackupCorrupt, BackupNotRestorable) as error:
             if isinstance(error, BackupCorrupt) and not may_be_damaged:
                 raise
@@ -243,6 +249,14 @@ async def _with_heads(
     return _of_go_tool(backup, info, files)
 
 
+def _with_verifications(
+    backup: Backup, known: tuple[BackupIdentity, tuple[Verification, ...]] | None
+) -> Backup:
+    if known is None or known[0] != backup.identity:
+        return backup
+    return replace(backup, verifications=known[1])
+
+
 def _of_manifest(backup: Backup, info: BackupInfo, head: ManifestHead) -> Backup:
     return replace(
         backup,
@@ -256,6 +270,7 @@ def _of_manifest(backup: Backup, info: BackupInfo, head: ManifestHead) -> Backup
         milvus_version=info.milvus_version,
         labels=head.labels,
         exact=head.exact,
+        identity=BackupIdentity(head.operation, head.generation),
     )
 
 
@@ -270,6 +285,7 @@ def _of_go_tool(backup: Backup, info: BackupInfo, files: Mapping[str, ObjectInfo
         size_bytes=info.size,
         create_time=_oldest(files),
         end_time=last.modified,
+        identity=BackupIdentity(info.id) if info.id else None,
         milvus_version=info.milvus_version,
         notes=(*backup.notes, _NOTES[format_].format(info.format[:100])),
     )

@@ -68,3 +68,23 @@ async def in_order(
         for task in begun:
             task.cancel()
         await asyncio.gather(*begun, return_exceptions=True)
+
+
+async def for_each_of(
+    items: AsyncIterator[T], work: Callable[[T], Awaitable[None]], *, concurrent: int
+) -> None:
+    """Do the same for items that come one after another; they are drawn no faster than worked off."""
+    drawing = asyncio.Lock()  # an asynchronous generator gives one at a time
+
+    async def worker() -> None:
+        while True:
+            async with drawing:
+                try:
+                    item = await anext(items)
+                except StopAsyncIteration:
+                    return
+            await work(item)
+
+    async with task_group() as group:
+        for _ in range(concurrent):
+            group.create_task(worker())

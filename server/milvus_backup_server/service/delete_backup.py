@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 from milvus_backup_server.domain.conflicts import Footprint
-from milvus_backup_server.domain.errors import BackupNotFound, LeftBehind
+from milvus_backup_server.domain.errors import BackupError, BackupNotFound, LeftBehind
 from milvus_backup_server.domain.layout import BackupLayout
 from milvus_backup_server.domain.operations import (
     Amount,
@@ -25,6 +26,7 @@ from milvus_backup_server.service.operations import OperationManager
 from milvus_backup_server.service.removal import BackupRemoval, refuse_foreign
 from milvus_backup_server.service.running import OperationRequest
 from milvus_backup_server.service.tracker import Tracker
+from milvus_backup_server.service.verification_records import VerificationRecords
 
 
 class DeleteBackup:
@@ -59,7 +61,10 @@ class DeleteBackup:
             await self._require(store, layout)
 
         async def body(tracker: Tracker) -> Result:
-            return await _delete(store, layout, tracker)
+            result = await _delete(store, layout, tracker)
+            with contextlib.suppress(BackupError):  # it is tied to a backup that is gone
+                await VerificationRecords(repository.storage).forget(layout.name)
+            return result
 
         return self._operations.begin(asked, body)
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from milvus_backup_server.domain.errors import (
     BackupError,
+    ObjectChanged,
     ObjectNotFound,
     StorageDenied,
     StorageRefused,
@@ -22,6 +23,7 @@ from milvus_backup_server.ports.object_store import ObjectStore
 
 _PAGE = 1000
 _CLEAN_UP_SECONDS = 15.0
+_READS = 3
 # Hashing more than this leaves the event loop: 1 MiB takes about 2 ms.
 _THREAD_BYTES = 1 << 20
 
@@ -80,6 +82,41 @@ async def read_chunks(
         raise ObjectNotFound(f"{key} does not exist", key=key, bucket=store.location.bucket)
     for offset in range(0, found.size, chunk_size):
         yield await store.get(key, offset=offset, length=chunk_size, if_match=found.etag)
+
+
+async def md5_of_object(
+    store: ObjectStore, info: ObjectInfo, chunk_size: int, expected: str = ""
+) -> str:
+    """Return the MD5 of an object's bytes in hex.
+
+    Bytes may be damaged on their way: what is not as expected is read again before it counts.
+
+    Args:
+        store: Where it is.
+        info: What the store told of it.
+        chunk_size: Bytes in memory at one time.
+        expected: The MD5 that it should have; empty if nothing tells.
+
+    Raises:
+        ObjectNotFound: It does not exist.
+        ObjectChanged: It was overwritten while it was read, or has not the size that it is listed with.
+    """
+    for _ in range(_READS - 1):
+        md5, size = await _digest(store, info, chunk_size)
+        if size == info.size and expected in ("", md5):
+            return md5
+    md5, size = await _digest(store, info, chunk_size)
+    if size != info.size:
+        raise ObjectChanged(f"{info.key} gives {size} bytes instead of {info.size}", key=info.key)
+    return md5
+
+
+async def _digest(store: ObjectStore, info: ObjectInfo, chunk_size: int) -> tuple[str, int]:
+    hasher, size = hashlib.md5(usedforsecurity=False), 0
+    async for chunk in read_chunks(store, info.key, chunk_size, info=info):
+        await feed(hasher, chunk)
+        size += len(chunk)
+    return hasher.hexdigest(), size
 
 
 async def write_chunks(

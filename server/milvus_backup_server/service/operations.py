@@ -34,7 +34,13 @@ from milvus_backup_server.domain.operations import (
     OperationKind,
     OperationState,
 )
-from milvus_backup_server.service.running import Body, Broadcast, OperationRequest, Running
+from milvus_backup_server.service.running import (
+    Body,
+    Broadcast,
+    FailedWithResult,
+    OperationRequest,
+    Running,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -171,6 +177,8 @@ class OperationManager:
             running.stop(_reason_of_stop(running))
         except BackupError as error:
             running.fail(error)
+        except FailedWithResult as failed:
+            running.fail(failed.error, failed.result)
         except Exception as error:  # noqa: BLE001 whatever it is, the operation must end in it
             found = first_backup_error(error)
             if found is None:

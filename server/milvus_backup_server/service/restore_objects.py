@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 
@@ -14,7 +13,7 @@ from milvus_backup_server.domain.objects import ObjectInfo
 from milvus_backup_server.domain.operations import Amount
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.concurrency import task_group
-from milvus_backup_server.service.objects import list_objects, read_chunks
+from milvus_backup_server.service.objects import list_objects, md5_of_object
 from milvus_backup_server.service.reconcile import reconcile
 from milvus_backup_server.service.spool import Spool
 from milvus_backup_server.service.tracker import Tracker
@@ -115,14 +114,11 @@ class ObjectVerifier:
             self._tracker.advance(Amount(bytes=wanted.size, objects=1))
 
     async def _compare(self, wanted: ManifestObject, present: ObjectInfo) -> None:
-        digest = hashlib.md5(usedforsecurity=False)
-        chunks = read_chunks(self._store, present.key, self._part_bytes, info=present)
         try:
-            async for chunk in chunks:
-                await asyncio.to_thread(digest.update, chunk)
+            md5 = await md5_of_object(self._store, present, self._part_bytes, wanted.hash)
         except (ObjectNotFound, ObjectChanged) as error:
             raise _damaged(wanted.key, "changed while it was read") from error
-        if digest.hexdigest() != wanted.hash:
+        if md5 != wanted.hash:
             raise _damaged(wanted.key, "has other content than was recorded")
 
     async def _present(self, collection_id: int) -> AsyncIterator[ObjectInfo]:

@@ -18,6 +18,7 @@ from milvus_backup_server.domain.operations import (
     OperationState,
     Result,
 )
+from milvus_backup_server.domain.verification import VerifyResult
 from milvus_backup_server.service.tracker import Tracker
 
 _log = logging.getLogger(__name__)
@@ -52,6 +53,15 @@ class OperationRequest:
     name: str = field(default_factory=new_operation_name)
     task_id: str = ""
     at_once: bool = False
+
+
+class FailedWithResult(Exception):
+    """What a body raises that failed and has a result all the same: a verification that found damage."""
+
+    def __init__(self, error: BackupError, result: Result) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.result = result
 
 
 class Broadcast:
@@ -116,7 +126,7 @@ class Running:
         self._result = result
         self._end(OperationState.SUCCEEDED)
 
-    def fail(self, error: BackupError) -> None:
+    def fail(self, error: BackupError, result: Result | None = None) -> None:
         """Note that it ended in an error; one that came while it was being cancelled says so."""
         if self.state is OperationState.CANCELLING:
             self.tracker.warn(error)
@@ -126,6 +136,7 @@ class Running:
             self.stop(error)
             return
         self._error = error
+        self._result = result
         self._end(OperationState.FAILED)
 
     def stop(self, reason: BackupError) -> None:
@@ -193,7 +204,7 @@ class Running:
         if self._error is not None:
             facts |= {"reason": self._error.reason, "error": self._error.message}
         if self._result is not None:
-            facts["result"] = asdict(self._result)
+            facts["result"] = _logged(self._result)
         return facts
 
     def _log(self, event: str, **facts: object) -> None:
@@ -205,6 +216,7 @@ class Running:
         self.changed.notify()
         self._notify(self)
 
+
 def finished(request: OperationRequest, result: Result) -> Operation:
     """Return a finished operation that was never stored: the answer to ``validate_only``."""
     snapshot = Running(request, lambda _: None).snapshot()
@@ -215,3 +227,11 @@ def finished(request: OperationRequest, result: Result) -> Operation:
         end_time=datetime.now(UTC),
         result=result,
     )
+
+
+def _logged(result: Result) -> dict[str, object]:
+    """Return what the log tells of a result: of a verification no single problems, which may be many."""
+    if isinstance(result, VerifyResult):
+        kinds = {kind.name.lower(): count for kind, count in result.by_kind.items()}
+        return {"level": result.level.value, "problems": kinds, **asdict(result.counts)}
+    return asdict(result)

@@ -12,6 +12,7 @@ from milvus_backup_server.service.export_backup import ExportBackup
 from milvus_backup_server.service.import_backup import ImportBackup
 from milvus_backup_server.service.operations import OperationManager
 from milvus_backup_server.service.restore_backup import RestoreBackup
+from milvus_backup_server.service.verify_backup import VerifyBackup
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +27,4 @@ class UseCases:
     diagnostics: Diagnostics
     export: ExportBackup
     import_: ImportBackup
+    verify: VerifyBackup

@@ -1,0 +1,88 @@
+"""What a verification found, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rich.filesize import decimal
+
+from milvus_backup.v1.operation_pb2 import Operation
+from milvus_backup.v1.verification_pb2 import (
+    VERIFY_LEVEL_CONTENT,
+    BackupVerification,
+    Problem,
+    VerifyBackupResult,
+    VerifyLevel,
+)
+from milvus_backup_client.cli.texts import enum_text, time_text
+
+_WHOLE = 100
+
+
+def problem_lines(operation: Operation) -> Iterator[str]:
+    """Yield the problems that a verification found, a line each, as far as the operation names them."""
+    result = operation.verify_backup
+    for problem in result.problems:
+        yield f"Damaged: {_problem_text(problem)}"
+    more = result.problem_count - len(result.problems)
+    if more > 0:
+        yield f"Damaged: and {more:,} more"
+
+
+def verified_lines(operation: Operation) -> Iterator[str]:
+    """Yield what was looked at, for a backup without problems; nothing for other operations."""
+    if operation.WhichOneof("result") != "verify_backup":
+        return
+    result = operation.verify_backup
+    level = enum_text(VerifyLevel.DESCRIPTOR, result.level)
+    yield f"{operation.backup_name} is sound by level {level}"
+    for text in (f"{result.metadata_file_count:,} metadata files read", *_counts(result)):
+        yield f"  {text}"
+    for note in result.notes:
+        yield f"  {note}"
+
+
+def verification_text(item: BackupVerification) -> str:
+    """Return a remembered verification: `2026-11-22 17:00:00Z by level content: sound`."""
+    level = enum_text(VerifyLevel.DESCRIPTOR, item.level)
+    sample = f" of {item.sample_percent} percent" if item.sample_percent < _WHOLE else ""
+    outcome = "sound" if item.sound else f"{item.problem_count:,} problems"
+    return f"{time_text(item.end_time)} by level {level}{sample}: {outcome}"
+
+
+def verification_json(item: BackupVerification) -> dict[str, Any]:
+    """Return the same as JSON; the time in Unix seconds."""
+    return {
+        "level": enum_text(VerifyLevel.DESCRIPTOR, item.level),
+        "sample_percent": item.sample_percent,
+        "end_time": item.end_time.seconds,
+        "sound": item.sound,
+        "problem_count": item.problem_count,
+        "operation": item.operation,
+    }
+
+
+def _counts(result: VerifyBackupResult) -> Iterator[str]:
+    size = decimal(result.size_bytes)
+    if result.level == VERIFY_LEVEL_CONTENT:
+        yield f"{decimal(result.read_bytes)} of {size} of data read"
+    else:
+        yield f"none of {size} of data read; --level content reads it"
+    for count, what in (
+        (result.hash_checked_count, "compared with their recorded hashes"),
+        (result.etag_checked_count, "compared with the store's own ETags"),
+        (result.read_count, "read, with nothing to compare them with"),
+        (result.listed_count, "compared by what the store lists"),
+    ):
+        if count:
+            yield f"{count:,} objects {what}"
+    if result.sample_seed:
+        yield f"sample of {result.sample_percent} percent, seed {result.sample_seed}"
+
+
+def _problem_text(problem: Problem) -> str:
+    text = " ".join(problem.message.split())
+    if not problem.collection:
+        return text
+    return f"{text} ({problem.database}.{problem.collection})"
