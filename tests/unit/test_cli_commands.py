@@ -281,6 +281,7 @@ async def test_the_plan_of_a_restore(service: ScriptedService, address: str) -> 
                     name="a",
                     target_database="shop2",
                     target_name="a",
+                    partition_count=1,
                     segment_count=3,
                     row_count=4000,
                     size_bytes=5_000_000,
@@ -293,15 +294,16 @@ async def test_the_plan_of_a_restore(service: ScriptedService, address: str) -> 
             import_job_count=2,
             new_databases=["shop2"],
             staged=True,
+            staged_bytes=5_000_000,
         )
     )
     service.on("RestoreBackup", planned)
     done = await run(address, "restore", "-n", "nightly", "--validate-only")
     assert done.stdout == (
         "would restore 1 collections, 3 segments, at most 4,000 rows, 5.0 MB, about 2 import jobs\n"
-        "  shop.a -> shop2.a: 3 segments, at most 4,000 rows, 5.0 MB\n"
+        "  shop.a -> shop2.a: 1 partitions, 3 segments, at most 4,000 rows, 5.0 MB\n"
         "new databases: shop2\n"
-        "the objects are first copied into Milvus's bucket\n"
+        "the objects (5.0 MB) are first copied into Milvus's bucket\n"
     )
 
 

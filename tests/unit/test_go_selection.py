@@ -74,8 +74,8 @@ def faults(call: Callable[[], object]) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("name", ["filter", "db_collections"])
 def test_a_map_that_names_nothing_says_so(name: str) -> None:
-    given = {"filter_" if name == "filter" else name: {}}
-    ((field, told),) = faults(lambda: chosen_items(collection_names=["c"], **given))
+    given: dict[str, Any] = {"filter_" if name == "filter" else name: {}}
+    ((field, told),) = faults(lambda: chosen_items(**given))
     assert field == name
     assert told == "is empty, so it selects nothing; leave it out to select everything"
 

@@ -87,9 +87,7 @@ def partition_messages(
     chosen: Iterable[CollectionPartitions],
 ) -> list[backup_service_pb2.CollectionPartitions]:
     return [
-        backup_service_pb2.CollectionPartitions(
-            collection=it.collection, partitions=it.partitions
-        )
+        backup_service_pb2.CollectionPartitions(collection=it.collection, partitions=it.partitions)
         for it in chosen
     ]
 

@@ -75,7 +75,10 @@ class RestorePlanner:
         present = set(await gateway.list_databases())
         needed = mapped_databases(self.wanted, self._contents)
         self.new_databases = tuple(it for it in needed if it.name not in present)
-        fields = {it.name: it.field for found in self.targets.values() for it in found}
+        fields: dict[CollectionName, str] = {}
+        for found in self.targets.values():
+            for it in found:
+                fields.setdefault(it.name, it.field)
         taken: list[CollectionName] = []
 
         async def check(target: CollectionName) -> None:
