@@ -66,7 +66,8 @@ async def test_a_backup_of_one_partition_holds_that_partition_only() -> None:
         backup = await service.catalog.get("b")
         await service.restore(suffix="_r")
     assert [collection.name for collection in backup.collections] == ["one"]
-    assert [collection.partition_count for collection in backup.collections] == [1]
+    (held,) = (collection.record.partition_backups for collection in backup.collections)
+    assert [partition.partition_name for partition in held] == ["p"]
     partition = world.milvus.collection(named("one")).partition("p")
     assert partition is not None
     data = [key for key in await world.backups() if "/binlogs/" in key]

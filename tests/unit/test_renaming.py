@@ -152,7 +152,10 @@ def test_the_fault_of_a_huge_rule_is_short() -> None:
 
 def test_one_mapping_given_twice_is_a_fault_of_the_second() -> None:
     (fault,) = mapping_faults([M("a", "b"), M("a", "c"), M(" default.a", "b", 2)])
-    assert (fault.field, fault.description) == ("mappings[2]", "means the same as mappings[0]")
+    assert (fault.field, fault.description) == (
+        "mappings[2]",
+        "default.a to default.b is mapped twice",
+    )
 
 
 def test_rules_whose_source_is_not_there_are_told() -> None:

@@ -76,8 +76,11 @@ def conclude(session: Session, operation: Operation) -> ExitCode:
         session.say_message(operation)
     for line in (*warning_lines(operation), *failed_collection_lines(operation)):
         session.note(line)
+    planned = [] if session.json else list(plan_lines(operation))
+    for line in planned:  # also of what something stands in the way
+        session.say(line)
     code = outcome(session, operation)
-    if code is ExitCode.OK and not session.json:
+    if code is ExitCode.OK and not session.json and not planned:
         _success(session, operation)
     return code
 
@@ -102,11 +105,6 @@ def _remains(operation: Operation) -> str:
 
 
 def _success(session: Session, operation: Operation) -> None:
-    planned = list(plan_lines(operation))
-    for line in planned:
-        session.say(line)
-    if planned:
-        return
     if operation.kind in _SUCCESS:
         session.say(_SUCCESS[operation.kind])
     if operation.kind in _TIMED:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from milvus_backup_server.domain.errors import BackupError, InvalidRequest, Obstacle
 
 _SHOWN = 20
-"""Errors that a message repeats; the others are counted."""
+"""Obstacles that a message tells; the others are counted."""
 
 
 @dataclass(slots=True)
@@ -36,10 +36,8 @@ class Faults:
         """Return the first error, which then tells of all others too; None if there is none."""
         if not self.errors:
             return None
-        first, texts = self.errors[0], [error.message for error in self.errors[:_SHOWN]]
-        first.obstacles = self.obstacles()
-        more = len(self.errors) - len(texts)
-        first.message = "; ".join([*texts, f"and {more} more"] if more else texts)
+        first = self.errors[0]
+        tell_of(first, self.obstacles())
         if len(first.obstacles) > 1:
             first.metadata["count"] = str(len(first.obstacles))
         return first
@@ -49,6 +47,20 @@ class Faults:
         error = self.error()
         if error is not None:
             raise error
+
+
+def tell_of(error: BackupError, obstacles: tuple[Obstacle, ...]) -> None:
+    """Let an error tell of several things in the way: in its message, and as data."""
+    texts = [_text(item) for item in obstacles[:_SHOWN]]
+    more = len(obstacles) - len(texts)
+    error.message = "; ".join([*texts, f"and {more} more"] if more else texts)
+    error.obstacles = obstacles
+
+
+def _text(obstacle: Obstacle) -> str:
+    # Only what is wrong in the request itself cannot be understood without the field.
+    invalid = obstacle.reason == InvalidRequest.reason
+    return f"{obstacle.field}: {obstacle.description}" if invalid else obstacle.description
 
 
 def _obstacles_of(error: BackupError) -> Iterator[Obstacle]:

@@ -163,16 +163,15 @@ def mapping_faults(mappings: Sequence[CollectionMapping]) -> Iterator[FieldViola
     if len(mappings) > MAX_ENTRIES:
         yield too_many("mappings", len(mappings))
         return
-    seen: dict[tuple[Pattern, Pattern], int] = {}
+    seen: set[tuple[Pattern, Pattern]] = set()
     for number, mapping in enumerate(mappings):
         rule, path = _rule("", mapping.source, mapping.target), f"mappings[{number}]"
         if rule is None:
             yield FieldViolation(path, _not_understood(mapping.source, mapping.target))
         elif (rule.source, rule.target) in seen:
-            first = seen[rule.source, rule.target]
-            yield FieldViolation(path, f"means the same as mappings[{first}]")
+            yield FieldViolation(path, f"{rule.source} to {rule.target} is mapped twice")
         else:
-            seen[rule.source, rule.target] = number
+            seen.add((rule.source, rule.target))
         if not 0 <= mapping.shard_count <= MAX_SHARDS:
             text = (
                 f"{mapping.shard_count} is not between 1 and {MAX_SHARDS}; 0 for as in the backup"

@@ -145,5 +145,3 @@ class RestoreBackup:
             place=place,
         )
         return checked, planner.restore_plan(staged=place.staged), faults
-
-

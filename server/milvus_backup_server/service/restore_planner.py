@@ -59,10 +59,14 @@ class RestorePlanner:
         """Read the backup's metadata and compare the request with it."""
         plan: list[PlannedCollection] = []
         unfit = Faults()
-        aside = BackupAside()
+        head = await reader.head(files)
+        aside = BackupAside() if head is None else None
         async for record in reader.collections(files, aside):
             plan += self._plan_one(record, unfit)
-        self._contents.databases = tuple(aside.databases)
+        if head is not None:
+            self._contents.databases = head.databases
+        elif aside is not None:
+            self._contents.databases = tuple(aside.databases)
         self.faults.add_all(mapping_conflicts(self.wanted, self._contents))
         self.faults.errors += unfit.errors
         empty = nothing_wanted(self.wanted, self._contents)
