@@ -12,6 +12,8 @@ from milvus_backup.v1.backup_pb2 import (
     BackupView,
 )
 from milvus_backup.v1.backup_service_pb2 import (
+    CollectionMapping,
+    CollectionPartitions,
     CreateBackupRequest,
     DeleteBackupRequest,
     GetBackupRequest,
@@ -35,6 +37,7 @@ class BackupMethods:
         backup_name: str = "",
         *,
         collections: Sequence[str] = (),
+        partitions: Mapping[str, Sequence[str]] | None = None,
         labels: Mapping[str, str] | None = None,
         request_id: str | None = None,
         validate_only: bool = False,
@@ -44,12 +47,14 @@ class BackupMethods:
 
         Args:
             backup_name: Empty: the service makes one from the time.
-            collections: ``collection``, ``database.collection`` or ``database.*``; none: all.
+            collections: ``collection``, ``database.collection``, ``database.*`` or ``database.`` (the
+                database alone); none: all.
+            partitions: Of these collections only the partitions named. They are selected by that.
             labels: To keep with the backup.
             request_id: The same id gives the same operation, so that the call can be repeated.
                 Default: a new one. Empty: none, and the call is never repeated.
             validate_only: Check everything, touch nothing, and return a finished operation with
-                the plan.
+                the plan. What stands in the way is in the plan too, and the operation has failed.
             timeout_seconds: See the class.
 
         Returns:
@@ -58,6 +63,7 @@ class BackupMethods:
         request = CreateBackupRequest(
             backup_name=backup_name,
             collections=_names(collections),
+            partitions=_partitions(partitions),
             labels=labels,
             request_id=_request_id(request_id),
             validate_only=validate_only,
@@ -74,9 +80,11 @@ class BackupMethods:
         backup_name: str,
         *,
         collections: Sequence[str] = (),
+        partitions: Mapping[str, Sequence[str]] | None = None,
         target_collections: Sequence[str] = (),
         suffix: str = "",
         renames: Mapping[str, str] | None = None,
+        mappings: Sequence[CollectionMapping] = (),
         restore_indexes: bool = False,
         skip_content_check: bool = False,
         labels: Mapping[str, str] | None = None,
@@ -88,11 +96,15 @@ class BackupMethods:
 
         Args:
             backup_name: A complete or legacy backup.
-            collections: By their names in the backup: ``collection``, ``database.collection`` or
-                ``database.*``; none: all.
+            collections: By their names in the backup, written as in ``create_backup``; none: all.
+            partitions: Of these collections only the partitions named, as in ``create_backup``.
             target_collections: By their names after renaming; narrows ``collections``.
             suffix: Appended to every collection's name. Not together with ``renames``.
-            renames: ``old`` to ``new``, ``db.old`` to ``db2.new`` or ``db.*`` to ``db2.*``.
+            renames: ``old`` to ``new``, ``db.old`` to ``db2.new``, ``db.*`` to ``db2.*``, or ``db.``
+                to ``db2.`` (the database alone).
+            mappings: Where collections go, in the place of ``suffix`` and ``renames``: one source may
+                go to several targets, each with shards and a description of its own. Without
+                ``target_collections`` nothing else is restored.
             restore_indexes: Make the backed-up indexes again.
             skip_content_check: Compare only presence and size of the objects before Milvus reads
                 them. A damaged object can crash Milvus.
@@ -107,9 +119,11 @@ class BackupMethods:
         request = RestoreBackupRequest(
             backup_name=backup_name,
             collections=_names(collections),
+            partitions=_partitions(partitions),
             target_collections=_names(target_collections),
             suffix=suffix,
             renames=renames,
+            mappings=mappings,
             restore_indexes=restore_indexes,
             skip_content_check=skip_content_check,
             labels=labels,
@@ -220,6 +234,13 @@ def _names(names: Sequence[str]) -> Sequence[str]:
     if isinstance(names, str):  # else it would be taken for a list of letters
         raise TypeError(f"a list of names is needed, not the one name {names!r}")
     return names
+
+
+def _partitions(chosen: Mapping[str, Sequence[str]] | None) -> list[CollectionPartitions]:
+    return [
+        CollectionPartitions(collection=collection, partitions=_names(partitions))
+        for collection, partitions in (chosen or {}).items()
+    ]
 
 
 def _request_id(given: str | None) -> str:

@@ -3,7 +3,7 @@
     BackupServiceError               everything below, and what no class stands for
       InvalidRequest                 a field of the request is wrong; ``violations`` has all faults
       NotFound                       BackupNotFound, CollectionNotFound, DatabaseNotFound,
-                                     OperationNotFound
+                                     PartitionNotFound, OperationNotFound
       AlreadyExists                  BackupAlreadyExists, TargetAlreadyExists
       RequestIdReused                the same request_id came with another request
       OperationConflict              another operation is in the way
@@ -57,7 +57,8 @@ class BackupServiceError(Exception):
         code: The gRPC code of the status.
         reason: Stable name of what happened, for programs; empty if the service gave none.
         metadata: The values that the message names, such as ``resource`` or ``operation``.
-        violations: The faults of the request, all of them; empty unless the request was wrong.
+        violations: The faults of the request, each with its field: all that was found together, as
+            many as fit. Of errors of existence too, such as CollectionNotFound; empty for others.
         retry_after_seconds: When the same call may succeed, if the service told.
         operation: The operation that ended with this error; None if it was a call that failed.
     """
@@ -114,6 +115,12 @@ class DatabaseNotFound(NotFound):
     """Milvus, or the backup, has no such database."""
 
     reason = "DATABASE_NOT_FOUND"
+
+
+class PartitionNotFound(NotFound):
+    """A collection of Milvus, or of the backup, has no such partition."""
+
+    reason = "PARTITION_NOT_FOUND"
 
 
 class OperationNotFound(NotFound):

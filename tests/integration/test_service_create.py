@@ -262,11 +262,19 @@ async def test_validate_only_plans_and_neither_flushes_nor_writes() -> None:
     assert plan.backup_name == "b"
     assert plan.server_side_copy
     assert plan.collections == (
-        PlannedCollection(source=one, partition_count=2, segment_count=2, row_count=15),
-        PlannedCollection(source=two, partition_count=1),
+        PlannedCollection(
+            source=one,
+            partitions=plan.collections[0].partitions,
+            partition_count=2,
+            segment_count=2,
+            row_count=15,
+            size_bytes=plan.collections[0].size_bytes,
+        ),
+        PlannedCollection(source=two, partitions=("_default",), partition_count=1),
     )
     reads = {"version", "allocate_timestamp", "list_databases", "list_collections"}
-    assert set(gateways[0].calls) == reads | {"list_segments", "list_partitions"}
+    described = {"list_segments", "list_partitions", "describe_collection"}
+    assert set(gateways[0].calls) == reads | described
     for counted in stores:
         assert set(counted.calls) <= {"bucket_exists", "list_page", "head", "get"}
     assert await world.backups() == []

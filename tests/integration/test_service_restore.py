@@ -255,11 +255,13 @@ async def test_validate_only_plans_and_touches_nothing(place: str) -> None:
     assert one == PlannedCollection(
         source=named("one"),
         target=named("uno"),
+        partitions=("_default", "p"),
         partition_count=2,
         segment_count=3,
         row_count=22,
         size_bytes=one.size_bytes,
         import_job_count=2,
+        shard_count=2,
     )
     assert (two.source, two.target) == (named("shop.two"), named("store.two"))
     assert set(gateways[0].calls) == {"version", "list_databases", "has_collection"}

@@ -109,7 +109,7 @@ async def test_names_that_change_places_do_not_meet() -> None:
     ("fields", "reason", "resource"),
     [
         ({"collections": ("one", "nothing")}, "COLLECTION_NOT_FOUND", "default.nothing"),
-        ({"collections": ("nowhere.one",)}, "COLLECTION_NOT_FOUND", "nowhere.one"),
+        ({"collections": ("nowhere.one",)}, "DATABASE_NOT_FOUND", "nowhere"),
         ({"collections": ("nowhere.*",)}, "DATABASE_NOT_FOUND", "nowhere"),
         ({"target_collections": ("one_x",)}, "COLLECTION_NOT_FOUND", "default.one_x"),
         ({"target_collections": ("one_r", "nowhere.*")}, "DATABASE_NOT_FOUND", "nowhere"),
@@ -335,6 +335,10 @@ async def test_what_does_not_answer_the_checks_is_told(
     assert meanwhile.fired == 1
 
 
-async def test_what_the_backup_lacks_is_not_found_before_existing_targets_are() -> None:
+async def test_what_the_backup_lacks_is_told_before_targets_that_exist_and_with_them() -> None:
     error = await refused(await with_backup(), collections=("one", "nothing"))
     assert isinstance(error, CollectionNotFound)
+    assert [(item.field, item.reason) for item in error.obstacles] == [
+        ("collections[1]", "COLLECTION_NOT_FOUND"),
+        ("renames", "TARGET_ALREADY_EXISTS"),
+    ]

@@ -45,6 +45,7 @@ class FakeMilvus(FakeCluster):
     Attributes:
         imports: its import jobs: a gate, faults to come, what each job read.
         flush_polls: how often `is_flushed` says no before it says yes.
+        database_properties: what databases were made with.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class FakeMilvus(FakeCluster):
         super().__init__(store, root)
         self.imports = ImportQueue(store, self._imported)
         self.flush_polls = 1
+        self.database_properties: dict[str, tuple[KeyValue, ...]] = {}
         self._version = version
         self._polls: Counter[tuple[int, int]] = Counter()
 
@@ -71,7 +73,9 @@ class FakeMilvus(FakeCluster):
     async def list_databases(self) -> list[str]:
         return sorted(self.databases)
 
-    async def create_database(self, database: str) -> None:
+    async def create_database(self, database: str, properties: Sequence[KeyValue] = ()) -> None:
+        if database not in self.databases:
+            self.database_properties[database] = tuple(properties)
         self.databases.setdefault(database, {})
 
     async def drop_database(self, database: str) -> None:

@@ -44,8 +44,10 @@ class GatewayDecorator:
     async def list_databases(self) -> list[str]:
         return await self._call("list_databases", "", self._inner.list_databases)
 
-    async def create_database(self, database: str) -> None:
-        await self._call("create_database", database, lambda: self._inner.create_database(database))
+    async def create_database(self, database: str, properties: Sequence[KeyValue] = ()) -> None:
+        await self._call(
+            "create_database", database, lambda: self._inner.create_database(database, properties)
+        )
 
     async def drop_database(self, database: str) -> None:
         await self._call("drop_database", database, lambda: self._inner.drop_database(database))

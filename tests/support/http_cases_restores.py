@@ -68,6 +68,7 @@ async def _hold_imports(world: World) -> None:
     world.milvus.imports.gate.clear()
 
 
+_SAME: Final = {"target": "hello_milvus"}
 _HELLO: Final = {"source": "hello_milvus", "target": "renamed"}
 
 RESTORES: Final = [
@@ -152,6 +153,24 @@ RESTORES: Final = [
         before=MADE_ALL,
     ),
     Case(
+        "a plan gives a collection two targets, one with other shards and another description",
+        restoring(
+            restorePlan=_plan(
+                _HELLO,
+                {**_HELLO, "target": "wide", "override": {"shardNum": 2, "description": "d"}},
+                withProp=True,
+            )
+        ),
+        told(("db2", "renamed"), ("db2", "wide")),
+        before=MADE_ALL,
+    ),
+    Case(
+        "a plan of a whole database",
+        restoring(restorePlan={"mapping": [{"source": "shop", "target": "db3"}]}),
+        told(("db3", "orders")),
+        before=MADE_ALL,
+    ),
+    Case(
         "a plan with a filter restores what that names",
         restoring(
             restorePlan={
@@ -199,15 +218,6 @@ RESTORES: Final = [
         _refused_field("skipParams", {name: ["x"]}, f"skipParams.{name}")
         for name in ("collectionProperties", "fieldIndexParams", "fieldTypeParams", "indexParams")
     ),
-    *(
-        _refused_field(
-            "restorePlan",
-            _plan({**_HELLO, "override": {name: value}}),
-            f"restorePlan.mapping[0].colls[0].override.{name}",
-        )
-        for name, value in {"shardNum": 1, "description": "d"}.items()
-    ),
-    _refused_field("restorePlan", _plan(_HELLO, withProp=True), "restorePlan.mapping[0].withProp"),
     Case(
         "a target that is there",
         restoring(),
@@ -228,6 +238,29 @@ RESTORES: Final = [
         "a suffix with other characters",
         restoring(collection_suffix="-x"),
         refused("collection_suffix: may have only letters, digits and _"),
+    ),
+    Case(
+        "all that stands in the way, by the names of the body",
+        restoring(
+            restorePlan={
+                "mapping": [
+                    {"source": "gone", "target": "db3"},
+                    {
+                        "source": "shop",
+                        "target": "default",
+                        "colls": [{**_SAME, "source": "orders"}],
+                    },
+                ],
+                "filter": {"default": {"colls": ["*"]}},
+            }
+        ),
+        refused(
+            "the backup has no database 'gone'; "
+            "restorePlan.mapping[1].colls[0]: default.hello_milvus and shop.orders would both become "
+            "default.hello_milvus; collection 'default.hello_milvus' already exists",
+            3,
+        ),
+        before=MADE_ALL,
     ),
     Case(
         "a plan beside a suffix",

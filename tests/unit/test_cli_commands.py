@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from milvus_backup.v1 import backup_pb2, backup_service_pb2, operation_service_pb2, plan_pb2
 from milvus_backup.v1 import operation_pb2 as pb
 from milvus_backup.v1 import server_service_pb2 as server
+from milvus_backup.v1.backup_service_pb2 import CollectionPartitions
 from tests.support.command_line import run
 from tests.support.scripted_service import (
     UNREACHABLE,
@@ -148,7 +149,8 @@ async def test_create(service: ScriptedService, address: str) -> None:
     service.on("WatchOperation", begun(CREATE), succeeded(CREATE))
     done = await run(
         address,
-        *("create", "-n", "nightly", "--filter", "shop.*, db.books,films"),
+        *("create", "-n", "nightly", "--filter", "shop.*, db.books,films,empty."),
+        *("--partition", "films:p, q", "--partition", "a:r", "--partition", "films:s"),
         *("--label", "team=search", "--label", "why=a=b", "--request-id", "r-1"),
     )
     assert (done.stdout, done.exit_code) == ("create backup success\nduration:12.34 s\n", 0)
@@ -156,7 +158,11 @@ async def test_create(service: ScriptedService, address: str) -> None:
     assert service.requests["CreateBackup"] == [
         backup_service_pb2.CreateBackupRequest(
             backup_name="nightly",
-            collections=["shop.*", "db.books", "films"],
+            collections=["shop.*", "db.books", "films", "empty."],
+            partitions=[
+                CollectionPartitions(collection="films", partitions=["p", "q", "s"]),
+                CollectionPartitions(collection="a", partitions=["r"]),
+            ],
             labels={"team": "search", "why": "a=b"},
             request_id="r-1",
         )
@@ -207,7 +213,16 @@ async def test_restore(service: ScriptedService, address: str) -> None:
     service.on("WatchOperation", succeeded(RESTORE))
     done = await run(
         address,
-        *("restore", "-n", "nightly", "--filter", "shop2.a,shop2.b", "-r", "shop.*:shop2.*,a:b"),
+        *(
+            "restore",
+            "-n",
+            "nightly",
+            "--filter",
+            "shop2.a,shop2.b",
+            "-r",
+            "shop.*:shop2.*,a:b,c.:d.",
+        ),
+        *("--partition", "shop.a:p"),
         *("--rebuild_index", "--skip-content-check", "--label", "why=drill"),
         *("--request-id", "r-2"),
     )
@@ -216,7 +231,8 @@ async def test_restore(service: ScriptedService, address: str) -> None:
         backup_service_pb2.RestoreBackupRequest(
             backup_name="nightly",
             target_collections=["shop2.a", "shop2.b"],
-            renames={"shop.*": "shop2.*", "a": "b"},
+            partitions=[CollectionPartitions(collection="shop.a", partitions=["p"])],
+            renames={"shop.*": "shop2.*", "a": "b", "c.": "d."},
             restore_indexes=True,
             skip_content_check=True,
             labels={"why": "drill"},
@@ -281,6 +297,7 @@ async def test_the_plan_of_a_restore(service: ScriptedService, address: str) -> 
                     name="a",
                     target_database="shop2",
                     target_name="a",
+                    partition_count=1,
                     segment_count=3,
                     row_count=4000,
                     size_bytes=5_000_000,
@@ -293,16 +310,43 @@ async def test_the_plan_of_a_restore(service: ScriptedService, address: str) -> 
             import_job_count=2,
             new_databases=["shop2"],
             staged=True,
+            staged_bytes=5_000_000,
         )
     )
     service.on("RestoreBackup", planned)
     done = await run(address, "restore", "-n", "nightly", "--validate-only")
     assert done.stdout == (
         "would restore 1 collections, 3 segments, at most 4,000 rows, 5.0 MB, about 2 import jobs\n"
-        "  shop.a -> shop2.a: 3 segments, at most 4,000 rows, 5.0 MB\n"
+        "  shop.a -> shop2.a: 1 partitions, 3 segments, at most 4,000 rows, 5.0 MB\n"
         "new databases: shop2\n"
-        "the objects are first copied into Milvus's bucket\n"
+        "the objects (5.0 MB) are first copied into Milvus's bucket\n"
     )
+
+
+async def test_a_plan_is_shown_even_if_something_is_in_its_way(
+    service: ScriptedService, address: str
+) -> None:
+    planned = pb.Operation(
+        name="op_1",
+        kind=RESTORE,
+        state=pb.OPERATION_STATE_FAILED,
+        error=status(grpc.StatusCode.ALREADY_EXISTS, "TARGET_ALREADY_EXISTS", "it is there"),
+    )
+    obstacle = plan_pb2.PlanObstacle(
+        field="suffix", reason="TARGET_ALREADY_EXISTS", description="it is there"
+    )
+    planned.restore_plan.CopyFrom(
+        plan_pb2.RestoreBackupPlan(obstacles=[obstacle], obstacle_count=1)
+    )
+    service.on("RestoreBackup", planned)
+    done = await run(address, "restore", "-n", "nightly", "--validate-only")
+    assert done.stdout == (
+        "would restore 0 collections, 0 segments, at most 0 rows, 0 bytes, about 0 import jobs\n"
+        "in the way: 1\n"
+        "  suffix: it is there (TARGET_ALREADY_EXISTS)\n"
+    )
+    assert "it is there" in done.stderr
+    assert done.exit_code not in (0, 2)
 
 
 async def test_watch(service: ScriptedService, address: str) -> None:

@@ -9,6 +9,7 @@ from google.rpc.status_pb2 import Status
 
 from milvus_backup.v1 import backup_pb2, backup_service_pb2, operation_pb2, operation_service_pb2
 from milvus_backup.v1 import server_service_pb2 as server
+from milvus_backup.v1.backup_service_pb2 import CollectionMapping, CollectionPartitions
 from milvus_backup_client import (
     BackupClient,
     BackupNotFound,
@@ -49,6 +50,7 @@ async def test_create_sends_every_field(service: ScriptedService, client: Backup
     operation = await client.create_backup(
         "nightly",
         collections=["shop.*", "books"],
+        partitions={"shop.orders": ["p", "q"], "films": ["r"]},
         labels={"team": "search"},
         request_id="r-1",
         validate_only=True,
@@ -58,6 +60,10 @@ async def test_create_sends_every_field(service: ScriptedService, client: Backup
         backup_service_pb2.CreateBackupRequest(
             backup_name="nightly",
             collections=["shop.*", "books"],
+            partitions=[
+                CollectionPartitions(collection="shop.orders", partitions=["p", "q"]),
+                CollectionPartitions(collection="films", partitions=["r"]),
+            ],
             labels={"team": "search"},
             request_id="r-1",
             validate_only=True,
@@ -70,9 +76,11 @@ async def test_restore_sends_every_field(service: ScriptedService, client: Backu
     await client.restore_backup(
         "nightly",
         collections=["shop.a"],
+        partitions={"shop.a": ["p"]},
         target_collections=["shop2.a"],
         suffix="_new",
         renames={"shop.*": "shop2.*"},
+        mappings=[CollectionMapping(source="a", target="b", shard_count=2, description="")],
         restore_indexes=True,
         skip_content_check=True,
         labels={"why": "drill"},
@@ -83,9 +91,11 @@ async def test_restore_sends_every_field(service: ScriptedService, client: Backu
         backup_service_pb2.RestoreBackupRequest(
             backup_name="nightly",
             collections=["shop.a"],
+            partitions=[CollectionPartitions(collection="shop.a", partitions=["p"])],
             target_collections=["shop2.a"],
             suffix="_new",
             renames={"shop.*": "shop2.*"},
+            mappings=[CollectionMapping(source="a", target="b", shard_count=2, description="")],
             restore_indexes=True,
             skip_content_check=True,
             labels={"why": "drill"},
@@ -112,6 +122,8 @@ async def test_every_create_and_restore_gets_a_request_id_of_its_own(
 async def test_one_name_is_no_list_of_names(client: BackupClient) -> None:
     with pytest.raises(TypeError, match=r"shop\.\*"):
         await client.create_backup("a", collections="shop.*")
+    with pytest.raises(TypeError, match="not the one name 'p'"):
+        await client.create_backup("a", partitions={"shop.orders": "p"})
 
 
 async def test_simple_calls(service: ScriptedService, client: BackupClient) -> None:

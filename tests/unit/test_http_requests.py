@@ -6,16 +6,18 @@ from typing import Any
 import pytest
 
 from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
+from milvus_backup_server.domain.renaming import CollectionMapping as M
 from milvus_backup_server.domain.requests import CreateRequest, RestoreRequest
 from milvus_backup_server.http.bodies import CreateBody, RestoreBody
 from milvus_backup_server.http.create_request import create_request
 from milvus_backup_server.http.restore_request import restore_request
 
 NAMES_RULE = (
-    "is not understood: expected collection, database.collection or database.*, each name of "
-    "letters, digits and _"
+    "is not understood: expected collection, database.collection, database.* (all of its "
+    "collections) or database. (itself alone), each name of letters, digits and _"
 )
 NOT_YET = "is not supported yet"
+NO_NAME = "a collection's name is empty"
 
 
 def create(body: Mapping[str, Any], task_id: str = "") -> CreateRequest:
@@ -48,6 +50,8 @@ def refused(ask: Any, body: Mapping[str, Any], task_id: str = "") -> list[tuple[
         ({"db_collections": '{"db":["c"]}'}, ("db.c",)),
         ({"filter": {"db": {"colls": ["*"]}}}, ("db.*",)),
         ({"filter": {"db": {"colls": ["c"]}, "": {"colls": ["d"]}}}, ("db.c", "default.d")),
+        ({"filter": {"db": {"colls": []}, "": {"colls": []}}}, ("db.", "default.")),
+        ({"filter": {" db ": {"colls": [" c "]}}}, ("db.c",)),
         # precedence: filter, db_collections, collection_names
         (
             {
@@ -124,14 +128,10 @@ def test_what_asks_for_nothing_is_accepted(body: Mapping[str, Any]) -> None:
             "filter",
             "is empty and selects nothing; leave it out to select everything",
         ),
-        (
-            {"filter": {"db": {"colls": []}}},
-            "filter.db.colls",
-            f"is empty, which is a database without collections: that {NOT_YET}",
-        ),
+        ({"filter": {"db": {"colls": [" "]}}}, "filter.db.colls[0]", NO_NAME),
         ({"filter": {"db": {"colls": ["../c"]}}}, "filter.db.colls[0]", f"'db.../c' {NAMES_RULE}"),
         ({"filter": {"a/b": {"colls": ["*"]}}}, "filter.a/b.colls[0]", f"'a/b.*' {NAMES_RULE}"),
-        ({"db_collections": {"db": ["c", ""]}}, "db_collections.db[1]", f"'db.' {NAMES_RULE}"),
+        ({"db_collections": {"db": ["c", ""]}}, "db_collections.db[1]", NO_NAME),
         ({"db_collections": {"a b": []}}, "db_collections.a b", f"'a b.*' {NAMES_RULE}"),
         ({"collection_names": ["c", "a.b.c"]}, "collection_names[1]", f"'a.b.c' {NAMES_RULE}"),
         (
@@ -224,6 +224,9 @@ def test_what_a_restore_asks_for(body: Mapping[str, Any], expected: Mapping[str,
     assert restore(body) == RestoreRequest("b", **expected)
 
 
+OVERRIDE = {"source": "c1", "target": "c2", "override": {"shardNum": 1, "description": "d"}}
+
+
 def plan(*collections: tuple[str, str], filter_: Any = None, **database: Any) -> dict[str, Any]:
     colls = [{"source": source, "target": target} for source, target in collections]
     mapping = [{"source": "db1", "target": "db2", "colls": colls, **database}]
@@ -236,23 +239,26 @@ def plan(*collections: tuple[str, str], filter_: Any = None, **database: Any) ->
         # without a filter exactly what is mapped
         (
             plan(("c1", "c2"), ("d1", "d2")),
-            {
-                "collections": ("db1.c1", "db1.d1"),
-                "renames": {"db1.c1": "db2.c2", "db1.d1": "db2.d2"},
-            },
+            {"mappings": (M("db1.c1", "db2.c2"), M("db1.d1", "db2.d2"))},
         ),
         # ... of what is asked for
         (
-            {**plan(("c1", "c2"), ("d1", "d2")), "collection_names": ["db1.d1", "x"]},
-            {
-                "collections": ("db1.d1",),
-                "renames": {"db1.c1": "db2.c2", "db1.d1": "db2.d2"},
-            },
+            {**plan(("c1", "c2")), "collection_names": ["db1.d1", "x"]},
+            {"collections": ("db1.d1", "x"), "mappings": (M("db1.c1", "db2.c2"),)},
         ),
+        # one source may have several targets, each its own settings
+        (
+            plan(("c1", "c2"), ("c1", "c3"), withProp=True),
+            {"mappings": (M("db1.c1", "db2.c2"), M("db1.c1", "db2.c3"))},
+        ),
+        (plan(colls=[OVERRIDE]), {"mappings": (M("db1.c1", "db2.c2", 1, "d"),)}),
+        # a database without collections goes with all of them; without a name it is the default one
+        (plan(), {"mappings": (M("db1.*", "db2.*"),)}),
+        (plan(source="", target=""), {"mappings": (M("default.*", "default.*"),)}),
         # with a filter what it names, by the new names
         (
             plan(("c1", "c2"), filter_={"db2": {"colls": ["c2"]}}),
-            {"target_collections": ("db2.c2",), "renames": {"db1.c1": "db2.c2"}},
+            {"target_collections": ("db2.c2",), "mappings": (M("db1.c1", "db2.c2"),)},
         ),
         (
             {"restorePlan": {"filter": {"db1": {"colls": ["*"]}}}},
@@ -263,7 +269,7 @@ def plan(*collections: tuple[str, str], filter_: Any = None, **database: Any) ->
             {
                 "collections": ("x",),
                 "target_collections": ("db2.*",),
-                "renames": {"db1.c1": "db2.c2"},
+                "mappings": (M("db1.c1", "db2.c2"),),
             },
         ),
     ],
@@ -272,7 +278,6 @@ def test_what_a_plan_asks_for(body: Mapping[str, Any], expected: Mapping[str, An
     assert restore(body) == RestoreRequest("b", **expected)
 
 
-OVERRIDE = {"source": "c1", "target": "c2", "override": {"shardNum": 1, "description": "d"}}
 NOT_COMBINED = "cannot be combined with restorePlan; give one of them"
 
 
@@ -319,8 +324,8 @@ NOT_COMBINED = "cannot be combined with restorePlan; give one of them"
                 (
                     "collection_renames['a']",
                     (
-                        "'a' to 'db.*' is not understood: expected old to new, db.old to db2.new, or "
-                        "db.* to db2.*"
+                        "'a' to 'db.*' is not understood: expected old to new, db.old to db2.new, "
+                        "db.* to db2.*, or db. to db2."
                     ),
                 )
             ],
@@ -342,38 +347,26 @@ NOT_COMBINED = "cannot be combined with restorePlan; give one of them"
             {**plan(("c1", "c2")), "db_collections_after_rename": {"db": []}},
             [("db_collections_after_rename", NOT_COMBINED)],
         ),
-        ({"restorePlan": {}}, [("restorePlan", "maps nothing that is to be restored")]),
         (
-            {**plan(("c1", "c2")), "collection_names": ["x"]},
-            [("restorePlan", "maps nothing that is to be restored")],
+            {"restorePlan": {}},
+            [("restorePlan", "maps nothing, so nothing would be restored")],
         ),
         (
             {**plan(("c1", "c2")), "collection_names": ["x/y"]},
             [("collection_names[0]", f"'x/y' {NAMES_RULE}")],
         ),
         (
-            plan(),
-            [("restorePlan.mapping[0].colls", f"is empty: to map a whole database {NOT_YET}")],
-        ),
-        (
-            plan(("c1", "c2"), withProp=True),
-            [("restorePlan.mapping[0].withProp", NOT_YET)],
-        ),
-        (
-            plan(colls=[OVERRIDE]),
-            [
-                ("restorePlan.mapping[0].colls[0].override.shardNum", NOT_YET),
-                ("restorePlan.mapping[0].colls[0].override.description", NOT_YET),
-            ],
-        ),
-        (
-            plan(("c1", "c2"), ("c1", "c3")),
+            plan(colls=[{"source": "c1", "target": "c2", "override": {"shardNum": -1}}]),
             [
                 (
-                    "restorePlan.mapping[0].colls[1]",
-                    f"'db1.c1' has another target already: that {NOT_YET}",
+                    "restorePlan.mapping[0].colls[0].override.shardNum",
+                    "-1 is not between 1 and 1024; 0 for as in the backup",
                 )
             ],
+        ),
+        (
+            plan(("c1", "c2"), ("c1", "c2")),
+            [("restorePlan.mapping[0].colls[1]", "db1.c1 to db2.c2 is mapped twice")],
         ),
         (
             plan(("c1", "c2"), filter_={}),
@@ -391,8 +384,10 @@ def test_what_a_restore_refuses(body: Mapping[str, Any], faults: list[tuple[str,
 
 
 def test_names_in_a_plan_that_cannot_be_are_named_by_their_place() -> None:
-    fields = {field for field, _ in refused(restore, plan(("c1", "../c2"), source=""))}
-    assert fields == {"restorePlan.mapping[0].colls[0]"}
+    found = refused(restore, plan(("c1", "../c2"), ("", "c2"), ("c1", ""), ("c1", "c2")))
+    assert [field for field, _ in found] == [
+        f"restorePlan.mapping[0].colls[{number}]" for number in range(3)
+    ]
 
 
 def test_a_restore_needs_a_name() -> None:

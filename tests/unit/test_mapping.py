@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
@@ -40,11 +41,26 @@ from milvus_backup_server.domain.records import (
     FieldSchema,
     KeyValue,
 )
+from milvus_backup_server.domain.renaming import CollectionMapping
 from milvus_backup_server.domain.requests import CreateRequest, DeleteRequest, RestoreRequest
+from milvus_backup_server.domain.selection import CollectionPartitions
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
 LABELS = st.dictionaries(st.text("abü-", max_size=5), st.text("xyß", max_size=5), max_size=4)
 NAMES = st.lists(st.text("ab._*", max_size=8), max_size=5).map(tuple)
+PARTITIONS = st.lists(
+    st.builds(CollectionPartitions, st.text("a.", max_size=3), NAMES), max_size=3
+).map(tuple)
+MAPPINGS = st.lists(
+    st.builds(
+        CollectionMapping,
+        st.text("a.*", max_size=3),
+        st.text("b.*", max_size=3),
+        st.integers(-(2**31), 2**31 - 1),
+        st.none() | st.text("dü", max_size=3),
+    ),
+    max_size=3,
+).map(tuple)
 LONG = "ü" * 5000
 
 
@@ -75,6 +91,15 @@ def test_enums_stand_for_each_other(
     }
 
 
+def partition_messages(
+    chosen: Iterable[CollectionPartitions],
+) -> list[backup_service_pb2.CollectionPartitions]:
+    return [
+        backup_service_pb2.CollectionPartitions(collection=it.collection, partitions=it.partitions)
+        for it in chosen
+    ]
+
+
 @given(
     st.builds(
         CreateRequest,
@@ -83,6 +108,7 @@ def test_enums_stand_for_each_other(
         labels=LABELS,
         request_id=st.text("r1", max_size=3),
         validate_only=st.booleans(),
+        partitions=PARTITIONS,
     )
 )
 def test_create_request(request: CreateRequest) -> None:
@@ -92,6 +118,7 @@ def test_create_request(request: CreateRequest) -> None:
         labels=request.labels,
         request_id=request.request_id,
         validate_only=request.validate_only,
+        partitions=partition_messages(request.partitions),
     )
     assert mapping_backups.create_request(message) == request
 
@@ -109,6 +136,8 @@ def test_create_request(request: CreateRequest) -> None:
         labels=LABELS,
         request_id=st.text("r1", max_size=3),
         validate_only=st.booleans(),
+        partitions=PARTITIONS,
+        mappings=MAPPINGS,
     )
 )
 def test_restore_request(request: RestoreRequest) -> None:
@@ -123,6 +152,16 @@ def test_restore_request(request: RestoreRequest) -> None:
         labels=request.labels,
         request_id=request.request_id,
         validate_only=request.validate_only,
+        partitions=partition_messages(request.partitions),
+        mappings=[
+            backup_service_pb2.CollectionMapping(
+                source=it.source,
+                target=it.target,
+                shard_count=it.shard_count,
+                description=it.description,
+            )
+            for it in request.mappings
+        ],
     )
     assert mapping_backups.restore_request(message) == request
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,6 +19,7 @@ from milvus_backup_server.domain.errors import (
     BackupNotFound,
     ImportFailed,
     InvalidRequest,
+    Obstacle,
     StorageUnavailable,
 )
 from milvus_backup_server.domain.milvus import CollectionName
@@ -197,6 +199,35 @@ def test_plans_have_all_totals_and_the_first_collections() -> None:
     assert (restore.size_bytes, restore.import_job_count) == (40_000, 50_000)
     assert [item.target_name for item in restore.collections] == [f"d{n:05}" for n in range(50)]
     assert (list(restore.new_databases), restore.staged) == (["new"], True)
+
+
+def test_plans_tell_what_stands_in_the_way_and_stay_small() -> None:
+    names = tuple(LONG for _ in range(100))
+    source = CollectionName(LONG, LONG)
+    item = PlannedCollection(source, source, 100, 2, 3, 4, 5, names, 6, 7)
+    there = Obstacle("renames['a']", "TARGET_ALREADY_EXISTS", "db.c", "is there")
+    obstacles = (there, *(Obstacle(LONG, "X", LONG, LONG),) * 99)
+    create = CreatePlan("b", (item,) * 99, True, names, True, "new", obstacles)
+    restore = RestorePlan((item,) * 99, names, True, 8, obstacles)
+    for plan in (create, restore):
+        message = mapping_operations.operation_message(operation(result=plan))
+        assert message.ByteSize() < MAX_MESSAGE_BYTES
+        told = message.create_plan if plan is create else message.restore_plan
+        assert (told.obstacle_count, len(told.obstacles)) == (100, 50)
+        first = told.obstacles[0]
+        assert (first.field, first.reason) == ("renames['a']", "TARGET_ALREADY_EXISTS")
+        assert (first.subject, first.description) == ("db.c", "is there")
+        assert told.partition_count == 99 * 100
+        assert len(told.collections[0].partitions) == 20
+    made = mapping_operations.operation_message(operation(result=create)).create_plan
+    assert (made.size_bytes, made.new_bucket, len(made.databases)) == (99 * 4, "new", 50)
+    restored = mapping_operations.operation_message(operation(result=restore)).restore_plan
+    assert (restored.staged_bytes, restored.new_database_count) == (8, 100)
+    assert (restored.index_count, restored.collections[0].shard_count) == (99 * 7, 6)
+    unknown = mapping_operations.operation_message(
+        operation(result=replace(create, sized=False))
+    ).create_plan
+    assert not unknown.HasField("size_bytes")
 
 
 def reason_of(status: Status) -> str:

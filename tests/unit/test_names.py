@@ -4,12 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.names import (
     is_backup_name,
     is_milvus_name,
     is_temporary_name,
-    parse_collection,
     temporary_name,
 )
 from milvus_backup_server.service.running import new_operation_name
@@ -60,34 +58,6 @@ def test_a_name_that_is_allowed_is_safe_in_a_key(name: str) -> None:
     if is_backup_name(name):
         assert name.isascii()
         assert not set(name) & set("/.\\%-: \t\r\n\0")
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("c", CollectionName("default", "c")),
-        ("db.c", CollectionName("db", "c")),
-        ("default._c", CollectionName("default", "_c")),
-        ("", None),
-        (".", None),
-        ("db.", None),
-        (".c", None),
-        ("a.b.c", None),
-        ("db.*", None),
-        ("*", None),
-        ("c ", None),
-        (" c", None),
-        ("db.1c", None),
-        ("d-b.c", None),
-    ],
-)
-def test_reading_a_collection(text: str, expected: CollectionName | None) -> None:
-    assert parse_collection(text) == expected
-
-
-def test_a_collection_reads_as_it_is_written() -> None:
-    assert str(CollectionName("db", "c")) == "db.c"
-    assert parse_collection(str(CollectionName("db", "c"))) == CollectionName("db", "c")
 
 
 def test_temporary_names_carry_the_operation_and_are_known_again() -> None:

@@ -1,20 +1,23 @@
 """The checks of a request's fields: every fault is reported, at its field."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from milvus_backup_server.domain.errors import InvalidRequest
 from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.renaming import CollectionMapping
 from milvus_backup_server.domain.requests import (
     CreateRequest,
     DeleteRequest,
     RestoreRequest,
     check_backup_name,
 )
+from milvus_backup_server.domain.selection import CollectionPartitions
 
 NAME_RULE = "a backup name begins with a letter or _"
-ENTRY_RULE = "expected collection, database.collection or database.*"
+ENTRY_RULE = "expected collection, database.collection, database.*"
 
 
 def violations(check: Callable[[], None]) -> list[tuple[str, str]]:
@@ -74,8 +77,8 @@ def test_only_a_create_goes_without_a_name() -> None:
 
 
 def test_each_bad_entry_of_a_selection_is_named_by_its_place() -> None:
-    create = CreateRequest(collections=("good", "b-d", "db.*", ""))
-    assert [field for field, _ in violations(create.check)] == ["collections[1]", "collections[3]"]
+    create = CreateRequest(collections=("good", "b-d", "db.*", "db.", ""))
+    assert [field for field, _ in violations(create.check)] == ["collections[1]", "collections[4]"]
     restore = RestoreRequest("b", collections=("*",), target_collections=("a", "a.b.c"))
     found = violations(restore.check)
     assert [field for field, _ in found] == ["collections[0]", "target_collections[1]"]
@@ -166,9 +169,96 @@ def test_the_message_of_very_many_faults_stays_short() -> None:
     assert len(caught.value.message) < 20_000
 
 
-def test_a_request_tells_its_renaming() -> None:
-    source = CollectionName("default", "a")
-    suffixed = RestoreRequest("b", suffix="_1").renaming
-    assert suffixed.target_of(source) == CollectionName("default", "a_1")
-    renamed = RestoreRequest("b", renames={"a": "x.y"}).renaming
-    assert renamed.target_of(source) == CollectionName("x", "y")
+@pytest.mark.parametrize(
+    ("partitions", "fields"),
+    [
+        ((CollectionPartitions("a", ("p",)), CollectionPartitions("db.a", ("p", "q"))), []),
+        ((CollectionPartitions(" a ", ("p",)),), []),
+        ((CollectionPartitions("a"),), ["partitions[0].partitions"]),
+        ((CollectionPartitions("a", ("p", "p")),), ["partitions[0].partitions[1]"]),
+        ((CollectionPartitions("a", ("p", " ")),), ["partitions[0].partitions[1]"]),
+        ((CollectionPartitions("a.*", ("p",)),), ["partitions[0].collection"]),
+        ((CollectionPartitions("a.", ("p",)),), ["partitions[0].collection"]),
+        ((CollectionPartitions("", ("p",)),), ["partitions[0].collection"]),
+        (
+            (CollectionPartitions("a", ("p",)), CollectionPartitions("default.a", ("q",))),
+            ["partitions[1].collection"],
+        ),
+        ((CollectionPartitions("a", ("p",) * 10_001),), ["partitions"]),
+    ],
+)
+def test_partitions_are_chosen_by_name_and_once(
+    partitions: tuple[CollectionPartitions, ...], fields: list[str]
+) -> None:
+    for request in (
+        CreateRequest(partitions=partitions),
+        RestoreRequest("b", partitions=partitions),
+    ):
+        found = violations(request.check) if fields else []
+        assert [field for field, _ in found] == fields
+        if not fields:
+            request.check()
+
+
+@pytest.mark.parametrize(
+    ("mappings", "fields"),
+    [
+        ((CollectionMapping("a", "b"), CollectionMapping("a", "c")), []),
+        ((CollectionMapping("a.*", "b.*"), CollectionMapping("a.", "b.")), []),
+        ((CollectionMapping("a", "b.*"),), ["mappings[0]"]),
+        ((CollectionMapping("a.", "b"),), ["mappings[0]"]),
+        ((CollectionMapping("a", "b"), CollectionMapping("default.a", " b")), ["mappings[1]"]),
+        ((CollectionMapping("a", "b", -1),), ["mappings[0].shard_count"]),
+        ((CollectionMapping("a", "b", 1025),), ["mappings[0].shard_count"]),
+        ((CollectionMapping("a", "b", 1024, "new"),), []),
+        ((CollectionMapping("a", "b"),) * 10_001, ["mappings"]),
+    ],
+)
+def test_mappings_are_checked_one_by_one(
+    mappings: tuple[CollectionMapping, ...], fields: list[str]
+) -> None:
+    request = RestoreRequest("b", mappings=mappings)
+    if fields:
+        assert [field for field, _ in violations(request.check)] == fields
+    else:
+        request.check()
+
+
+@pytest.mark.parametrize("other", [{"suffix": "_1"}, {"renames": {"a": "b"}}])
+def test_mappings_exclude_the_other_ways_to_rename(other: dict[str, Any]) -> None:
+    request = RestoreRequest("b", mappings=(CollectionMapping("a", "c"),), **other)
+    assert only_violation(request.check)[0] == "mappings"
+
+
+A = CollectionName("default", "a")
+B = CollectionName("default", "b")
+
+
+@pytest.mark.parametrize(
+    ("request_", "targets"),
+    [
+        (RestoreRequest("b"), ["default.a"]),
+        (RestoreRequest("b", suffix="_1"), ["default.a_1"]),
+        (RestoreRequest("b", renames={"a": "x.y"}), ["x.y"]),
+        (RestoreRequest("b", mappings=(CollectionMapping("a", "x.y"),)), ["x.y"]),
+        (RestoreRequest("b", mappings=(CollectionMapping("b", "x.y"),)), []),
+        (
+            RestoreRequest(
+                "b", mappings=(CollectionMapping("b", "x.y"),), target_collections=("a",)
+            ),
+            ["default.a"],
+        ),
+        (RestoreRequest("b", collections=("b",)), []),
+        (RestoreRequest("b", partitions=(CollectionPartitions("b", ("p",)),)), []),
+        (RestoreRequest("b", partitions=(CollectionPartitions("a", ("p",)),)), ["default.a"]),
+    ],
+)
+def test_a_restore_tells_what_it_wants(request_: RestoreRequest, targets: list[str]) -> None:
+    assert [str(target.name) for target in request_.wanted.targets_of(A)] == targets
+
+
+def test_a_create_tells_what_it_wants() -> None:
+    assert B in CreateRequest().selection
+    chosen = CreateRequest(partitions=(CollectionPartitions("a", ("p",)),)).selection
+    assert A in chosen
+    assert B not in chosen

@@ -1,13 +1,9 @@
 """Which import jobs a collection needs, and what stands in the way of a restore."""
 
+from dataclasses import replace
+
 import pytest
 
-from milvus_backup_server.domain.errors import (
-    BackupNotRestorable,
-    CollectionNotFound,
-    InvalidRequest,
-    TargetAlreadyExists,
-)
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import PlannedCollection
 from milvus_backup_server.domain.records import (
@@ -16,15 +12,13 @@ from milvus_backup_server.domain.records import (
     CollectionSchema,
     FieldBinlog,
     FieldSchema,
+    IndexInfo,
     PartitionBackupInfo,
     SegmentBackupInfo,
 )
-from milvus_backup_server.domain.renaming import Renaming
+from milvus_backup_server.domain.renaming import Target
 from milvus_backup_server.domain.restore_plan import (
-    Faults,
     ImportUnit,
-    Wanted,
-    check_renaming,
     expected_objects,
     groups_of,
     has_deletes,
@@ -34,7 +28,6 @@ from milvus_backup_server.domain.restore_plan import (
     record_faults,
     version_fault,
 )
-from milvus_backup_server.domain.selection import Selection
 from tests.support.fixtures import WITH_DATA, backup_objects, metadata
 
 LARGE = 1 << 40
@@ -165,15 +158,21 @@ def test_what_a_plan_says_of_a_collection() -> None:
             partition(segment(3, 3)),
         ),
     )
-    assert planned(record, B, job_bytes=150) == PlannedCollection(
+    plan = PlannedCollection(
         source=A,
         target=B,
+        partitions=("p", "p", "p"),
         partition_count=3,
         segment_count=3,
         row_count=30,
         size_bytes=300,
         import_job_count=3,
+        shard_count=2,
     )
+    record = replace(record, shards_num=2, index_infos=(IndexInfo(), IndexInfo()))
+    assert planned(record, Target(B), job_bytes=150, indexes=False) == plan
+    wider = replace(plan, shard_count=3, index_count=2)
+    assert planned(record, Target(B, shard_count=3), job_bytes=150, indexes=True) == wider
 
 
 def test_deletes_are_seen_in_any_segment() -> None:
@@ -302,57 +301,3 @@ def test_a_record_without_a_database_is_of_the_default_one() -> None:
     assert name_of(CollectionBackupInfo(db_name="x", collection_name="a")) == CollectionName(
         "x", "a"
     )
-
-
-# --- what is wanted, and where it goes
-
-
-def wanted(sources: list[str], targets: list[str], **renames: str) -> Wanted:
-    renaming = Renaming.parse("", renames)
-    return Wanted(Selection.parse(sources), Selection.parse(targets), renaming)
-
-
-def test_sources_and_targets_both_narrow_what_is_wanted() -> None:
-    assert wanted([], []).target_of(A) == A
-    assert wanted(["b"], []).target_of(A) is None
-    assert wanted(["a"], [], a="c").target_of(A) == CollectionName("default", "c")
-    assert wanted(["a"], ["a"], a="c").target_of(A) is None
-    assert wanted([], ["c"], a="c").target_of(A) == CollectionName("default", "c")
-
-
-def test_two_collections_never_meet_in_one_target() -> None:
-    with pytest.raises(InvalidRequest) as caught:
-        check_renaming([(A, A), (B, A), (CollectionName("x", "y"), A)])
-    assert [fault.description for fault in caught.value.violations] == [
-        "default.a and default.b would both become default.a",
-        "default.b and x.y would both become default.a",
-    ]
-
-
-def test_targets_must_be_names() -> None:
-    too_long = CollectionName("default", "a" * 256)
-    with pytest.raises(InvalidRequest, match="is not a name that Milvus accepts"):
-        check_renaming([(A, too_long)])
-    check_renaming([(A, B), (B, A)])
-
-
-def test_faults_of_one_kind_are_reported_together() -> None:
-    faults = Faults()
-    faults.raise_first()
-    for name in ("x", "y"):
-        faults.add(TargetAlreadyExists(name))
-    faults.add(CollectionNotFound("z"))
-    with pytest.raises(TargetAlreadyExists) as caught:
-        faults.raise_first()
-    assert caught.value.message == "collection 'x' already exists; collection 'y' already exists"
-    assert caught.value.metadata["count"] == "2"
-    assert caught.value.resource_name == "x"
-
-
-def test_one_fault_is_raised_as_it_is() -> None:
-    faults = Faults()
-    faults.add(BackupNotRestorable("why", subject="a"))
-    with pytest.raises(BackupNotRestorable) as caught:
-        faults.raise_first()
-    assert caught.value.message == "why"
-    assert "count" not in caught.value.metadata

@@ -29,6 +29,7 @@ from milvus_backup_server.api.status import (
 )
 from milvus_backup_server.domain import errors
 from milvus_backup_server.domain.errors import BackupError, FieldViolation
+from milvus_backup_server.domain.faults import Faults
 
 INTERNAL = grpc.StatusCode.INTERNAL
 M = TypeVar("M", bound=Message)
@@ -172,6 +173,22 @@ def test_all_faults_of_a_request_arrive() -> None:
     assert fields == [fault.field for fault in faults]
 
 
+def test_what_was_found_together_arrives_with_fields_and_reasons() -> None:
+    faults = Faults()
+    faults.add(errors.CollectionNotFound("db.c"), "collections[3]")
+    faults.add(errors.TargetAlreadyExists("db.d"), "renames['c']")
+    faults.add(errors.InvalidRequest(FieldViolation("mappings[0]", "meets another")))
+    status = error_status(faults.error() or AssertionError())
+    assert status.code == grpc.StatusCode.NOT_FOUND.value[0]
+    assert detail(status, ResourceInfo).resource_name == "db.c"
+    found = detail(status, BadRequest).field_violations
+    assert [(item.field, item.reason, item.description) for item in found] == [
+        ("collections[3]", "COLLECTION_NOT_FOUND", "collection 'db.c' does not exist"),
+        ("renames['c']", "TARGET_ALREADY_EXISTS", "collection 'db.d' already exists"),
+        ("mappings[0]", "INVALID_REQUEST", "meets another"),
+    ]
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -210,13 +227,18 @@ def test_a_class_of_elsewhere_counts_as_its_base() -> None:
 def test_no_status_is_too_large_for_trailing_metadata(letter: str) -> None:
     long = letter * 5000
     faults = [FieldViolation(long, long) for _ in range(1000)]
+    together = Faults()
+    for _ in range(50):
+        together.add(errors.TargetAlreadyExists(long), long)
     for error in (
+        together.error(),
         errors.InvalidRequest(*faults),
         errors.BackupNotFound(long),
         errors.BucketNotFound(long, **{f"key{n}": long for n in range(50)}),
         errors.TooManyOperations(long),
         errors.OperationConflict(long, operation=long),
     ):
+        assert error is not None
         status = error_status(error)
         assert status.ByteSize() <= MAX_STATUS_BYTES
         assert len(status.message.encode()) <= 1024

@@ -51,6 +51,7 @@ class CreateBackupRequest(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    PARTITIONS_FIELD_NUMBER: _builtins.int
     backup_name: _builtins.str
     """The name: `[A-Za-z_][A-Za-z0-9_]*`, at most 128 characters, free in the repository. Empty: one is made from the
     time (`backup_YYYY_MM_DD_HH_MM_SS_nanoseconds`).
@@ -60,16 +61,26 @@ class CreateBackupRequest(_message.Message):
     it is an error. At most 128 characters. Kept while the service runs.
     """
     validate_only: _builtins.bool
-    """Run every check, write nothing, flush nothing, and return a finished operation with the plan."""
+    """Run every check, write nothing, flush nothing, and return a finished operation with the plan. If something is in the
+    way that a plan can tell of, the operation has FAILED, with the error that the call would give and the plan.
+    """
     @_builtins.property
     def collections(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What to back up: `collection` (of database `default`), `database.collection` or `database.*`. Empty: everything.
-        A named collection or database that does not exist is an error. At most 10,000 entries.
+        """What to back up: `collection` (of database `default`), `database.collection`, `database.*` (all of its
+        collections) or `database.` (the database alone, without collections). The union of all entries, in any order;
+        spaces around an entry do not count. Empty, with `partitions` empty too: everything. A named collection or database
+        that does not exist is an error. At most 10,000 entries.
         """
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Labels to keep with the backup: at most 64, keys and values of at most 256 bytes."""
+
+    @_builtins.property
+    def partitions(self) -> _containers.RepeatedCompositeFieldContainer[Global___CollectionPartitions]:
+        """Collections of which only some partitions are backed up. They are selected by that; naming them in `collections` too
+        changes nothing. Each collection once; together at most 10,000 partitions.
+        """
 
     def __init__(
         self,
@@ -79,14 +90,81 @@ class CreateBackupRequest(_message.Message):
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        partitions: _abc.Iterable[Global___CollectionPartitions] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "collections", b"collections", "labels", b"labels", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "collections", b"collections", "labels", b"labels", "partitions", b"partitions", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreateBackupRequest: _TypeAlias = CreateBackupRequest  # noqa: Y015
+
+@_typing.final
+class CollectionPartitions(_message.Message):
+    """Some partitions of a collection."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    PARTITIONS_FIELD_NUMBER: _builtins.int
+    collection: _builtins.str
+    """`collection` (of database `default`) or `database.collection`. It must not have a partition key."""
+    @_builtins.property
+    def partitions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of its partitions, at least one. One that does not exist is an error."""
+
+    def __init__(
+        self,
+        *,
+        collection: _builtins.str = ...,
+        partitions: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "partitions", b"partitions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CollectionPartitions: _TypeAlias = CollectionPartitions  # noqa: Y015
+
+@_typing.final
+class CollectionMapping(_message.Message):
+    """One source and one target of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    SHARD_COUNT_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """What, by the names in the backup, in the grammar of `collections`: a collection, all collections of a database, or a
+    database alone. What the backup does not have is an error.
+    """
+    target: _builtins.str
+    """To where: of the same form. `database.*` keeps the collections' names."""
+    shard_count: _builtins.int
+    """Shards of the target, up to 1,024 as far as Milvus allows. 0: as in the backup."""
+    description: _builtins.str
+    """Description of the target. Absent: as in the backup."""
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        target: _builtins.str = ...,
+        shard_count: _builtins.int = ...,
+        description: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "description", b"description"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_description", b"_description", "description", b"description", "shard_count", b"shard_count", "source", b"source", "target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__description: _TypeAlias = _typing.Literal["description"]  # noqa: Y015
+    _WhichOneofArgType__description: _TypeAlias = _typing.Literal["_description", b"_description"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__description) -> _WhichOneofReturnType__description | None: ...
+
+Global___CollectionMapping: _TypeAlias = CollectionMapping  # noqa: Y015
 
 @_typing.final
 class GetBackupRequest(_message.Message):
@@ -308,6 +386,8 @@ class RestoreBackupRequest(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    PARTITIONS_FIELD_NUMBER: _builtins.int
+    MAPPINGS_FIELD_NUMBER: _builtins.int
     backup_name: _builtins.str
     """The backup's name. It must be complete or legacy."""
     suffix: _builtins.str
@@ -321,26 +401,41 @@ class RestoreBackupRequest(_message.Message):
     request_id: _builtins.str
     """As in CreateBackupRequest."""
     validate_only: _builtins.bool
-    """Run every check, write nothing, and return a finished operation with the plan."""
+    """Run every check, write nothing, and return a finished operation with the plan; as in CreateBackupRequest."""
     @_builtins.property
     def collections(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What to restore, by the names in the backup: `collection`, `database.collection` or `database.*`. Empty: all. A
-        name that the backup does not have is an error. At most 10,000 entries.
+        """What to restore, by the names in the backup, in the grammar of CreateBackupRequest. Empty, with `partitions` empty
+        too: all. A name that the backup does not have is an error. At most 10,000 entries.
         """
 
     @_builtins.property
     def target_collections(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What to restore, by the names after renaming, in the same grammar. Empty: all. Narrows `collections`."""
+        """What to restore, by the names after renaming, in the same grammar. Empty: all. Narrows `collections`. A name that
+        nothing gets is an error.
+        """
 
     @_builtins.property
     def renames(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """New names: `old` to `new` (database `default`), `db.old` to `db2.new`, or `db.*` to `db2.*`. An exact rule wins
-        over a rule for a database; what no rule names keeps its name.
+        """New names: `old` to `new` (database `default`), `db.old` to `db2.new`, `db.*` to `db2.*`, or `db.` to `db2.` (the
+        database alone; its collections stay). An exact rule wins over a rule for a database; what no rule names keeps its
+        name. A rule for what the backup does not have is an error.
         """
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Labels to keep with the operation: at most 64, keys and values of at most 256 bytes."""
+
+    @_builtins.property
+    def partitions(self) -> _containers.RepeatedCompositeFieldContainer[Global___CollectionPartitions]:
+        """Collections of which only some partitions are restored, by the names in the backup; as in CreateBackupRequest."""
+
+    @_builtins.property
+    def mappings(self) -> _containers.RepeatedCompositeFieldContainer[Global___CollectionMapping]:
+        """Where collections go, one by one: unlike with `renames`, a source may go to several targets, and a target may differ
+        in shards and description. Not together with `suffix` or `renames`. A mapping of a collection wins over one of its
+        database. Without `target_collections` only what a mapping names is restored; with them the others too, under their
+        own names, as far as `target_collections` names these. At most 10,000 entries.
+        """
 
     def __init__(
         self,
@@ -355,10 +450,12 @@ class RestoreBackupRequest(_message.Message):
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        partitions: _abc.Iterable[Global___CollectionPartitions] | None = ...,
+        mappings: _abc.Iterable[Global___CollectionMapping] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "collections", b"collections", "labels", b"labels", "renames", b"renames", "request_id", b"request_id", "restore_indexes", b"restore_indexes", "skip_content_check", b"skip_content_check", "suffix", b"suffix", "target_collections", b"target_collections", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "collections", b"collections", "labels", b"labels", "mappings", b"mappings", "partitions", b"partitions", "renames", b"renames", "request_id", b"request_id", "restore_indexes", b"restore_indexes", "skip_content_check", b"skip_content_check", "suffix", b"suffix", "target_collections", b"target_collections", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

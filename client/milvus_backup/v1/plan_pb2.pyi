@@ -30,6 +30,12 @@ class CreateBackupPlan(_message.Message):
     SEGMENT_COUNT_FIELD_NUMBER: _builtins.int
     ROW_COUNT_FIELD_NUMBER: _builtins.int
     SERVER_SIDE_COPY_FIELD_NUMBER: _builtins.int
+    PARTITION_COUNT_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    DATABASES_FIELD_NUMBER: _builtins.int
+    NEW_BUCKET_FIELD_NUMBER: _builtins.int
+    OBSTACLES_FIELD_NUMBER: _builtins.int
+    OBSTACLE_COUNT_FIELD_NUMBER: _builtins.int
     backup_name: _builtins.str
     """The name that the backup would get."""
     collection_count: _builtins.int
@@ -40,9 +46,25 @@ class CreateBackupPlan(_message.Message):
     """Rows flushed by now: an upper bound as soon as rows were deleted."""
     server_side_copy: _builtins.bool
     """True if the store copies by itself; false if the bytes pass through this service."""
+    partition_count: _builtins.int
+    """Partitions."""
+    size_bytes: _builtins.int
+    """Bytes of the objects flushed by now. Absent if they could not be listed within the time of a check."""
+    new_bucket: _builtins.str
+    """The bucket that would be created. Empty if it is there."""
+    obstacle_count: _builtins.int
+    """All of that."""
     @_builtins.property
     def collections(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedCollection]:
         """The collections, at most 50, by database and name."""
+
+    @_builtins.property
+    def databases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Databases that the backup would tell of, at most 50."""
+
+    @_builtins.property
+    def obstacles(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanObstacle]:
+        """What stands in the way, at most 50; the operation's error names the first."""
 
     def __init__(
         self,
@@ -53,12 +75,20 @@ class CreateBackupPlan(_message.Message):
         segment_count: _builtins.int = ...,
         row_count: _builtins.int = ...,
         server_side_copy: _builtins.bool = ...,
+        partition_count: _builtins.int = ...,
+        size_bytes: _builtins.int | None = ...,
+        databases: _abc.Iterable[_builtins.str] | None = ...,
+        new_bucket: _builtins.str = ...,
+        obstacles: _abc.Iterable[Global___PlanObstacle] | None = ...,
+        obstacle_count: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "size_bytes", b"size_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "collection_count", b"collection_count", "collections", b"collections", "row_count", b"row_count", "segment_count", b"segment_count", "server_side_copy", b"server_side_copy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "backup_name", b"backup_name", "collection_count", b"collection_count", "collections", b"collections", "databases", b"databases", "new_bucket", b"new_bucket", "obstacle_count", b"obstacle_count", "obstacles", b"obstacles", "partition_count", b"partition_count", "row_count", b"row_count", "segment_count", b"segment_count", "server_side_copy", b"server_side_copy", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__size_bytes: _TypeAlias = _typing.Literal["size_bytes"]  # noqa: Y015
+    _WhichOneofArgType__size_bytes: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__size_bytes) -> _WhichOneofReturnType__size_bytes | None: ...
 
 Global___CreateBackupPlan: _TypeAlias = CreateBackupPlan  # noqa: Y015
 
@@ -76,6 +106,12 @@ class RestoreBackupPlan(_message.Message):
     IMPORT_JOB_COUNT_FIELD_NUMBER: _builtins.int
     NEW_DATABASES_FIELD_NUMBER: _builtins.int
     STAGED_FIELD_NUMBER: _builtins.int
+    PARTITION_COUNT_FIELD_NUMBER: _builtins.int
+    STAGED_BYTES_FIELD_NUMBER: _builtins.int
+    INDEX_COUNT_FIELD_NUMBER: _builtins.int
+    NEW_DATABASE_COUNT_FIELD_NUMBER: _builtins.int
+    OBSTACLES_FIELD_NUMBER: _builtins.int
+    OBSTACLE_COUNT_FIELD_NUMBER: _builtins.int
     collection_count: _builtins.int
     """All collections."""
     segment_count: _builtins.int
@@ -88,6 +124,16 @@ class RestoreBackupPlan(_message.Message):
     """Import jobs as counted from the metadata. Approximate: objects are listed when the restore runs."""
     staged: _builtins.bool
     """True if the objects must first be copied into Milvus's bucket."""
+    partition_count: _builtins.int
+    """Partitions."""
+    staged_bytes: _builtins.int
+    """Bytes that would be copied into Milvus's bucket; they are removed again."""
+    index_count: _builtins.int
+    """Indexes that would be created."""
+    new_database_count: _builtins.int
+    """All databases that would be created."""
+    obstacle_count: _builtins.int
+    """All of that."""
     @_builtins.property
     def collections(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedCollection]:
         """The collections, at most 50, by target database and name."""
@@ -95,6 +141,10 @@ class RestoreBackupPlan(_message.Message):
     @_builtins.property
     def new_databases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Databases that would be created, at most 50."""
+
+    @_builtins.property
+    def obstacles(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanObstacle]:
+        """What stands in the way, at most 50; the operation's error names the first."""
 
     def __init__(
         self,
@@ -107,14 +157,56 @@ class RestoreBackupPlan(_message.Message):
         import_job_count: _builtins.int = ...,
         new_databases: _abc.Iterable[_builtins.str] | None = ...,
         staged: _builtins.bool = ...,
+        partition_count: _builtins.int = ...,
+        staged_bytes: _builtins.int = ...,
+        index_count: _builtins.int = ...,
+        new_database_count: _builtins.int = ...,
+        obstacles: _abc.Iterable[Global___PlanObstacle] | None = ...,
+        obstacle_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection_count", b"collection_count", "collections", b"collections", "import_job_count", b"import_job_count", "new_databases", b"new_databases", "row_count", b"row_count", "segment_count", b"segment_count", "size_bytes", b"size_bytes", "staged", b"staged"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection_count", b"collection_count", "collections", b"collections", "import_job_count", b"import_job_count", "index_count", b"index_count", "new_database_count", b"new_database_count", "new_databases", b"new_databases", "obstacle_count", b"obstacle_count", "obstacles", b"obstacles", "partition_count", b"partition_count", "row_count", b"row_count", "segment_count", b"segment_count", "size_bytes", b"size_bytes", "staged", b"staged", "staged_bytes", b"staged_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RestoreBackupPlan: _TypeAlias = RestoreBackupPlan  # noqa: Y015
+
+@_typing.final
+class PlanObstacle(_message.Message):
+    """Something that would make the call fail."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """The path of the request's field that it comes from, such as `renames['shop.*']` or `collections[3]`. Empty if it
+    comes from none.
+    """
+    reason: _builtins.str
+    """The reason that the error's ErrorInfo would have."""
+    subject: _builtins.str
+    """What is missing or in the way, such as `shop.orders`. Empty if that is not one thing."""
+    description: _builtins.str
+    """What is wrong, as a sentence."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        description: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "field", b"field", "reason", b"reason", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanObstacle: _TypeAlias = PlanObstacle  # noqa: Y015
 
 @_typing.final
 class PlannedCollection(_message.Message):
@@ -131,6 +223,9 @@ class PlannedCollection(_message.Message):
     ROW_COUNT_FIELD_NUMBER: _builtins.int
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     IMPORT_JOB_COUNT_FIELD_NUMBER: _builtins.int
+    PARTITIONS_FIELD_NUMBER: _builtins.int
+    SHARD_COUNT_FIELD_NUMBER: _builtins.int
+    INDEX_COUNT_FIELD_NUMBER: _builtins.int
     database: _builtins.str
     """The database at the source."""
     name: _builtins.str
@@ -146,9 +241,17 @@ class PlannedCollection(_message.Message):
     row_count: _builtins.int
     """Rows: an upper bound as soon as rows were deleted."""
     size_bytes: _builtins.int
-    """Bytes. Zero for a create, which has listed no objects yet."""
+    """Bytes. For a create, of the objects flushed by now; zero if they could not be listed in time."""
     import_job_count: _builtins.int
     """Import jobs. Zero for a create."""
+    shard_count: _builtins.int
+    """Shards that the restored collection would have. Zero for a create."""
+    index_count: _builtins.int
+    """Indexes that would be created. Zero for a create."""
+    @_builtins.property
+    def partitions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the partitions, at most 20."""
+
     def __init__(
         self,
         *,
@@ -161,10 +264,13 @@ class PlannedCollection(_message.Message):
         row_count: _builtins.int = ...,
         size_bytes: _builtins.int = ...,
         import_job_count: _builtins.int = ...,
+        partitions: _abc.Iterable[_builtins.str] | None = ...,
+        shard_count: _builtins.int = ...,
+        index_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["database", b"database", "import_job_count", b"import_job_count", "name", b"name", "partition_count", b"partition_count", "row_count", b"row_count", "segment_count", b"segment_count", "size_bytes", b"size_bytes", "target_database", b"target_database", "target_name", b"target_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["database", b"database", "import_job_count", b"import_job_count", "index_count", b"index_count", "name", b"name", "partition_count", b"partition_count", "partitions", b"partitions", "row_count", b"row_count", "segment_count", b"segment_count", "shard_count", b"shard_count", "size_bytes", b"size_bytes", "target_database", b"target_database", "target_name", b"target_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

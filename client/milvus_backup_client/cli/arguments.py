@@ -15,6 +15,22 @@ def split_names(context: click.Context, parameter: click.Parameter, value: str) 
     return names
 
 
+def split_partitions(
+    context: click.Context, parameter: click.Parameter, value: tuple[str, ...]
+) -> dict[str, list[str]]:
+    """Split each `coll:part,part2`."""
+    chosen: dict[str, list[str]] = {}
+    for text in value:
+        collection, _, names = (part.strip() for part in text.partition(":"))
+        partitions = [name.strip() for name in names.split(",")]
+        if not collection or "" in partitions:
+            raise click.BadParameter(
+                f"{text!r} is not coll:part,part2", ctx=context, param=parameter
+            )
+        chosen.setdefault(collection, []).extend(partitions)
+    return chosen
+
+
 def split_renames(context: click.Context, parameter: click.Parameter, value: str) -> dict[str, str]:
     """Split `old:new,old2:new2`."""
     renames: dict[str, str] = {}

@@ -13,6 +13,7 @@ from milvus_backup_client.cli.follow import start
 from milvus_backup_client.cli.options import (
     DETACH,
     LABELS,
+    PARTITIONS,
     REQUEST_ID,
     VALIDATE_ONLY,
     checked,
@@ -63,8 +64,9 @@ def _check(options: dict[str, Any]) -> None:
     default="",
     metavar="NAMES",
     callback=split_names,
-    help="What to back up: db.*,db.coll,coll  [default: everything]",
+    help="What to back up: db.*,db.coll,coll, or db. for the database alone.  [default: everything]",
 )
+@PARTITIONS
 @click.option(
     "--strategy",
     default="",
@@ -97,6 +99,7 @@ async def create(
     *,
     name: str,
     names: tuple[str, ...],
+    partitions: dict[str, list[str]],
     labels: dict[str, str],
     request_id: str | None,
     validate_only: bool,
@@ -110,6 +113,7 @@ async def create(
     call = session.client.create_backup(
         name,
         collections=names,
+        partitions=partitions,
         labels=labels,
         request_id=request_id,
         validate_only=validate_only,

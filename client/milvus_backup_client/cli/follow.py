@@ -75,11 +75,18 @@ def conclude(session: Session, operation: Operation) -> ExitCode:
     """Tell how an operation ended, in the Go tool's words where it has some."""
     if session.json:
         session.say_message(operation)
-    for lines in (warning_lines, problem_lines, failed_collection_lines):
-        for line in lines(operation):
-            session.note(line)
+    lines = (
+        *warning_lines(operation),
+        *problem_lines(operation),
+        *failed_collection_lines(operation),
+    )
+    for line in lines:
+        session.note(line)
+    planned = [] if session.json else list(plan_lines(operation))
+    for line in planned:  # also of what something stands in the way
+        session.say(line)
     code = outcome(session, operation)
-    if code is ExitCode.OK and not session.json:
+    if code is ExitCode.OK and not session.json and not planned:
         _success(session, operation)
     return code
 
@@ -104,10 +111,10 @@ def _remains(operation: Operation) -> str:
 
 
 def _success(session: Session, operation: Operation) -> None:
-    told = [*plan_lines(operation), *verified_lines(operation)]
-    for line in told:
+    verified = list(verified_lines(operation))
+    for line in verified:
         session.say(line)
-    if told:
+    if verified:
         return
     if operation.kind in _SUCCESS:
         session.say(_SUCCESS[operation.kind])

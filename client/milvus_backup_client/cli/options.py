@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import click
 
-from milvus_backup_client.cli.arguments import split_labels
+from milvus_backup_client.cli.arguments import split_labels, split_partitions
 from milvus_backup_client.cli.exits import UsageFailure
 
 Callback: TypeAlias = Callable[..., None]
@@ -32,6 +32,14 @@ LABELS = click.option(
     metavar="KEY=VALUE",
     callback=split_labels,
     help="Kept with it; can be repeated.",
+)
+PARTITIONS = click.option(
+    "--partition",
+    "partitions",
+    multiple=True,
+    metavar="COLL:PART,...",
+    callback=split_partitions,
+    help="Of this collection only these partitions: db.coll:part,part2; can be repeated.",
 )
 REQUEST_ID = click.option(
     "--request-id",

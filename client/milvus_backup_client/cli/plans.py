@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.filesize import decimal
 
 from milvus_backup.v1.operation_pb2 import Operation
-from milvus_backup.v1.plan_pb2 import CreateBackupPlan, PlannedCollection, RestoreBackupPlan
+from milvus_backup.v1.plan_pb2 import (
+    CreateBackupPlan,
+    PlannedCollection,
+    PlanObstacle,
+    RestoreBackupPlan,
+)
 
 
 def plan_lines(operation: Operation) -> Iterator[str]:
@@ -19,18 +24,22 @@ def plan_lines(operation: Operation) -> Iterator[str]:
 
 
 def _create_lines(plan: CreateBackupPlan) -> Iterator[str]:
+    size = f", {decimal(plan.size_bytes)}" if plan.HasField("size_bytes") else ""
     yield (
         f"would back up to {plan.backup_name}: {plan.collection_count:,} collections, "
-        f"{plan.segment_count:,} segments, at most {plan.row_count:,} rows (flushed by now)"
+        f"{plan.segment_count:,} segments, at most {plan.row_count:,} rows{size} (flushed by now)"
     )
     for found in plan.collections:
         yield (
-            f"  {found.database}.{found.name}: {found.partition_count:,} partitions, "
+            f"  {found.database}.{found.name}: {_partitions(found)}, "
             f"{found.segment_count:,} segments, at most {found.row_count:,} rows"
         )
     yield from _more(plan.collection_count - len(plan.collections))
     way = "the store copies by itself" if plan.server_side_copy else "through the service"
     yield f"copying: {way}"
+    if plan.new_bucket:
+        yield f"new bucket: {plan.new_bucket}"
+    yield from _obstacle_lines(plan.obstacles, plan.obstacle_count)
 
 
 def _restore_lines(plan: RestoreBackupPlan) -> Iterator[str]:
@@ -41,14 +50,34 @@ def _restore_lines(plan: RestoreBackupPlan) -> Iterator[str]:
     )
     for found in plan.collections:
         yield (
-            f"  {_renamed(found)}: {found.segment_count:,} segments, "
+            f"  {_renamed(found)}: {_partitions(found)}, {found.segment_count:,} segments, "
             f"at most {found.row_count:,} rows, {decimal(found.size_bytes)}"
         )
     yield from _more(plan.collection_count - len(plan.collections))
     if plan.new_databases:
         yield f"new databases: {', '.join(plan.new_databases)}"
+    if plan.index_count:
+        yield f"new indexes: {plan.index_count:,}"
     if plan.staged:
-        yield "the objects are first copied into Milvus's bucket"
+        size = decimal(plan.staged_bytes)
+        yield f"the objects ({size}) are first copied into Milvus's bucket"
+    yield from _obstacle_lines(plan.obstacles, plan.obstacle_count)
+
+
+def _obstacle_lines(obstacles: Sequence[PlanObstacle], count: int) -> Iterator[str]:
+    if count:
+        yield f"in the way: {count:,}"
+    for found in obstacles:
+        where = f"{found.field}: " if found.field else ""
+        yield f"  {where}{found.description} ({found.reason})"
+    yield from _more(count - len(obstacles))
+
+
+def _partitions(found: PlannedCollection) -> str:
+    more = [f"{found.partition_count - len(found.partitions):,} more"]
+    names = [*found.partitions, *(more if len(found.partitions) < found.partition_count else [])]
+    shown = f" ({', '.join(names)})" if found.partitions else ""
+    return f"{found.partition_count:,} partitions{shown}"
 
 
 def _renamed(found: PlannedCollection) -> str:

@@ -14,6 +14,7 @@ from milvus_backup_client.cli.options import (
     DETACH,
     LABELS,
     NAME,
+    PARTITIONS,
     REQUEST_ID,
     VALIDATE_ONLY,
     checked,
@@ -70,8 +71,9 @@ def _written(name: str) -> str:
     default="",
     metavar="NAMES",
     callback=split_names,
-    help="What to restore, by the names after renaming: db.*,db.coll,coll  [default: all]",
+    help="What to restore, by the names after renaming: db.*,db.coll,coll,db.  [default: all]",
 )
+@PARTITIONS
 @click.option(
     "-s",
     "--suffix",
@@ -86,7 +88,7 @@ def _written(name: str) -> str:
     default="",
     metavar="OLD:NEW,...",
     callback=split_renames,
-    help="New names: coll:coll2, db.coll:db2.coll2, db.*:db2.*",
+    help="New names: coll:coll2, db.coll:db2.coll2, db.*:db2.*, db.:db2. (the database alone).",
 )
 @go_flag("--rebuild_index", help_text="Make the backed-up indexes again.")
 @click.option(
@@ -116,6 +118,7 @@ async def restore(
     *,
     name: str,
     names: tuple[str, ...],
+    partitions: dict[str, list[str]],
     suffix: str,
     renames: dict[str, str],
     rebuild_index: bool,
@@ -134,6 +137,7 @@ async def restore(
     call = session.client.restore_backup(
         name,
         target_collections=names,
+        partitions=partitions,
         suffix=suffix,
         renames=renames,
         restore_indexes=rebuild_index,

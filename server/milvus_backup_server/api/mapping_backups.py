@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from milvus_backup.v1 import backup_pb2, backup_service_pb2
@@ -15,7 +15,9 @@ from milvus_backup_server.domain.backups import Backup, BackupFormat, BackupStat
 from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
 from milvus_backup_server.domain.operations import SHOWN_COLLECTIONS
 from milvus_backup_server.domain.records import DatabaseBackupInfo, KeyValue
+from milvus_backup_server.domain.renaming import CollectionMapping
 from milvus_backup_server.domain.requests import CreateRequest, DeleteRequest, RestoreRequest
+from milvus_backup_server.domain.selection import CollectionPartitions
 
 MAX_NOTES = 20
 DATABASE_BYTES = 32 * 1024
@@ -38,6 +40,7 @@ def create_request(message: backup_service_pb2.CreateBackupRequest) -> CreateReq
         labels=dict(message.labels),
         request_id=message.request_id,
         validate_only=message.validate_only,
+        partitions=_partitions(message.partitions),
     )
 
 
@@ -54,12 +57,25 @@ def restore_request(message: backup_service_pb2.RestoreBackupRequest) -> Restore
         labels=dict(message.labels),
         request_id=message.request_id,
         validate_only=message.validate_only,
+        partitions=_partitions(message.partitions),
+        mappings=tuple(map(_mapping, message.mappings)),
     )
 
 
 def delete_request(message: backup_service_pb2.DeleteBackupRequest) -> DeleteRequest:
     """Read a request to delete a backup; the use case checks it."""
     return DeleteRequest(backup_name=message.backup_name)
+
+
+def _partitions(
+    messages: Iterable[backup_service_pb2.CollectionPartitions],
+) -> tuple[CollectionPartitions, ...]:
+    return tuple(CollectionPartitions(it.collection, tuple(it.partitions)) for it in messages)
+
+
+def _mapping(message: backup_service_pb2.CollectionMapping) -> CollectionMapping:
+    description = message.description if message.HasField("description") else None
+    return CollectionMapping(message.source, message.target, message.shard_count, description)
 
 
 def wants_full(view: int, *, default: bool) -> bool:

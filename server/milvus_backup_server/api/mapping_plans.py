@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from milvus_backup.v1 import plan_pb2
 from milvus_backup_server.api.texts import fit, fit_int
+from milvus_backup_server.domain.errors import Obstacle
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import (
     SHOWN_COLLECTIONS,
@@ -13,6 +14,10 @@ from milvus_backup_server.domain.operations import (
     PlannedCollection,
     RestorePlan,
 )
+
+SHOWN_PARTITIONS = 20
+MAX_NAME_BYTES = 255
+"""A name of a partition that Milvus accepts is no longer."""
 
 
 def create_plan_message(plan: CreatePlan) -> plan_pb2.CreateBackupPlan:
@@ -24,6 +29,12 @@ def create_plan_message(plan: CreatePlan) -> plan_pb2.CreateBackupPlan:
         segment_count=sum(item.segment_count for item in plan.collections),
         row_count=fit_int(sum(item.row_count for item in plan.collections)),
         server_side_copy=plan.server_side_copy,
+        partition_count=sum(item.partition_count for item in plan.collections),
+        size_bytes=_size(plan),
+        databases=[fit(name) for name in plan.databases[:SHOWN_COLLECTIONS]],
+        new_bucket=fit(plan.new_bucket),
+        obstacles=_obstacles(plan.obstacles),
+        obstacle_count=len(plan.obstacles),
     )
 
 
@@ -38,7 +49,29 @@ def restore_plan_message(plan: RestorePlan) -> plan_pb2.RestoreBackupPlan:
         import_job_count=sum(item.import_job_count for item in plan.collections),
         new_databases=[fit(name) for name in plan.new_databases[:SHOWN_COLLECTIONS]],
         staged=plan.staged,
+        partition_count=sum(item.partition_count for item in plan.collections),
+        staged_bytes=fit_int(plan.staged_bytes),
+        index_count=sum(item.index_count for item in plan.collections),
+        new_database_count=len(plan.new_databases),
+        obstacles=_obstacles(plan.obstacles),
+        obstacle_count=len(plan.obstacles),
     )
+
+
+def _size(plan: CreatePlan) -> int | None:
+    return fit_int(sum(item.size_bytes for item in plan.collections)) if plan.sized else None
+
+
+def _obstacles(obstacles: Sequence[Obstacle]) -> list[plan_pb2.PlanObstacle]:
+    return [
+        plan_pb2.PlanObstacle(
+            field=fit(item.field),
+            reason=item.reason,
+            subject=fit(item.subject),
+            description=fit(item.description),
+        )
+        for item in obstacles[:SHOWN_COLLECTIONS]
+    ]
 
 
 def _first(
@@ -58,4 +91,7 @@ def _collection(item: PlannedCollection) -> plan_pb2.PlannedCollection:
         row_count=fit_int(item.row_count),
         size_bytes=fit_int(item.size_bytes),
         import_job_count=item.import_job_count,
+        partitions=[fit(name, MAX_NAME_BYTES) for name in item.partitions[:SHOWN_PARTITIONS]],
+        shard_count=fit_int(item.shard_count, 32),
+        index_count=item.index_count,
     )

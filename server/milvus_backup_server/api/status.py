@@ -6,7 +6,7 @@ or stands there as INTERNAL, becomes a fixed text: its details are for the log o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import grpc
@@ -36,6 +36,8 @@ grants 8 KiB for all of it."""
 # Together with a message of 1 KiB they stay below MAX_STATUS_BYTES.
 _METADATA_BYTES = 700
 _VIOLATION_BYTES = 1000
+_PACKING_BYTES = 80
+"""What the type's name and the lengths of one more detail take."""
 
 _DESCRIPTION_BYTES = 256
 _RETRY_SECONDS = 1
@@ -52,6 +54,7 @@ CODES: Final[dict[type[errors.BackupError], grpc.StatusCode]] = {
     errors.BackupNotFound: _Code.NOT_FOUND,
     errors.CollectionNotFound: _Code.NOT_FOUND,
     errors.DatabaseNotFound: _Code.NOT_FOUND,
+    errors.PartitionNotFound: _Code.NOT_FOUND,
     errors.OperationNotFound: _Code.NOT_FOUND,
     errors.AlreadyExists: _Code.ALREADY_EXISTS,
     errors.BackupAlreadyExists: _Code.ALREADY_EXISTS,
@@ -124,10 +127,18 @@ def error_status(error: BaseException) -> Status:
     number: int = code_of(shown).value[0]
     status = Status(code=number, message=fit(shown.message))
     for detail in (_error_info(shown), *_details(shown)):
-        packed = Any()
-        packed.Pack(detail)
-        status.details.append(packed)
+        status.details.append(_packed(detail))
+    violations = _violations(shown)
+    if violations:
+        room = MAX_STATUS_BYTES - _PACKING_BYTES - status.ByteSize()
+        status.details.append(_packed(_bad_request(violations, min(room, _VIOLATION_BYTES))))
     return status
+
+
+def _packed(detail: Message) -> Any:
+    packed = Any()
+    packed.Pack(detail)
+    return packed
 
 
 def _error_info(error: errors.BackupError) -> ErrorInfo:
@@ -142,8 +153,6 @@ def _error_info(error: errors.BackupError) -> ErrorInfo:
 
 
 def _details(error: errors.BackupError) -> Iterator[Message]:
-    if isinstance(error, errors.InvalidRequest):
-        yield _bad_request(error)
     if isinstance(error, errors.NotFound | errors.AlreadyExists):
         yield _resource(error, error.resource_type, error.resource_name)
     if isinstance(error, errors.OperationConflict | errors.RequestIdReused):
@@ -159,16 +168,27 @@ def _details(error: errors.BackupError) -> Iterator[Message]:
         yield RetryInfo(retry_delay=Duration(seconds=seconds))
 
 
-def _bad_request(error: errors.InvalidRequest) -> BadRequest:
+def _bad_request(violations: Sequence[errors.Obstacle], room: int) -> BadRequest:
+    """Return the first violations, as many as there is room for."""
     detail = BadRequest()
-    for fault in error.violations:
+    for item in violations:
         violation = BadRequest.FieldViolation(
-            field=_short(fault.field), description=_short(fault.description)
+            field=_short(item.field), description=_short(item.description), reason=item.reason
         )
-        if detail.ByteSize() + violation.ByteSize() > _VIOLATION_BYTES:
+        if detail.ByteSize() + violation.ByteSize() > room:
             break
         detail.field_violations.append(violation)
     return detail
+
+
+def _violations(error: errors.BackupError) -> Sequence[errors.Obstacle]:
+    """Return what is wrong with the fields of a request, whatever the error is that tells of it."""
+    if isinstance(error, errors.InvalidRequest) and not error.obstacles:
+        return [
+            errors.Obstacle(fault.field, error.reason, "", fault.description)
+            for fault in error.violations
+        ]
+    return [item for item in error.obstacles if item.field]
 
 
 def _resource(error: errors.BackupError, kind: str, name: str) -> ResourceInfo:

@@ -12,6 +12,8 @@ TESTED_BEFORE = MilvusVersion(2, 4, 0)
 TESTED_RANGE = f">= {TESTED_FROM}, < {TESTED_BEFORE}"
 """Versions with which this service makes and restores backups, for messages."""
 
+DATABASE_PROPERTIES_FROM = MilvusVersion(2, 4, 3)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
@@ -51,6 +53,6 @@ def capabilities_of(version: MilvusVersion | None) -> Capabilities:
         parallel_import=version >= MilvusVersion(2, 4, 0),
         rest_import=version >= MilvusVersion(2, 4, 0),
         gc_pause=version >= MilvusVersion(2, 4, 0),
-        database_properties=version >= MilvusVersion(2, 4, 3),
+        database_properties=version >= DATABASE_PROPERTIES_FROM,
         segment_descriptions=version >= MilvusVersion(2, 5, 8),
     )

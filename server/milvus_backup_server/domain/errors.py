@@ -3,7 +3,8 @@
     BackupError
       InvalidRequest         a field of the request is wrong
       InvalidSettings        the settings are wrong (at start only)
-      NotFound               BackupNotFound, CollectionNotFound, DatabaseNotFound, OperationNotFound
+      NotFound               BackupNotFound, CollectionNotFound, DatabaseNotFound,
+                             PartitionNotFound, OperationNotFound
       AlreadyExists          BackupAlreadyExists, TargetAlreadyExists
       RequestIdReused        the same request_id came with another request
       OperationConflict      another operation is in the way
@@ -44,12 +45,33 @@ class FieldViolation:
     description: str
 
 
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """One thing in the way of a request.
+
+    Attributes:
+        field: The path of the request's field that it comes from, empty if it comes from none.
+        reason: As of the error that it is.
+        subject: The resource that is missing or in the way, empty if there is none.
+        description: What is wrong, as a sentence.
+    """
+
+    field: str
+    reason: str
+    subject: str
+    description: str
+
+
 class BackupError(Exception):
     """Base of all errors that are meant for callers.
 
     Args:
         message: A sentence for people.
         metadata: The values that the sentence names, for programs.
+
+    Attributes:
+        obstacles: What was found together with this error, itself included, where all of it was
+            looked for before anything was touched; empty for other errors.
     """
 
     reason: ClassVar[str] = "INTERNAL"
@@ -57,6 +79,7 @@ class BackupError(Exception):
     def __init__(self, message: str, **metadata: str | int) -> None:
         super().__init__(message)
         self.message = message
+        self.obstacles: tuple[Obstacle, ...] = ()
         self.metadata = {key: str(value) for key, value in metadata.items()}
 
 
@@ -115,6 +138,13 @@ class DatabaseNotFound(NotFound):
 
     reason = "DATABASE_NOT_FOUND"
     resource_type = "database"
+
+
+class PartitionNotFound(NotFound):
+    """A collection has no such partition; the resource is ``database.collection/partition``."""
+
+    reason = "PARTITION_NOT_FOUND"
+    resource_type = "partition"
 
 
 class OperationNotFound(NotFound):

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import re
 
-from milvus_backup_server.domain.milvus import DEFAULT_DATABASE, CollectionName
-
 MAX_BACKUP_NAME = 128
 BACKUP_NAME_RULE = "a backup name begins with a letter or _ and has only letters, digits and _, at most 128 characters"
 COLLECTION_NAME_RULE = (
-    "expected collection, database.collection or database.*, each name of letters, digits and _"
+    "expected collection, database.collection, database.* (all of its collections) or database. "
+    "(itself alone), each name of letters, digits and _"
 )
 
 _BACKUP_NAME = re.compile(r"[_A-Za-z][A-Za-z0-9_]*")
@@ -30,16 +29,6 @@ def is_backup_name(text: str) -> bool:
 def is_milvus_name(text: str) -> bool:
     """Tell whether Milvus accepts this as the name of a collection or database."""
     return len(text) <= _MAX_MILVUS_NAME and bool(_MILVUS_NAME.fullmatch(text))
-
-
-def parse_collection(text: str) -> CollectionName | None:
-    """Read ``collection`` or ``database.collection``; None if it is neither."""
-    database, dot, name = text.rpartition(".")
-    if not dot:
-        database = DEFAULT_DATABASE
-    if is_milvus_name(database) and is_milvus_name(name):
-        return CollectionName(database, name)
-    return None
 
 
 def temporary_name(operation: str, number: int) -> str:

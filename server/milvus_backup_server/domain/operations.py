@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 
-from milvus_backup_server.domain.errors import BackupError
+from milvus_backup_server.domain.errors import BackupError, Obstacle
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.verification import VerifyResult
 
@@ -253,24 +253,45 @@ class PlannedCollection:
     row_count: int = 0
     size_bytes: int = 0
     import_job_count: int = 0
+    partitions: tuple[str, ...] = ()
+    shard_count: int = 0
+    index_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class CreatePlan:
-    """What a create would do, approximately: nothing was flushed."""
+    """What a create would do, approximately: nothing was flushed.
+
+    Attributes:
+        databases: What the backup would tell of databases, by name.
+        sized: Whether the bytes of all collections could be found out in time.
+        new_bucket: The bucket that it would make, empty if it is there.
+        obstacles: What stands in the way.
+    """
 
     backup_name: str
     collections: tuple[PlannedCollection, ...]
     server_side_copy: bool
+    databases: tuple[str, ...] = ()
+    sized: bool = False
+    new_bucket: str = ""
+    obstacles: tuple[Obstacle, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RestorePlan:
-    """What a restore would do."""
+    """What a restore would do.
+
+    Attributes:
+        staged_bytes: What would be copied into Milvus's bucket, each source once.
+        obstacles: What stands in the way.
+    """
 
     collections: tuple[PlannedCollection, ...]
     new_databases: tuple[str, ...]
     staged: bool
+    staged_bytes: int = 0
+    obstacles: tuple[Obstacle, ...] = ()
 
 
 Result = (

@@ -11,8 +11,19 @@ from dataclasses import dataclass, field
 
 from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
 from milvus_backup_server.domain.names import BACKUP_NAME_RULE, is_backup_name
-from milvus_backup_server.domain.renaming import Renaming, rename_rule_faults
-from milvus_backup_server.domain.selection import MAX_ENTRIES, entry_fault
+from milvus_backup_server.domain.renaming import (
+    CollectionMapping,
+    Renaming,
+    mapping_faults,
+    rename_faults,
+)
+from milvus_backup_server.domain.restore_mapping import Wanted
+from milvus_backup_server.domain.selection import (
+    CollectionPartitions,
+    Selection,
+    entry_faults,
+    partition_faults,
+)
 from milvus_backup_server.domain.verification import VerifyLevel
 
 MAX_REQUEST_ID = 128
@@ -39,12 +50,19 @@ class CreateRequest:
     request_id: str = ""
     validate_only: bool = False
     task_id: str = ""
+    partitions: tuple[CollectionPartitions, ...] = ()
+
+    @property
+    def selection(self) -> Selection:
+        """What is to be backed up."""
+        return Selection.parse(self.collections, self.partitions)
 
     def check(self) -> None:
         """Raise InvalidRequest with every fault of the fields."""
         _raise(
             *_backup_name_faults(self.backup_name, required=False),
-            *_selection_faults("collections", self.collections),
+            *entry_faults("collections", self.collections),
+            *partition_faults(self.partitions),
             *_label_faults(self.labels),
             *_id_faults("request_id", self.request_id),
             *_id_faults("task_id", self.task_id),
@@ -70,19 +88,29 @@ class RestoreRequest:
     request_id: str = ""
     validate_only: bool = False
     task_id: str = ""
+    partitions: tuple[CollectionPartitions, ...] = ()
+    mappings: tuple[CollectionMapping, ...] = ()
 
     @property
-    def renaming(self) -> Renaming:
-        """How collections get their new names."""
-        return Renaming.parse(self.suffix, self.renames)
+    def wanted(self) -> Wanted:
+        """What is to be restored, and to where."""
+        only_mapped = bool(self.mappings) and not self.target_collections
+        return Wanted(
+            sources=Selection.parse(self.collections, self.partitions),
+            targets=Selection.parse(self.target_collections, name="target_collections"),
+            renaming=Renaming.parse(
+                self.suffix, self.renames, self.mappings, only_mapped=only_mapped
+            ),
+        )
 
     def check(self) -> None:
         """Raise InvalidRequest with every fault of the fields."""
         _raise(
             *_backup_name_faults(self.backup_name, required=True),
-            *_selection_faults("collections", self.collections),
-            *_selection_faults("target_collections", self.target_collections),
-            *_renaming_faults(self.suffix, self.renames),
+            *entry_faults("collections", self.collections),
+            *partition_faults(self.partitions),
+            *entry_faults("target_collections", self.target_collections),
+            *_renaming_faults(self.suffix, self.renames, self.mappings),
             *_label_faults(self.labels),
             *_id_faults("request_id", self.request_id),
             *_id_faults("task_id", self.task_id),
@@ -174,28 +202,18 @@ def _backup_name_faults(name: str, *, required: bool) -> Iterator[FieldViolation
         )
 
 
-def _selection_faults(name: str, entries: Sequence[str]) -> Iterator[FieldViolation]:
-    if len(entries) > MAX_ENTRIES:
-        yield FieldViolation(name, f"has {len(entries)} entries; at most {MAX_ENTRIES} are allowed")
-        return
-    for number, entry in enumerate(entries):
-        fault = entry_fault(entry)
-        if fault:
-            yield FieldViolation(f"{name}[{number}]", fault)
-
-
-def _renaming_faults(suffix: str, rules: Mapping[str, str]) -> Iterator[FieldViolation]:
-    if suffix and rules:
+def _renaming_faults(
+    suffix: str, renames: Mapping[str, str], mappings: Sequence[CollectionMapping]
+) -> Iterator[FieldViolation]:
+    if suffix and renames:
         yield FieldViolation("suffix", "cannot be combined with renames; give one of them")
+    if mappings and (suffix or renames):
+        text = "cannot be combined with suffix or renames; give one of them"
+        yield FieldViolation("mappings", text)
     if not _SUFFIX.fullmatch(suffix):
         yield FieldViolation("suffix", "may have only letters, digits and _")
-    if len(rules) > MAX_ENTRIES:
-        yield FieldViolation(
-            "renames", f"has {len(rules)} entries; at most {MAX_ENTRIES} are allowed"
-        )
-        return
-    for rule, fault in rename_rule_faults(rules):
-        yield FieldViolation(f"renames[{rule[:MAX_REQUEST_ID]!r}]", fault)
+    yield from rename_faults(renames)
+    yield from mapping_faults(mappings)
 
 
 def _label_faults(labels: Mapping[str, str]) -> Iterator[FieldViolation]:

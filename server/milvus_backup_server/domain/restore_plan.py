@@ -1,16 +1,11 @@
-"""Decisions of a restore: what each collection needs, which jobs import it, and what stands in the way."""
+"""Decisions of a restore: what each collection needs, and which jobs import it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from milvus_backup_server.domain.errors import (
-    BackupError,
-    BackupNotRestorable,
-    FieldViolation,
-    InvalidRequest,
-)
+from milvus_backup_server.domain.errors import BackupNotRestorable
 from milvus_backup_server.domain.milvus import (
     ALL_PARTITIONS,
     DEFAULT_DATABASE,
@@ -25,27 +20,10 @@ from milvus_backup_server.domain.records import (
     PartitionBackupInfo,
     SegmentBackupInfo,
 )
-from milvus_backup_server.domain.renaming import Renaming, target_fault
-from milvus_backup_server.domain.selection import Selection
+from milvus_backup_server.domain.renaming import Target
 
 NEVER_CREATED = "_default"
 """The partition that every collection without a partition key has from the start."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which collections of a backup are restored, and to where."""
-
-    sources: Selection
-    targets: Selection
-    renaming: Renaming
-
-    def target_of(self, source: CollectionName) -> CollectionName | None:
-        """Return where a collection is restored to; None if it is not wanted."""
-        if source not in self.sources:
-            return None
-        target = self.renaming.target_of(source)
-        return target if target in self.targets else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,47 +53,9 @@ class ImportUnit:
     rows: int
 
 
-@dataclass(slots=True)
-class Faults:
-    """What stands in the way of a restore, collected so that all of it is reported together."""
-
-    errors: list[BackupError] = field(default_factory=list)
-
-    def add(self, error: BackupError) -> None:
-        """Note one."""
-        self.errors.append(error)
-
-    def raise_first(self) -> None:
-        """Raise the first one; its message names the others of its kind too."""
-        if not self.errors:
-            return
-        first = self.errors[0]
-        alike = [error.message for error in self.errors if type(error) is type(first)]
-        if len(alike) > 1:
-            first.message = "; ".join(alike[:20])
-            first.metadata["count"] = str(len(alike))
-        raise first
-
-
 def name_of(record: CollectionBackupInfo) -> CollectionName:
     """Return a record's database and name; early Go tools left the database empty."""
     return CollectionName(record.db_name or DEFAULT_DATABASE, record.collection_name)
-
-
-def check_renaming(pairs: Iterable[tuple[CollectionName, CollectionName]]) -> None:
-    """Raise InvalidRequest if a target has a name that Milvus refuses, or two sources meet in one."""
-    faults: list[FieldViolation] = []
-    seen: dict[CollectionName, CollectionName] = {}
-    for source, target in pairs:
-        fault = target_fault(target)
-        if fault:
-            faults.append(FieldViolation("renames", f"{source} would become {fault}"))
-        elif target in seen:
-            both = f"{seen[target]} and {source} would both become {target}"
-            faults.append(FieldViolation("renames", both))
-        seen[target] = source
-    if faults:
-        raise InvalidRequest(*faults)
 
 
 def record_faults(record: CollectionBackupInfo) -> Iterator[BackupNotRestorable]:
@@ -209,9 +149,16 @@ def import_units(
 
 
 def planned(
-    record: CollectionBackupInfo, target: CollectionName, job_bytes: int
+    record: CollectionBackupInfo, target: Target, job_bytes: int, *, indexes: bool
 ) -> PlannedCollection:
-    """Return what a plan says of a collection."""
+    """Return what a plan says of a collection and one of its targets.
+
+    Args:
+        record: The collection.
+        target: Where it goes.
+        job_bytes: The most that one import job should read.
+        indexes: Whether its indexes are made again.
+    """
     partitions = record.partition_backups
     every = [segment for partition in partitions for segment in partition.segment_backups]
     jobs = (
@@ -220,12 +167,15 @@ def planned(
     )
     return PlannedCollection(
         source=name_of(record),
-        target=target,
+        target=target.name,
+        partitions=tuple(partition.partition_name for partition in partitions),
         partition_count=len(partitions),
         segment_count=len(every),
         row_count=sum(segment.num_of_rows for segment in every),
         size_bytes=sum(segment.size for segment in every),
         import_job_count=sum(len(units) for units in jobs),
+        shard_count=target.shard_count or record.shards_num,
+        index_count=len(record.index_infos) if indexes else 0,
     )
 
 

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
+from milvus_backup_server.domain.errors import (
+    BackupError,
+    FieldViolation,
+    InvalidRequest,
+    Obstacle,
+)
+from milvus_backup_server.domain.faults import tell_of
 from milvus_backup_server.domain.milvus import DEFAULT_DATABASE
 from milvus_backup_server.http.bodies import CollFilter
 
 ALL: Final = "*"
+ALONE: Final = ""
 NOT_YET: Final = "is not supported yet"
 
 
@@ -52,9 +59,17 @@ class Asked(Generic[R]):
         """Give the faults that a use case finds in the request the caller's names."""
         try:
             yield
-        except InvalidRequest as error:
-            faults = (_as_sent(fault, self.names) for fault in error.violations)
-            raise InvalidRequest(*faults) from error
+        except BackupError as error:
+            if error.obstacles:
+                tell_of(error, tuple(self._obstacle_as_sent(item) for item in error.obstacles))
+            elif isinstance(error, InvalidRequest):
+                faults = (_as_sent(fault, self.names) for fault in error.violations)
+                raise InvalidRequest(*faults) from error
+            raise
+
+    def _obstacle_as_sent(self, obstacle: Obstacle) -> Obstacle:
+        fault = _as_sent(FieldViolation(obstacle.field, obstacle.description), self.names)
+        return replace(obstacle, field=fault.field)
 
 
 def _as_sent(fault: FieldViolation, names: Mapping[str, str]) -> FieldViolation:
@@ -103,28 +118,33 @@ class Entries:
             if not collections:
                 entries._add(_entry(database, ALL), path)
             for number, collection in enumerate(collections):
-                entries._add(_entry(database, collection), f"{path}[{number}]")
+                entries._add_collection(database, collection, f"{path}[{number}]")
         return entries
 
     @classmethod
     def of_filter(cls, name: str, given: Mapping[str, CollFilter]) -> Entries:
-        """Read a filter: lists of collections by database, where an empty list stands for none."""
+        """Read a filter: lists of collections by database, where an empty list is the database alone."""
         entries = cls()
         for database, filtered in given.items():
             path = f"{name}.{database}.colls"
             if not filtered.colls:
-                fault = f"is empty, which is a database without collections: that {NOT_YET}"
-                entries.faults.append(FieldViolation(path, fault))
+                entries._add(_entry(database, ALONE), path)
             for number, collection in enumerate(filtered.colls):
-                entries._add(_entry(database, collection), f"{path}[{number}]")
+                entries._add_collection(database, collection, f"{path}[{number}]")
         if not given:
             fault = "is empty and selects nothing; leave it out to select everything"
             entries.faults.append(FieldViolation(name, fault))
         return entries
+
+    def _add_collection(self, database: str, collection: str, path: str) -> None:
+        if collection.strip():
+            self._add(_entry(database, collection.strip()), path)
+        else:
+            self.faults.append(FieldViolation(path, "a collection's name is empty"))
 
     def _add(self, text: str, path: str) -> None:
         self.paths.setdefault(text, path)
 
 
 def _entry(database: str, collection: str) -> str:
-    return f"{database or DEFAULT_DATABASE}.{collection}"
+    return f"{database.strip() or DEFAULT_DATABASE}.{collection}"

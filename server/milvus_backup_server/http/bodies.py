@@ -26,7 +26,7 @@ class CollFilter(Body):
     """Which collections of a database."""
 
     colls: list[str] = Field(
-        default=[], description="Names; `*` for all. An empty list (the database alone) is refused."
+        default=[], description="Names; `*` for all. An empty list: the database alone."
     )
 
 
@@ -90,8 +90,10 @@ class SkipParams(Body):
 class Override(Body):
     """What a restored collection gets instead of what the backup has."""
 
-    shard_num: Int32 = _later("shardNum", default=0)
-    description: str = _later(default="")
+    shard_num: Int32 = Field(
+        default=0, alias="shardNum", description="Number of shards; 0 as in the backup."
+    )
+    description: str = Field(default="", description="Description; empty as in the backup.")
 
 
 class PlannedCollection(Body):
@@ -103,18 +105,22 @@ class PlannedCollection(Body):
 
 
 class PlannedDatabase(Body):
-    """The collections of one database of a plan."""
+    """A database of a plan, with some of its collections or all."""
 
     source: str = Field(default="", description="The database in the backup.")
     target: str = Field(default="", description="The database to restore into.")
-    with_prop: bool = _later("withProp", default=False)
+    with_prop: bool = Field(
+        default=False,
+        alias="withProp",
+        description="Without effect: databases keep their properties where Milvus has such.",
+    )
     colls: list[PlannedCollection] = Field(
-        default=[], description="Collections. A whole database is not supported yet."
+        default=[], description="Collections; none: all of the database."
     )
 
 
 class PlanBody(Body):
-    """New names of collections. Without `filter` exactly what is mapped is restored."""
+    """Where collections go; one may go to several targets. Without `filter` exactly what is mapped is restored."""
 
     mapping: list[PlannedDatabase] = Field(
         default=[], description="Databases with their collections."
@@ -148,8 +154,8 @@ class RestoreBody(Body):
     )
     collection_renames: dict[str, str] = Field(
         default={},
-        description="New names by old ones: `db1.c1` to `db2.c2`, `c1` to `c2`, `db1.*` to `db2.*`. "
-        "Wins over the suffix.",
+        description="New names by old ones: `db1.c1` to `db2.c2`, `c1` to `c2`, `db1.*` to `db2.*`, `db1.` to "
+        "`db2.` (the database alone). Wins over the suffix.",
     )
     run_async: bool = Field(
         default=False, alias="async", description="Answer at once; else when it has ended."

@@ -51,6 +51,7 @@ FACES: Final[dict[type[errors.BackupError], Face]] = {
     errors.BackupNotFound: Face(PARAMETER_ERROR, 404),
     errors.CollectionNotFound: _MISSING,
     errors.DatabaseNotFound: _MISSING,
+    errors.PartitionNotFound: _MISSING,
     errors.OperationNotFound: _MISSING,
     errors.AlreadyExists: _IN_THE_WAY,
     errors.BackupAlreadyExists: _IN_THE_WAY,

@@ -1,17 +1,21 @@
-"""What a ``restorePlan`` says, as far as renames can express it."""
+"""What a ``restorePlan`` maps: each source to any number of targets, with their overrides.
+
+A database without ``colls`` goes with all of its collections; the Go tool leaves them where they were.
+``withProp`` makes no difference: databases keep their properties where Milvus has such.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from milvus_backup_server.domain.errors import FieldViolation
-from milvus_backup_server.domain.names import parse_collection
-from milvus_backup_server.domain.selection import Selection, entry_fault
-from milvus_backup_server.http.asked import NOT_YET, Entries, not_yet
+from milvus_backup_server.domain.milvus import DEFAULT_DATABASE
+from milvus_backup_server.domain.renaming import CollectionMapping
+from milvus_backup_server.http.asked import ALL, Entries
 from milvus_backup_server.http.bodies import PlannedCollection, PlannedDatabase, RestoreBody
 
 _PLAN = "restorePlan"
-_SHOWN = 128  # as much of a rule as a request's own faults show
 
 
 @dataclass(slots=True)
@@ -19,21 +23,24 @@ class PlannedNames:
     """The names of a plan.
 
     Attributes:
-        renames: New names by old ones.
-        paths: Where in the body the old ones stand.
+        paths: Where in the body each mapping stands.
         filter: What is restored, by the new names; None for exactly what is mapped.
-        faults: What is wrong, or not supported yet.
+        faults: What is wrong.
     """
 
-    renames: dict[str, str] = field(default_factory=dict)
-    paths: dict[str, str] = field(default_factory=dict)
+    mappings: list[CollectionMapping] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     filter: Entries | None = None
     faults: list[FieldViolation] = field(default_factory=list)
 
     @property
     def names(self) -> dict[str, str]:
-        """Fields of the body by the names that a request gives its renames."""
-        return {f"renames[{old[:_SHOWN]!r}]": path for old, path in self.paths.items()}
+        """Fields of the body by the names that a request gives its mappings."""
+        names = {"mappings": f"{_PLAN}.mapping"}
+        for number, path in enumerate(self.paths):
+            names[f"mappings[{number}]"] = path
+            names[f"mappings[{number}].shard_count"] = f"{path}.override.shardNum"
+        return names
 
 
 def read_plan(body: RestoreBody) -> PlannedNames:
@@ -43,49 +50,29 @@ def read_plan(body: RestoreBody) -> PlannedNames:
     if plan is None:
         return names
     for number, database in enumerate(plan.mapping):
-        _read_database(database, f"{_PLAN}.mapping[{number}]", names)
+        for path, mapping in _mappings(database, f"{_PLAN}.mapping[{number}]"):
+            names.mappings.append(mapping)
+            names.paths.append(path)
     if plan.filter is not None:
         names.filter = Entries.of_filter(f"{_PLAN}.filter", plan.filter)
+    elif not names.mappings:
+        names.faults.append(FieldViolation(_PLAN, "maps nothing, so nothing would be restored"))
     return names
 
 
-def mapped(sources: Entries, plan: PlannedNames) -> Entries:
-    """Return the collections that a plan maps, as far as they are among the sources asked for."""
-    if any(entry_fault(text) for text in sources.texts):
-        return sources
-    asked = Selection.parse(sources.texts)
-    found = Entries()
-    for text, path in plan.paths.items():
-        name = parse_collection(text)
-        if name is None or name in asked:
-            found.paths[text] = path
-    if not found.paths and not plan.faults:
-        found.faults.append(FieldViolation(_PLAN, "maps nothing that is to be restored"))
-    return found
-
-
-def _read_database(database: PlannedDatabase, path: str, names: PlannedNames) -> None:
-    names.faults += not_yet({f"{path}.withProp": database.with_prop})
+def _mappings(database: PlannedDatabase, path: str) -> Iterator[tuple[str, CollectionMapping]]:
+    source = database.source.strip() or DEFAULT_DATABASE
+    target = database.target.strip() or DEFAULT_DATABASE
     if not database.colls:
-        fault = f"is empty: to map a whole database {NOT_YET}"
-        names.faults.append(FieldViolation(f"{path}.colls", fault))
+        yield path, CollectionMapping(f"{source}.{ALL}", f"{target}.{ALL}")
     for number, item in enumerate(database.colls):
-        _read_collection(database, item, f"{path}.colls[{number}]", names)
+        yield f"{path}.colls[{number}]", _mapping(source, target, item)
 
 
-def _read_collection(
-    database: PlannedDatabase, item: PlannedCollection, path: str, names: PlannedNames
-) -> None:
-    source = f"{database.source}.{item.source}"
-    if source in names.renames:
-        fault = f"{source[:_SHOWN]!r} has another target already: that {NOT_YET}"
-        names.faults.append(FieldViolation(path, fault))
-    names.renames[source] = f"{database.target}.{item.target}"
-    names.paths[source] = path
-    override = item.override
-    names.faults += not_yet(
-        {
-            f"{path}.override.shardNum": override.shard_num,
-            f"{path}.override.description": override.description,
-        }
+def _mapping(source: str, target: str, item: PlannedCollection) -> CollectionMapping:
+    return CollectionMapping(
+        source=f"{source}.{item.source.strip() or '?'}",  # an empty name is none, not the database
+        target=f"{target}.{item.target.strip() or '?'}",
+        shard_count=item.override.shard_num,
+        description=item.override.description or None,
     )

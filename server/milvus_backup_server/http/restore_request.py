@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from milvus_backup_server.domain.errors import FieldViolation
+from milvus_backup_server.domain.renaming import CollectionMapping
 from milvus_backup_server.domain.requests import RestoreRequest
 from milvus_backup_server.http.asked import Asked, Entries, not_yet
 from milvus_backup_server.http.bodies import RestoreBody
-from milvus_backup_server.http.plan_request import PlannedNames, mapped, read_plan
+from milvus_backup_server.http.plan_request import PlannedNames, read_plan
 
 _NAMES = {
     "task_id": "id",
@@ -32,6 +33,7 @@ class _Chosen:
     names: Mapping[str, str]
     suffix: str = ""
     renames: Mapping[str, str] = field(default_factory=dict)
+    mappings: tuple[CollectionMapping, ...] = ()
     faults: tuple[FieldViolation, ...] = ()
 
 
@@ -48,6 +50,7 @@ def restore_request(body: RestoreBody, task_id: str) -> Asked[RestoreRequest]:
         target_collections=chosen.targets.texts,
         suffix=chosen.suffix,
         renames=chosen.renames,
+        mappings=chosen.mappings,
         restore_indexes=body.restore_index,
         task_id=task_id,
     )
@@ -78,12 +81,9 @@ def _simple(body: RestoreBody) -> _Chosen:
 
 def _planned(body: RestoreBody, plan: PlannedNames) -> _Chosen:
     faults = (*plan.faults, *_excluded(body))
-    sources = _sources(body)
-    if plan.filter is None:
-        sources = mapped(sources, plan)
     targets = Entries() if plan.filter is None else plan.filter
     names = {"renames": "restorePlan", **plan.names}
-    return _Chosen(sources, targets, names, renames=plan.renames, faults=faults)
+    return _Chosen(_sources(body), targets, names, mappings=tuple(plan.mappings), faults=faults)
 
 
 def _excluded(body: RestoreBody) -> Iterator[FieldViolation]:

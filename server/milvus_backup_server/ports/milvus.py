@@ -44,8 +44,8 @@ class MilvusGateway(Protocol):
         """Return the names of the databases."""
         ...
 
-    async def create_database(self, database: str) -> None:
-        """Make a database; no error if it exists."""
+    async def create_database(self, database: str, properties: Sequence[KeyValue] = ()) -> None:
+        """Make a database; no error if it exists, and then its properties stay."""
         ...
 
     async def drop_database(self, database: str) -> None:

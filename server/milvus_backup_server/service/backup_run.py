@@ -19,6 +19,7 @@ from milvus_backup_server.domain.errors import (
     SourceInconsistent,
     SourceStorageMismatch,
 )
+from milvus_backup_server.domain.faults import Faults
 from milvus_backup_server.domain.manifest import ManifestHead, ManifestSource
 from milvus_backup_server.domain.milvus import CollectionName, Flush
 from milvus_backup_server.domain.operations import (
@@ -142,7 +143,11 @@ class BackupRun:
     async def _plan(self, spools: SpoolDirectory) -> None:
         self._tracker.enter(Phase.PLANNING)
         # The operation may have waited for its turn, and collections come and go meanwhile.
-        self._selected = await select(self._checked.cluster.gateway, self._checked.selection)
+        faults = Faults()
+        self._selected = await select(
+            self._checked.cluster.gateway, self._checked.selection, faults
+        )
+        faults.raise_all()
         names = self._selected.collections
         self._tracker.add_collections(CollectionProgress(source=name) for name in names)
         await self._snapshots.wait_past(self._checked.accepted)
@@ -165,8 +170,9 @@ class BackupRun:
         )
 
     async def _plan_one(self, name: CollectionName, flush: Flush, spools: SpoolDirectory) -> None:
+        chosen = self._checked.selection.partitions.get(name)
         for _ in range(self._limits.replans + 1):
-            snapshot = await self._snapshots.describe(name, flush)
+            snapshot = await self._snapshots.describe(name, flush, chosen)
             try:
                 self._note_plan(await plan_collection(snapshot, self._checked.source, spools))
                 return
@@ -174,7 +180,8 @@ class BackupRun:
                 pass
             except (SourceStorageMismatch, SourceInconsistent):
                 # Segments that Milvus replaced while they were listed look the same.
-                if (await self._snapshots.describe(name, flush)).segments == snapshot.segments:
+                again = await self._snapshots.describe(name, flush, chosen)
+                if again.segments == snapshot.segments:
                     raise
             flush = await self._flush_again(name)
         raise _never_still(name)

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
+from milvus_backup_server.domain.capabilities import DATABASE_PROPERTIES_FROM
 from milvus_backup_server.domain.errors import (
     BackupError,
     LeftBehind,
     MilvusUnavailable,
+    MilvusVersionUnsupported,
     NotFound,
     TargetAlreadyExists,
 )
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.names import temporary_name
 from milvus_backup_server.domain.records import CollectionBackupInfo, IndexInfo
+from milvus_backup_server.domain.renaming import Target
+from milvus_backup_server.domain.restore_mapping import MappedDatabase
 from milvus_backup_server.domain.restore_plan import NEVER_CREATED
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.context import WorkLimits
@@ -59,27 +63,41 @@ class CollectionBuilder:
         self._renamed: list[Built] = []
         self._databases: list[str] = []
 
-    async def create_databases(self, databases: Sequence[str]) -> None:
-        """Make the databases that are missing; one that somebody made meanwhile stays theirs."""
+    async def create_databases(
+        self, databases: Sequence[MappedDatabase], *, with_properties: bool
+    ) -> None:
+        """Make the databases that are missing; one that somebody made meanwhile stays theirs.
+
+        Args:
+            databases: What they are called, and their properties.
+            with_properties: Whether this Milvus gives databases properties; where it does not, those
+                that a database had become a warning.
+        """
         present = await self._gateway.list_databases() if databases else []
         for database in databases:
-            if database not in present:
-                self._databases.append(database)
-                await self._gateway.create_database(database)
+            if database.name not in present:
+                self._databases.append(database.name)
+                given = database.properties if with_properties else ()
+                await self._gateway.create_database(database.name, given)
+                if given != database.properties:
+                    self._tracker.warn(_without_properties(database))
 
     async def create(
-        self, source: CollectionName, target: CollectionName, record: CollectionBackupInfo
+        self, source: CollectionName, target: Target, record: CollectionBackupInfo
     ) -> Built:
         """Make an empty collection with its partitions under a temporary name."""
         assert record.schema is not None  # noqa: S101 the request's checks saw to it
+        schema = record.schema
+        if target.description is not None:
+            schema = replace(schema, description=target.description)
         name = temporary_name(self._operation, len(self._temporary))
-        temporary = CollectionName(target.database, name)
+        temporary = CollectionName(target.name.database, name)
         self._temporary.append(temporary)
         keyed = any(field.is_partition_key for field in record.schema.fields)
         await self._gateway.create_collection(
             temporary,
-            record.schema,
-            shards=record.shards_num,
+            schema,
+            shards=target.shard_count or record.shards_num,
             consistency_level=record.consistency_level,
             properties=record.properties,
             partition_count=len(record.partition_backups) if keyed else 0,
@@ -87,7 +105,7 @@ class CollectionBuilder:
         if not keyed:
             await self._create_partitions(temporary, record)
         description = await self._gateway.describe_collection(temporary)
-        return Built(source, temporary, target, description.collection_id, record.index_infos)
+        return Built(source, temporary, target.name, description.collection_id, record.index_infos)
 
     async def create_indexes(self, built: Built) -> None:
         """Make the indexes of the backup on a collection."""
@@ -161,3 +179,13 @@ class CollectionBuilder:
             return
         if description.collection_id == built.collection_id:
             await self._gateway.drop_collection(built.target)
+
+
+def _without_properties(database: MappedDatabase) -> MilvusVersionUnsupported:
+    names = ", ".join(item.key for item in database.properties)
+    return MilvusVersionUnsupported(
+        f"database {database.name!r} was made without its properties ({names}), which need Milvus "
+        f"{DATABASE_PROPERTIES_FROM} or later",
+        subject=database.name,
+        needed=str(DATABASE_PROPERTIES_FROM),
+    )

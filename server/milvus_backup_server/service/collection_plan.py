@@ -28,8 +28,10 @@ class CollectionSnapshot:
     """A collection at its moment, as Milvus describes it.
 
     Attributes:
+        partitions: Those that are backed up.
         segments: The segments of the flush that Milvus still knows, by id.
         partition_load_states: By partition id.
+        left_out: Ids of the partitions that were not asked for.
     """
 
     name: CollectionName
@@ -41,6 +43,7 @@ class CollectionSnapshot:
     flush: Flush
     moment: int
     segments: Mapping[int, SegmentInfo]
+    left_out: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 
 from milvus_backup_server.domain.conflicts import Footprint
-from milvus_backup_server.domain.errors import BackupError
-from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.errors import BackupAlreadyExists, BackupError
+from milvus_backup_server.domain.faults import Faults
 from milvus_backup_server.domain.operations import (
     Caller,
     CreatePlan,
     Operation,
     OperationKind,
-    PlannedCollection,
     Result,
 )
 from milvus_backup_server.domain.requests import CreateRequest
-from milvus_backup_server.domain.selection import Selection
 from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.backup_run import BackupRun, CheckedCreate
 from milvus_backup_server.service.checks import (
@@ -27,10 +24,11 @@ from milvus_backup_server.service.checks import (
     supported_version,
 )
 from milvus_backup_server.service.claim import refuse_taken_name
-from milvus_backup_server.service.concurrency import for_each
 from milvus_backup_server.service.context import Environment, Repository
+from milvus_backup_server.service.create_plan import CreatePlanner
 from milvus_backup_server.service.operations import OperationManager
-from milvus_backup_server.service.running import OperationRequest, finished
+from milvus_backup_server.service.planning import planned_operation
+from milvus_backup_server.service.running import OperationRequest
 from milvus_backup_server.service.snapshot import select
 from milvus_backup_server.service.tracker import Tracker
 
@@ -71,7 +69,7 @@ class CreateBackup:
         )
         self._operations.refuse_conflict(asked.footprint)
         try:
-            checked = await self._check(request, name, asked.name)
+            checked, faults = await self._check(request, name, asked.name)
         except BackupError:
             # The same call may have come twice, and the first one made what stands in the way.
             known = self._operations.repeated(request.request_id, request)
@@ -79,27 +77,32 @@ class CreateBackup:
                 raise
             return known
         if request.validate_only:
-            return finished(asked, await self._plan(checked))
+            return planned_operation(asked, await self._plan(checked, faults), faults)
 
         async def body(tracker: Tracker) -> Result:
             return await BackupRun(checked, self._environment, self._engine, tracker).run()
 
         return self._operations.begin(asked, body)
 
-    async def _check(self, request: CreateRequest, name: str, operation: str) -> CheckedCreate:
+    async def _check(
+        self, request: CreateRequest, name: str, operation: str
+    ) -> tuple[CheckedCreate, Faults]:
+        """Make the checks; what a plan can tell about is noted instead of raised if one is wanted."""
         cluster = self._environment.registry.cluster()
         repository = self._environment.registry.repository()
         limits = self._environment.limits
-        selection = Selection.parse(request.collections)
+        selection, faults = request.selection, Faults()
         deadline = Deadline(limits.check_seconds)
         async with deadline.asking_milvus(cluster.gateway):
             version, capabilities = await supported_version(cluster.gateway, limits)
             accepted = await cluster.gateway.allocate_timestamp()
-            selected = await select(cluster.gateway, selection)
+            selected = await select(cluster.gateway, selection, faults)
         source = await cluster_storage(cluster, deadline)
         async with deadline.asking_store(repository.storage):
-            await self._check_repository(repository, name)
-        return CheckedCreate(
+            await self._check_repository(repository, name, faults)
+        if not request.validate_only:
+            faults.raise_all()
+        checked = CheckedCreate(
             operation=operation,
             task_id=request.task_id,
             backup_name=name,
@@ -114,36 +117,31 @@ class CreateBackup:
             accepted=accepted,
             accept_time=datetime.now(UTC),
         )
+        return checked, faults
 
-    async def _check_repository(self, repository: Repository, name: str) -> None:
+    async def _check_repository(self, repository: Repository, name: str, faults: Faults) -> None:
         if not self._environment.limits.create_bucket:
             await require_bucket(repository.storage, "backup.storage.bucketName")
         if await repository.storage.store.bucket_exists():
-            await refuse_taken_name(repository.storage.store, repository.layout(name))
+            try:
+                await refuse_taken_name(repository.storage.store, repository.layout(name))
+            except BackupAlreadyExists as error:
+                faults.add(error, "backup_name")
 
-    async def _plan(self, checked: CheckedCreate) -> CreatePlan:
-        planned: dict[CollectionName, PlannedCollection] = {}
-
-        async def describe(name: CollectionName) -> None:
-            segments, partitions = await asyncio.gather(
-                checked.cluster.gateway.list_segments(name),
-                checked.cluster.gateway.list_partitions(name),
-            )
-            planned[name] = PlannedCollection(
-                source=name,
-                partition_count=len(partitions),
-                segment_count=len(segments),
-                row_count=sum(segment.rows for segment in segments),
-            )
-
-        await for_each(
-            checked.selected.collections, describe, concurrent=self._environment.limits.collections
+    async def _plan(self, checked: CheckedCreate, faults: Faults) -> CreatePlan:
+        planner = CreatePlanner(
+            checked.cluster.gateway, checked.source, checked.selection, self._environment.limits
         )
-        target = checked.repository.storage.store.location
+        collections = await planner.plan(checked.selected.collections, faults)
+        target = checked.repository.storage.store
         return CreatePlan(
             backup_name=checked.backup_name,
-            collections=tuple(planned[name] for name in checked.selected.collections),
-            server_side_copy=checked.source.store.location.same_endpoint(target),
+            collections=collections,
+            server_side_copy=checked.source.store.location.same_endpoint(target.location),
+            databases=checked.selected.databases,
+            sized=planner.sized,
+            new_bucket="" if await target.bucket_exists() else target.location.bucket,
+            obstacles=faults.obstacles(),
         )
 
 

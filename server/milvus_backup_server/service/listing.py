@@ -53,10 +53,14 @@ async def plan_collection(
         if found.wants(log):
             await _append(delta, log, item)
             found.add(log, item)
+        else:
+            found.note_other(log)
     async for log, item in _logs(storage, insert_prefix):
         if found.wants(log):
             await _append(insert, log, item)
             found.add_insert(log, item)
+        else:
+            found.note_other(log)
     await insert.flush()
     await delta.flush()
     found.check(storage)
@@ -80,6 +84,7 @@ class _Found:
     objects: int = 0
     segments: set[int] = field(default_factory=set)
     inserted: set[int] = field(default_factory=set)
+    elsewhere: set[int] = field(default_factory=set)
     partitions: Counter[int] = field(default_factory=Counter)
     unknown_rows: dict[int, list[str]] = field(default_factory=dict)
     _segment: int = 0
@@ -87,7 +92,15 @@ class _Found:
     _logs_per_field: Counter[int] = field(default_factory=Counter)
 
     def wants(self, log: LogKey) -> bool:
-        return log.segment_id in self.snapshot.flush.segment_ids
+        return (
+            log.segment_id in self.snapshot.flush.segment_ids
+            and log.partition_id not in self.snapshot.left_out
+        )
+
+    def note_other(self, log: LogKey) -> None:
+        """Remember a segment of a partition that was not asked for: it is not missing."""
+        if log.partition_id in self.snapshot.left_out:
+            self.elsewhere.add(log.segment_id)
 
     def add_insert(self, log: LogKey, item: ObjectInfo) -> None:
         if log.segment_id != self._segment:
@@ -106,7 +119,8 @@ class _Found:
         known = {partition.partition_id for partition in self.snapshot.partitions}
         if self.partitions.keys() - known - {ALL_PARTITIONS}:
             raise PlanStale("a partition was dropped after the flush")
-        missing = self.snapshot.flush.segment_ids - self.inserted - self._only_deletes()
+        wanted = self.snapshot.flush.segment_ids - self.elsewhere
+        missing = wanted - self.inserted - self._only_deletes()
         described = [self.snapshot.segments[it] for it in missing if it in self.snapshot.segments]
         with_rows = sorted(it.segment_id for it in described if it.rows)
         if with_rows:

@@ -6,13 +6,16 @@ time.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from milvus_backup_server.domain.capabilities import Capabilities
 from milvus_backup_server.domain.errors import BackupError, RowCountMismatch
+from milvus_backup_server.domain.layout import parse_backup_key
 from milvus_backup_server.domain.manifest import ManifestCollection, ManifestHead, ManifestObject
 from milvus_backup_server.domain.milvus import (
+    ALL_PARTITIONS,
     CollectionName,
     ImportJob,
     ImportOptions,
@@ -27,7 +30,9 @@ from milvus_backup_server.domain.operations import (
     RestoreResult,
 )
 from milvus_backup_server.domain.records import CollectionBackupInfo, PartitionBackupInfo
+from milvus_backup_server.domain.renaming import Target
 from milvus_backup_server.domain.requests import RestoreRequest
+from milvus_backup_server.domain.restore_mapping import MappedDatabase, Wanted, narrowed
 from milvus_backup_server.domain.restore_plan import (
     ImportUnit,
     expected_objects,
@@ -55,17 +60,21 @@ class CheckedRestore:
     """A restore whose request passed every check.
 
     Attributes:
+        wanted: The request's selections and names.
         targets: Where each wanted collection goes, by its name in the backup.
-        plan: What the plan says of each.
+        plan: What the plan says of each collection and target.
         new_databases: Databases to make.
+        capabilities: What the target can do.
         place: From where Milvus imports.
     """
 
     operation: str
     request: RestoreRequest
-    targets: Mapping[CollectionName, CollectionName]
+    wanted: Wanted
+    targets: Mapping[CollectionName, tuple[Target, ...]]
     plan: tuple[PlannedCollection, ...]
-    new_databases: tuple[str, ...]
+    new_databases: tuple[MappedDatabase, ...]
+    capabilities: Capabilities
     cluster: Cluster
     milvus: Storage
     repository: Repository
@@ -123,12 +132,15 @@ class RestoreRun:
             concurrent=environment.limits.objects_read,
         )
         self._objects: dict[CollectionName, _Objects] = {}
+        self._sources = {item.target: item.source for item in checked.plan if item.target}
         self._counts = _Counts()
         self._built: list[Built] = []
         self._import_totals = Totals(
             bytes=sum(item.size_bytes for item in checked.plan),
             rows=sum(item.row_count for item in checked.plan),
         )
+        sources = {item.source: item.size_bytes for item in checked.plan}
+        self._source_totals = Totals(bytes=sum(sources.values()))
 
     async def run(self) -> RestoreResult:
         """Restore and return what was made; failed or stopped it takes away what it made."""
@@ -152,7 +164,7 @@ class RestoreRun:
                     self._tracker.raise_cancelled(error)
                 raise
         return RestoreResult(
-            collection_count=len(self._checked.targets),
+            collection_count=len(self._built),
             import_job_count=self._counts.jobs,
             row_count=self._counts.rows,
             content_checked_count=self._counts.content,
@@ -163,18 +175,20 @@ class RestoreRun:
     # --- verify
 
     async def _verify(self, spools: SpoolDirectory) -> None:
-        self._tracker.enter(Phase.VERIFYING, Totals(bytes=self._import_totals.bytes))
+        self._tracker.enter(Phase.VERIFYING, self._source_totals)
         manifest = await self._manifest()
         async for record in self._records():
             name = name_of(record)
             line = manifest.get(name)
             objects = _Objects(spools.spool(), moment=line.moment or None if line else None)
-            found = await self._failing(name, self._verify_one(record, line, objects))
+            targets = self._targets(name)
+            found = await self._failing(targets, self._verify_one(record, line, objects))
             objects.strays = found.strays
             self._objects[name] = objects
             self._counts.content += found.content_checked
             self._counts.size += found.size_checked
-            self._tracker.collection(name, moment=objects.moment)
+            for target in targets:
+                self._tracker.collection(target, moment=objects.moment)
 
     async def _manifest(self) -> dict[CollectionName, ManifestCollection]:
         """Return our manifest's lines of the wanted collections; none for a backup of the Go tool."""
@@ -198,44 +212,57 @@ class RestoreRun:
         wanted: AsyncIterator[ManifestObject] = (
             sorted_objects(expected_objects(record))
             if line is None
-            else self._reader.manifest_objects(line)
+            else _of_partitions(record, self._reader.manifest_objects(line))
         )
         return await self._verifier.verify(record.collection_id, wanted, objects.verified)
 
     async def _records(self) -> AsyncIterator[CollectionBackupInfo]:
         """Yield the wanted collections of the backup, reading its metadata anew."""
         async for record in self._reader.collections(await self._reader.files()):
-            if name_of(record) in self._checked.targets:
-                yield record
+            name = name_of(record)
+            if name in self._checked.targets:
+                yield narrowed(record, self._checked.wanted.sources.partitions.get(name))
 
     # --- import
 
     async def _import(self) -> None:
-        await self._builder.create_databases(self._checked.new_databases)
+        await self._builder.create_databases(
+            self._checked.new_databases,
+            with_properties=self._checked.capabilities.database_properties,
+        )
         async for record in self._records():
-            await self._failing(name_of(record), self._import_one(record))
+            name = name_of(record)
+            await self._failing(self._targets(name), self._stage(name))
+            for target in self._checked.targets[name]:
+                await self._failing([target.name], self._import_one(record, target))
+            await self._staging.clear()
+            self._objects[name].verified.remove()
 
-    async def _import_one(self, record: CollectionBackupInfo) -> None:
+    async def _stage(self, name: CollectionName) -> None:
+        for target in self._targets(name):
+            self._tracker.collection(target, state=CollectionState.RUNNING)
+        if self._checked.place.staged:
+            self._tracker.enter(Phase.STAGING, self._source_totals)
+            await self._staging.fill(self._objects[name].verified)
+        self._tracker.enter(Phase.IMPORTING, self._import_totals)
+
+    async def _import_one(self, record: CollectionBackupInfo, target: Target) -> None:
         name = name_of(record)
         objects = self._objects[name]
-        self._tracker.collection(name, state=CollectionState.RUNNING)
-        if self._checked.place.staged:
-            self._tracker.enter(Phase.STAGING, Totals(bytes=self._import_totals.bytes))
-            await self._staging.fill(objects.verified)
-        self._tracker.enter(Phase.IMPORTING, self._import_totals)
-        built = await self._builder.create(name, self._checked.targets[name], record)
+        built = await self._builder.create(name, target, record)
         rows = 0
         for partition in record.partition_backups:
             for unit in self._units(record, partition, objects):
                 rows += await self._import_unit(built, unit, objects.moment)
         await self._check_rows(record, objects, built, rows)
         self._built.append(built)
-        await self._staging.clear()
         if self._checked.request.restore_indexes:
             # Not of all collections at once at the end: Milvus 2.3 loses the notice of an index
             # that is made right after another collection's, and builds it half a minute later.
             await self._builder.create_indexes(built)
-        objects.verified.remove()
+
+    def _targets(self, name: CollectionName) -> list[CollectionName]:
+        return [target.name for target in self._checked.targets[name]]
 
     def _units(
         self, record: CollectionBackupInfo, partition: PartitionBackupInfo, objects: _Objects
@@ -260,7 +287,7 @@ class RestoreRun:
                 f"({job.state.value}, {job.progress} %)"
             )
             done = unit.bytes * job.progress // 100
-            self._tracker.advance(Amount(bytes=done - credited), built.source)
+            self._tracker.advance(Amount(bytes=done - credited), built.target)
             credited = done
 
         self._tracker.wait_for(f"a turn to import into {built.target}")
@@ -271,7 +298,7 @@ class RestoreRun:
         await self._check_unit(built, unit, job, moment)
         self._counts.jobs += 1
         self._counts.rows += job.rows
-        self._tracker.advance(Amount(bytes=unit.bytes - credited, rows=job.rows), built.source)
+        self._tracker.advance(Amount(bytes=unit.bytes - credited, rows=job.rows), built.target)
         return job.rows
 
     async def _check_unit(
@@ -324,10 +351,10 @@ class RestoreRun:
     async def _finish(self) -> None:
         self._tracker.enter(Phase.FINISHING)
         for built in self._built:
-            await self._failing(built.source, self._builder.require_free(built))
+            await self._failing([built.target], self._builder.require_free(built))
         for built in self._built:
-            await self._failing(built.source, self._builder.rename(built))
-            self._tracker.collection(built.source, state=CollectionState.SUCCEEDED)
+            await self._failing([built.target], self._builder.rename(built))
+            self._tracker.collection(built.target, state=CollectionState.SUCCEEDED)
 
     async def _clean_up(self) -> None:
         self._tracker.enter(Phase.CLEANING_UP)
@@ -337,11 +364,26 @@ class RestoreRun:
         except BackupError as error:
             self._tracker.warn(error)
 
-    async def _failing(self, name: CollectionName, work: Awaitable[T]) -> T:
-        """Await the work on one collection, and mark the collection when it fails."""
+    async def _failing(self, targets: Sequence[CollectionName], work: Awaitable[T]) -> T:
+        """Await the work on collections, known by their targets, and mark them when it fails."""
         try:
             return await work
         except BackupError as error:
-            self._tracker.collection(name, state=CollectionState.FAILED, error=error)
-            error.metadata.setdefault("collection", str(name))
+            for target in targets:
+                self._tracker.collection(target, state=CollectionState.FAILED, error=error)
+            error.metadata.setdefault("collection", str(self._sources[targets[0]]))
             raise
+
+
+async def _of_partitions(
+    record: CollectionBackupInfo, objects: AsyncIterator[ManifestObject]
+) -> AsyncIterator[ManifestObject]:
+    """Yield the objects of a collection's partitions, and those that hold for all partitions.
+
+    All are read, so that the check at the end of the list is made.
+    """
+    kept = {ALL_PARTITIONS, *(partition.partition_id for partition in record.partition_backups)}
+    async for item in objects:
+        log = parse_backup_key(item.key)
+        if log is None or log.partition_id in kept:
+            yield item

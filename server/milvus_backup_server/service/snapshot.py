@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from milvus_backup_server.domain.capabilities import Capabilities
 from milvus_backup_server.domain.errors import (
-    CollectionNotFound,
-    DatabaseNotFound,
     MilvusUnavailable,
     OperationStalled,
+    PartitionNotFound,
     SourceInconsistent,
 )
+from milvus_backup_server.domain.faults import Faults
 from milvus_backup_server.domain.milvus import (
     CollectionName,
     Flush,
@@ -26,9 +26,10 @@ from milvus_backup_server.domain.names import is_temporary_name
 from milvus_backup_server.domain.selection import Selection
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.collection_plan import CollectionSnapshot
-from milvus_backup_server.service.concurrency import task_group
+from milvus_backup_server.service.concurrency import for_each, task_group
 from milvus_backup_server.service.context import WorkLimits
 
+_CALLS_AT_ONCE = 16
 _CLOCK_POLL_SECONDS = 0.01
 
 
@@ -40,27 +41,42 @@ class Selected:
     collections: tuple[CollectionName, ...]
 
 
-async def select(gateway: MilvusGateway, selection: Selection) -> Selected:
-    """Look up a selection.
+async def select(gateway: MilvusGateway, selection: Selection, faults: Faults) -> Selected:
+    """Look up a selection, and note what it names and is not there.
 
     Collections that restores of this service are building do not count as there.
-
-    Raises:
-        DatabaseNotFound: A named database does not exist.
-        CollectionNotFound: A named collection does not exist.
     """
     databases = await gateway.list_databases()
-    missing = selection.missing_databases(databases)
-    if missing:
-        raise DatabaseNotFound(missing[0])
-    wanted = sorted(databases if selection.everything else selection.named_databases())
+    asked = databases if selection.everything else selection.named_databases() & {*databases}
+    wanted = sorted(asked)
     lists = [await gateway.list_collections(database) for database in wanted]
     every = itertools.chain.from_iterable(lists)
     present = [name for name in every if not is_temporary_name(name.name)]
-    absent = selection.missing_collections(present)
-    if absent:
-        raise CollectionNotFound(str(absent[0]))
-    return Selected(tuple(wanted), tuple(sorted(name for name in present if name in selection)))
+    faults.add_all(selection.faults(present, databases))
+    selected = Selected(tuple(wanted), tuple(sorted(name for name in present if name in selection)))
+    await _check_partitions(gateway, selection, selected, faults)
+    return selected
+
+
+async def _check_partitions(
+    gateway: MilvusGateway, selection: Selection, selected: Selected, faults: Faults
+) -> None:
+    """Note chosen partitions that are not there, and those that cannot be chosen."""
+    partitions: dict[CollectionName, frozenset[str]] = {}
+    keyed: list[CollectionName] = []
+
+    async def look(name: CollectionName) -> None:
+        fields = (await gateway.describe_collection(name)).schema.fields
+        if any(field.is_partition_key for field in fields):
+            keyed.append(name)
+        else:
+            found = await gateway.list_partitions(name)
+            partitions[name] = frozenset(partition.name for partition in found)
+
+    chosen = [name for name in selected.collections if name in selection.partitions]
+    await for_each(chosen, look, concurrent=_CALLS_AT_ONCE)
+    faults.add_all(selection.partition_faults(partitions))
+    faults.add_all(selection.keyed_faults(keyed))
 
 
 class Snapshots:
@@ -122,12 +138,27 @@ class Snapshots:
                 collection=str(name),
             ) from None
 
-    async def describe(self, name: CollectionName, flush: Flush) -> CollectionSnapshot:
-        """Read everything but the objects of a flushed collection."""
+    async def describe(
+        self, name: CollectionName, flush: Flush, chosen: Sequence[str] | None = None
+    ) -> CollectionSnapshot:
+        """Read everything but the objects of a flushed collection.
+
+        Args:
+            name: The collection.
+            flush: Its flush.
+            chosen: The partitions that are wanted; None: all.
+
+        Raises:
+            PartitionNotFound: A chosen one is not there any more.
+        """
         description = await self._gateway.describe_collection(name)
-        partitions = await self._gateway.list_partitions(name)
+        every = await self._gateway.list_partitions(name)
+        partitions = _chosen_of(name, every, chosen)
+        left_out = frozenset(it.partition_id for it in every if it not in partitions)
         load_state = await self._gateway.load_state(name)
         segments = await self._gateway.list_segments(name)
+        others = {it.segment_id for it in segments if it.partition_id in left_out}
+        flush = replace(flush, segment_ids=flush.segment_ids - others)
         return CollectionSnapshot(
             name=name,
             description=description,
@@ -138,6 +169,7 @@ class Snapshots:
             flush=flush,
             moment=backup_moment(flush.moment, hybrid_end=self._capabilities.hybrid_end_ts),
             segments={it.segment_id: it for it in segments if it.segment_id in flush.segment_ids},
+            left_out=left_out,
         )
 
     async def _is_flushed(self, name: CollectionName, flush: Flush) -> bool:
@@ -159,6 +191,18 @@ class Snapshots:
             partition.partition_id: await self._gateway.load_state(name, partition.name)
             for partition in partitions
         }
+
+
+def _chosen_of(
+    name: CollectionName, partitions: Sequence[Partition], chosen: Sequence[str] | None
+) -> list[Partition]:
+    if chosen is None:
+        return list(partitions)
+    by_name = {partition.name: partition for partition in partitions}
+    for partition in chosen:
+        if partition not in by_name:
+            raise PartitionNotFound(f"{name}/{partition}")
+    return [partition for partition in partitions if partition.name in chosen]
 
 
 def _named(

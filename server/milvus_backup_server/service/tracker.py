@@ -144,10 +144,11 @@ class Tracker:
             raise asyncio.CancelledError from error
 
     def add_collections(self, collections: Iterable[CollectionProgress]) -> None:
-        """State which collections the operation works on."""
+        """State which collections the operation works on; one with a target is known by that."""
         for item in collections:
-            self._collections[item.source] = item
-            self._by_state[item.state][item.source] = None
+            name = item.target or item.source
+            self._collections[name] = item
+            self._by_state[item.state][name] = None
         self._changed()
 
     def collection(self, source: CollectionName, **changes: Unpack[CollectionChanges]) -> None:

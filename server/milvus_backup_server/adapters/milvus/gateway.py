@@ -70,9 +70,11 @@ class GrpcMilvusGateway:
         answer = await self._call("ListDatabases", milvus_pb2.ListDatabasesRequest())
         return sorted(answer.db_names)
 
-    async def create_database(self, database: str) -> None:
-        """Make a database; no error if it exists."""
-        request = milvus_pb2.CreateDatabaseRequest(db_name=database)
+    async def create_database(self, database: str, properties: Sequence[KeyValue] = ()) -> None:
+        """Make a database; no error if it exists, and then its properties stay."""
+        request = milvus_pb2.CreateDatabaseRequest(
+            db_name=database, properties=key_value_messages(properties)
+        )
         await self._call("CreateDatabase", request, accept=frozenset({Answer.DATABASE_EXISTS}))
 
     async def drop_database(self, database: str) -> None:

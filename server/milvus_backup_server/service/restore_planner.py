@@ -1,0 +1,132 @@
+"""What a restore would do, and everything that stands in its way, found before anything is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from milvus_backup_server.domain.errors import TargetAlreadyExists
+from milvus_backup_server.domain.faults import Faults
+from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.objects import ObjectInfo
+from milvus_backup_server.domain.operations import PlannedCollection, RestorePlan
+from milvus_backup_server.domain.records import CollectionBackupInfo
+from milvus_backup_server.domain.renaming import Target
+from milvus_backup_server.domain.requests import RestoreRequest
+from milvus_backup_server.domain.restore_mapping import (
+    Contents,
+    MappedDatabase,
+    mapped_databases,
+    mapping_conflicts,
+    narrowed,
+    nothing_wanted,
+)
+from milvus_backup_server.domain.restore_plan import name_of, planned, record_faults
+from milvus_backup_server.ports.milvus import MilvusGateway
+from milvus_backup_server.service.backup_reader import BackupAside, BackupReader
+from milvus_backup_server.service.concurrency import for_each
+from milvus_backup_server.service.context import WorkLimits
+
+_CALLS_AT_ONCE = 16
+
+
+class RestorePlanner:
+    """Compares a request with a backup and with the target.
+
+    Args:
+        request: What is asked for.
+        limits: How large import jobs are.
+
+    Attributes:
+        wanted: The request's selections and names.
+        targets: Where each wanted collection goes, by its name in the backup.
+        plan: What the plan says of each collection and target, in the order of targets.
+        new_databases: Databases to make.
+        faults: What stands in the way.
+    """
+
+    def __init__(self, request: RestoreRequest, limits: WorkLimits) -> None:
+        self._request = request
+        self._limits = limits
+        self._contents = Contents()
+        self._source_bytes = 0
+        self.wanted = request.wanted
+        self.targets: dict[CollectionName, tuple[Target, ...]] = {}
+        self.plan: tuple[PlannedCollection, ...] = ()
+        self.new_databases: tuple[MappedDatabase, ...] = ()
+        self.faults = Faults()
+
+    async def read(self, reader: BackupReader, files: Mapping[str, ObjectInfo]) -> None:
+        """Read the backup's metadata and compare the request with it."""
+        plan: list[PlannedCollection] = []
+        unfit = Faults()
+        head = await reader.head(files)
+        aside = BackupAside() if head is None else None
+        async for record in reader.collections(files, aside):
+            plan += self._plan_one(record, unfit)
+        if head is not None:
+            self._contents.databases = head.databases
+        elif aside is not None:
+            self._contents.databases = tuple(aside.databases)
+        self.faults.add_all(mapping_conflicts(self.wanted, self._contents))
+        self.faults.errors += unfit.errors
+        empty = nothing_wanted(self.wanted, self._contents)
+        if empty is not None and not self.faults.errors:
+            self.faults.add(empty)
+        self.plan = tuple(sorted(plan, key=lambda item: item.target or item.source))
+
+    async def check_targets(self, gateway: MilvusGateway) -> None:
+        """Find out which databases are missing, and note targets that exist."""
+        present = set(await gateway.list_databases())
+        needed = mapped_databases(self.wanted, self._contents)
+        self.new_databases = tuple(it for it in needed if it.name not in present)
+        fields: dict[CollectionName, str] = {}
+        for found in self.targets.values():
+            for it in found:
+                fields.setdefault(it.name, it.field)
+        taken: list[CollectionName] = []
+
+        async def check(target: CollectionName) -> None:
+            if await gateway.has_collection(target):
+                taken.append(target)
+
+        existing = [target for target in fields if target.database in present]
+        await for_each(existing, check, concurrent=_CALLS_AT_ONCE)
+        for target in sorted(taken):
+            self.faults.add(TargetAlreadyExists(str(target)), fields[target])
+
+    def restore_plan(self, *, staged: bool) -> RestorePlan:
+        """Return the plan; nothing is checked for it any more."""
+        return RestorePlan(
+            collections=self.plan,
+            new_databases=tuple(database.name for database in self.new_databases),
+            staged=staged,
+            staged_bytes=self._source_bytes if staged else 0,
+            obstacles=self.faults.obstacles(),
+        )
+
+    def _plan_one(self, record: CollectionBackupInfo, unfit: Faults) -> list[PlannedCollection]:
+        source = name_of(record)
+        chosen = self.wanted.sources.partitions.get(source)
+        self._contents.collections.append(source)
+        if chosen is not None:
+            self._note_partitions(source, record)
+        targets = self.wanted.targets_of(source)
+        if not targets:
+            return []
+        self.targets[source] = targets
+        record = narrowed(record, chosen)
+        for fault in record_faults(record):
+            unfit.add(fault, "collections")
+        indexes = self._request.restore_indexes
+        job_bytes = self._limits.import_job_bytes
+        plan = [planned(record, target, job_bytes, indexes=indexes) for target in targets]
+        self._source_bytes += plan[0].size_bytes
+        return plan
+
+    def _note_partitions(self, source: CollectionName, record: CollectionBackupInfo) -> None:
+        fields = record.schema.fields if record.schema else ()
+        if any(field.is_partition_key for field in fields):
+            self._contents.keyed.append(source)
+        else:
+            names = (partition.partition_name for partition in record.partition_backups)
+            self._contents.partitions[source] = frozenset(names)
