@@ -17,6 +17,8 @@ from milvus_backup_server.domain.operations import OperationKind
 CREATE = OperationKind.CREATE_BACKUP
 RESTORE = OperationKind.RESTORE_BACKUP
 DELETE = OperationKind.DELETE_BACKUP
+EXPORT = OperationKind.EXPORT_BACKUP
+IMPORT = OperationKind.IMPORT_BACKUP
 ABORTED = Verdict.ABORTED
 ALLOWED = Verdict.ALLOWED
 
@@ -37,6 +39,22 @@ SHOP_A = CollectionName("shop", "a")
         (DELETE, CREATE, ABORTED),
         (DELETE, RESTORE, ABORTED),
         (DELETE, DELETE, ABORTED),
+        (EXPORT, CREATE, ABORTED),
+        (EXPORT, RESTORE, ALLOWED),
+        (EXPORT, DELETE, ABORTED),
+        (EXPORT, EXPORT, ALLOWED),
+        (EXPORT, IMPORT, ABORTED),
+        (CREATE, EXPORT, ABORTED),
+        (RESTORE, EXPORT, ALLOWED),
+        (DELETE, EXPORT, ABORTED),
+        (IMPORT, CREATE, ABORTED),
+        (IMPORT, RESTORE, ABORTED),
+        (IMPORT, DELETE, ABORTED),
+        (IMPORT, EXPORT, ABORTED),
+        (IMPORT, IMPORT, ABORTED),
+        (CREATE, IMPORT, ABORTED),
+        (RESTORE, IMPORT, ABORTED),
+        (DELETE, IMPORT, ABORTED),
     ],
 )
 def test_on_one_backup(running: OperationKind, new: OperationKind, expected: Verdict) -> None:
@@ -47,9 +65,7 @@ def test_the_table_has_every_pair() -> None:
     assert set(SAME_BACKUP) == set(itertools.product(OperationKind, repeat=2))
 
 
-@pytest.mark.parametrize(
-    ("running", "new"), list(itertools.product([CREATE, RESTORE, DELETE], repeat=2))
-)
+@pytest.mark.parametrize(("running", "new"), list(itertools.product(OperationKind, repeat=2)))
 def test_on_two_backups_everything_may_run(running: OperationKind, new: OperationKind) -> None:
     assert verdict(Footprint(running, "b"), Footprint(new, "c")) is ALLOWED
 

@@ -1,6 +1,5 @@
 """What tests do with the Milvus in memory beyond the port, and its decorators."""
 
-
 import pytest
 
 from milvus_backup_server.adapters.memory_store import MemoryServer, MemoryStore

@@ -50,7 +50,9 @@ Id = Annotated[
 
 def _choices(kind: type[Enum], description: str) -> Any:
     names = [item.name for item in kind]
-    return Query(description=description, json_schema_extra={"items": {"type": "string", "enum": names}})
+    return Query(
+        description=description, json_schema_extra={"items": {"type": "string", "enum": names}}
+    )
 
 
 router = APIRouter(

@@ -205,6 +205,7 @@ class Running:
         self.changed.notify()
         self._notify(self)
 
+
 def finished(request: OperationRequest, result: Result) -> Operation:
     """Return a finished operation that was never stored: the answer to ``validate_only``."""
     snapshot = Running(request, lambda _: None).snapshot()
