@@ -179,7 +179,7 @@ def build_use_cases(
         delete=DeleteBackup(environment, operations),
         catalog=catalog,
         operations=operations,
-        diagnostics=Diagnostics(environment, operations),
+        diagnostics=Diagnostics(environment, engine, operations),
         export=ExportBackup(environment, catalog, operations),
         import_=ImportBackup(environment, operations),
         verify=VerifyBackup(environment, catalog, operations),

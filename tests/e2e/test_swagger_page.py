@@ -38,7 +38,7 @@ class SwaggerPage:
 
     def __init__(self, browser: WebDriver, url: str) -> None:
         self._browser = browser
-        self._wait = WebDriverWait(browser, SECONDS)
+        self._wait = WebDriverWait(browser, SECONDS, poll_frequency=0.05)
         browser.get(url)
 
     def paths(self) -> set[str]:

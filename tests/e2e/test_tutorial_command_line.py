@@ -47,10 +47,12 @@ def test_the_tutorial_on_the_command_line(followed: Tutorial) -> None:
 
     (restored,) = output(followed, "milvus-backup restore -n my_backup -s _recover")
     assert DURATION.fullmatch(restored)
-    assert followed.example("verify_data.py", "--all").stdout.splitlines() == [
+    verified = followed.example("verify_data.py", "--all")
+    assert verified.stdout.splitlines() == [
         "hello_milvus_recover: all 3000 rows are as prepared",
         "hello_milvus2_recover: all 3000 rows are as prepared",
     ]
+    assert verified.returncode == 0, verified.stderr
     assert_shown("Without a server", followed.seen)
 
 

@@ -68,6 +68,16 @@ def wide_collection(number: int) -> BackupCollectionSummary:
     return BackupCollectionSummary(record, moment=1 << 60)
 
 
+def huge_collection(number: int) -> BackupCollectionSummary:
+    """Return one whose fields alone are more than a message may hold."""
+    schema = CollectionSchema(
+        fields=tuple(FieldSchema(name=f"{n}_{'n' * 240}", data_type=101) for n in range(5000))
+    )
+    return BackupCollectionSummary(
+        CollectionBackupInfo(db_name="db", collection_name=f"c{number:05}", schema=schema)
+    )
+
+
 def narrow_collection(number: int) -> BackupCollectionSummary:
     return BackupCollectionSummary(
         CollectionBackupInfo(db_name="db", collection_name=f"c{number:05}")
@@ -136,8 +146,8 @@ async def test_all_backups_come_in_pages_of_bounded_size(api: FakeApi) -> None:
 
 @pytest.mark.parametrize(
     ("collection", "count", "least_pages"),
-    [(narrow_collection, 10_000, 50), (wide_collection, 400, 20)],
-    ids=["narrow", "wide"],
+    [(narrow_collection, 10_000, 50), (wide_collection, 400, 20), (huge_collection, 5, 5)],
+    ids=["narrow", "wide", "huge"],
 )
 async def test_all_collections_of_a_backup_come_in_pages_of_bounded_size(
     api: FakeApi,
@@ -155,6 +165,7 @@ async def test_all_collections_of_a_backup_come_in_pages_of_bounded_size(
         assert [item.name for item in page.collections] == [
             f"c{number:05}" for number in range(found, found + len(page.collections))
         ]
+        assert all(item.truncated is (collection is huge_collection) for item in page.collections)
         found += len(page.collections)
         pages += 1
         token = page.next_page_token

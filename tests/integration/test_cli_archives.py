@@ -23,6 +23,13 @@ from tests.support.tars import below, files_of, go_backup, in_chunks, tar_of
 
 GO = go_backup(3, 700)
 LARGE = go_backup(6, 2_000_000)
+# A test run started in the background ignores Ctrl-C, and so would its children.
+PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from milvus_backup_client.cli import main
+main()
+"""
 
 
 @dataclass(frozen=True)
@@ -41,14 +48,17 @@ class Place:
 
     async def program(self, *arguments: str) -> Process:
         """Start a program with pipes, as shells do."""
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "milvus_backup_client.cli", "--address", self.address),
-            *arguments,
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=PIPE,
-            env={**os.environ, "TERM": "dumb"},
-        )
+        return await started("--address", self.address, *arguments)
+
+
+async def started(*arguments: str) -> Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", PROGRAM, *arguments),
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+        env={**os.environ, "TERM": "dumb"},
+    )
 
 
 @pytest.fixture
@@ -218,3 +228,35 @@ async def test_a_terminal_shows_how_far_it_is(place: Place) -> None:
     assert ended.code == 0
     assert "import " in ended.stderr
     assert ended.stdout == "imported again: 1 collections, 6 objects, 12.0 MB\n"
+
+
+CONFIG = """
+configVersion: v2
+milvus:
+  grpc: {{address: 127.0.0.1, port: 1}}
+  storage: {{address: 127.0.0.1, port: 1}}
+backup:
+  storage: {{provider: local, rootPath: {directory}}}
+"""
+
+
+async def test_ctrl_c_leaves_nothing_where_the_service_ends_with_the_command(
+    tmp_path: Path,
+) -> None:
+    config, store = tmp_path / "backup.yaml", tmp_path / "store"
+    config.write_text(CONFIG.format(directory=store))
+    importing = await started("--config", str(config), "import", "-")
+    assert importing.stdin is not None
+    importing.stdin.write(tar_of(below("left", LARGE))[:6_000_000])
+    await importing.stdin.drain()
+    data = store / "left" / "binlogs"
+    async with asyncio.timeout(30):
+        while not data.exists():  # noqa: ASYNC110 - a program makes it
+            await asyncio.sleep(0.01)
+        importing.send_signal(signal.SIGINT)
+        assert importing.stderr is not None
+        notes = await importing.stderr.read()
+        assert await importing.wait() == 130
+    importing.stdin.close()
+    assert b"Removing what was written" in notes
+    assert [path for path in store.rglob("*") if path.is_file()] == []

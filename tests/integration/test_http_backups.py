@@ -202,8 +202,7 @@ async def test_many_collections_are_all_told(world: World) -> None:
     for name in names:
         await add_collection(world.milvus, f"many.{name}")
     async with serving(world) as http:
-        body = {"db_collections": {"many": []}}
-        made = (await http.create("b", **body))["data"]
+        made = (await http.create("b", db_collections={"many": []}))["data"]
         found = await data(http, backup_name="b")
     assert found == made
     assert [item["collection_name"] for item in found["collection_backups"]] == names

@@ -8,11 +8,12 @@ from typing import Any
 import httpx
 import pytest
 
+from milvus_backup_server.http.application import build_api
 from milvus_backup_server.http.bodies import CreateBody, RestoreBody, RestoreSecondaryBody
 from milvus_backup_server.http.create_request import create_request
 from milvus_backup_server.http.restore_request import restore_request
 from tests.support.fake_use_cases import serving_fakes
-from tests.support.http_service import http_client
+from tests.support.http_service import OPTIONS, http_client
 
 ASSETS = {
     "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
@@ -27,10 +28,10 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
         yield found
 
 
-@pytest.fixture
-async def document(client: httpx.AsyncClient) -> dict[str, Any]:
-    found: dict[str, Any] = (await client.get("/docs/doc.json")).json()
-    return found
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    nobody: Any = None  # the document asks no use case
+    return build_api(nobody, OPTIONS).openapi()
 
 
 class Links(HTMLParser):
@@ -70,6 +71,10 @@ async def test_ways_to_the_page(client: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize("name", ["x.js", "..%2fmain.py", "%2e%2e/main.py", "__init__.py"])
 async def test_nothing_else_of_the_package_is_served(client: httpx.AsyncClient, name: str) -> None:
     assert (await client.get(f"/docs/{name}")).status_code == 404
+
+
+async def test_the_document_is_served(client: httpx.AsyncClient, document: dict[str, Any]) -> None:
+    assert (await client.get("/docs/doc.json")).json() == document
 
 
 async def test_the_document_says_where_the_api_is(document: dict[str, Any]) -> None:

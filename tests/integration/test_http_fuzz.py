@@ -3,6 +3,7 @@
 import string
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -18,11 +19,16 @@ from schemathesis.specs.openapi.checks import (
 
 from milvus_backup_server.http.application import build_api
 from milvus_backup_server.http.bodies import CreateBody, RestoreBody, RestoreSecondaryBody
-from tests.support.http_service import OPTIONS
-from tests.support.http_thread import http_in_a_thread
+from tests.support.http_service import OPTIONS, http_port
+from tests.support.service_thread import in_a_thread
 
 _nobody: Any = None  # the document asks no use case
-schema = schemathesis.openapi.from_dict(build_api(_nobody, OPTIONS).openapi())
+# Every bound of every field in turn would take half a minute: the tables of cases have them.
+config = schemathesis.Config.from_dict({"phases": {"coverage": {"enabled": False}}})
+# Archives are no JSON: how they are refused has tests of its own.
+schema = schemathesis.openapi.from_dict(
+    build_api(_nobody, OPTIONS).openapi(), config=config
+).exclude(method="POST", path="/backups")
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -30,10 +36,10 @@ CHECKS = [
     response_schema_conformance,
 ]
 FEW = settings(
-    max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), database=None
 )
-MANY = settings(FEW, max_examples=60)
-BODIES = {
+MANY = settings(FEW, max_examples=15)
+BODIES: dict[str, type[CreateBody | RestoreBody | RestoreSecondaryBody]] = {
     "create": CreateBody,
     "restore": RestoreBody,
     "restore_secondary": RestoreSecondaryBody,
@@ -42,7 +48,7 @@ BODIES = {
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with http_in_a_thread() as found:
+    with in_a_thread(http_port) as found:
         yield found
 
 
@@ -54,14 +60,18 @@ def client(url: str) -> Iterator[httpx.Client]:
 
 @schema.parametrize()
 @FEW
-def test_every_answer_is_as_the_document_says(case: schemathesis.Case, url: str) -> None:
+def test_every_answer_is_as_the_document_says(case: Any, url: str) -> None:
     case.call_and_validate(base_url=url, checks=CHECKS, timeout=30)
 
 
 # --- what no document describes
 
 ANY_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20),
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=10), inner, max_size=3)
     ),
@@ -89,7 +99,7 @@ def sound(answer: httpx.Response) -> None:
         assert content.get("code", 0) in {0, 3, 400}
         assert "internal error" not in content.get("msg", "")
     else:
-        assert content["error"]
+        assert content.get("error") or content["msg"]
 
 
 @pytest.mark.parametrize("route", BODIES)
@@ -102,55 +112,45 @@ def test_bodies_of_known_keys_and_any_values(
     sound(client.post(f"/{route}", json=body))
 
 
-@pytest.mark.parametrize("route", BODIES)
-@given(body=st.binary(max_size=200) | st.text(string.printable, max_size=200).map(str.encode))
+@given(
+    route=st.sampled_from(list(BODIES)),
+    body=st.binary(max_size=200) | st.text(string.printable, max_size=200).map(str.encode),
+)
 @MANY
 def test_bodies_of_any_bytes(client: httpx.Client, route: str, body: bytes) -> None:
     sound(client.post(f"/{route}", content=body))
 
 
-VALUES = st.text(max_size=30) | NAMES
+VALUES = st.text(max_size=30) | NAMES | st.sampled_from(["0", "-1", "RUNNING"])
+PARAMETERS = [
+    *("collection_name", "backup_name", "backup_id", "path", "bucket_name", "id"),
+    *("kind", "state", "page_size", "page_token"),
+]
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "/list"),
-        ("GET", "/get_backup"),
-        ("DELETE", "/delete"),
-        ("GET", "/get_restore"),
-        ("GET", "/operations"),
-    ],
-)
+ASKED = ["GET /list", "GET /get_backup", "DELETE /delete", "GET /get_restore", "GET /operations"]
+
+
 @given(
-    query=st.dictionaries(
-        st.sampled_from(
-            ["collection_name", "backup_id", "path", "bucket_name", "id", "kind", "state"]
-            + ["backup_name", "page_size", "page_token"]
-        ),
-        st.text(max_size=30) | st.sampled_from(["../x", "", "a" * 300, "0", "-1", "RUNNING"]),
-        max_size=4,
-    )
+    route=st.sampled_from(ASKED),
+    query=st.dictionaries(st.sampled_from(PARAMETERS), VALUES, max_size=4),
+)
+@MANY
+def test_parameters_of_any_text(client: httpx.Client, route: str, query: dict[str, str]) -> None:
+    sound(client.request(*route.split(), params=query))
+
+
+@given(
+    header=st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_characters="\x7f"))
 )
 @FEW
-def test_parameters_of_any_text(
-    client: httpx.Client, method: str, path: str, query: dict[str, str]
-) -> None:
-    sound(client.request(method, path, params=query))
+def test_headers_of_any_bytes(client: httpx.Client, header: str) -> None:
+    sound(client.get("/list", headers={b"request_id": header.strip().encode("latin-1")}))
 
 
-@given(header=st.binary(max_size=50).filter(lambda value: not set(value) & {0, 10, 13}))
-@FEW
-def test_headers_of_any_bytes(client: httpx.Client, header: bytes) -> None:
-    answer = client.get("/list", headers={b"request_id": header.strip()})
-    sound(answer)
-
-
-@pytest.mark.parametrize("path", ["/operations", "/backups", "/docs"])
+@pytest.mark.parametrize("path", ["/operations/{}", "/backups/{}/archive", "/docs/{}", "/{}"])
 @given(rest=st.text(min_size=1, max_size=30))
 @FEW
 def test_paths_of_any_text(client: httpx.Client, path: str, rest: str) -> None:
-    answer = client.get(httpx.URL(str(client.base_url)).join(f".{path}/").raw_path.decode())
-    assert answer.status_code < 500
-    answer = client.get(f"{path}/{httpx.QueryParams({'x': rest})['x']!s}".replace("?", "%3F"))
-    assert answer.status_code < 500
+    answer = client.get(path.format(quote(rest, safe="")))
+    assert answer.status_code in {200, 307, 400, 404}, answer.text

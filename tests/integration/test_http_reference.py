@@ -7,6 +7,7 @@ import pytest
 
 from milvus_backup_server.http.application import build_api
 from tests.support import http_cases_backups as backups
+from tests.support import http_cases_creates as creates
 from tests.support import http_cases_restores as restores
 from tests.support.http_cases import Case, ask, missing_rows
 from tests.support.http_reference import REFERENCE, Row
@@ -14,7 +15,7 @@ from tests.support.http_service import OPTIONS
 
 CASES = [
     *backups.SERVICE,
-    *backups.CREATES,
+    *creates.CREATES,
     *backups.LISTS,
     *backups.GETS,
     *backups.DELETES,

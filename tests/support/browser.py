@@ -16,7 +16,13 @@ from selenium.webdriver import ChromeOptions
 from selenium.webdriver.chrome.remote_connection import ChromeRemoteConnection
 from selenium.webdriver.remote.webdriver import WebDriver
 
-from tests.support.processes import ChildProcess, free_ports, http_ok, run_directory
+from tests.support.processes import (
+    ChildProcess,
+    free_ports,
+    http_ok,
+    plain_environment,
+    run_directory,
+)
 
 PACKAGES = ("chromium", "chromium-driver")
 """What Debian has; the driver is built from the browser's source and always fits it."""
@@ -80,27 +86,44 @@ def running_chromium(programs: Programs) -> Iterator[WebDriver]:
     It resolves no name: only addresses of this machine answer, as where there is no network.
 
     Raises:
-        StartError: the driver did not start.
+        StartError: the browser or its driver did not start.
     """
-    (port,) = free_ports(1)
-    url = f"http://127.0.0.1:{port}"
+    # Both are started here: a Chromium that its driver starts has a process group of its own, and
+    # outlives a driver that is killed.
+    browser_port, driver_port = free_ports(2)
     directory = run_directory("chromium")
-    driver = ChildProcess(
-        [programs.driver, f"--port={port}"],
+    browser_command = [programs.browser, *_arguments(directory, browser_port), "about:blank"]
+    driver_command = [programs.driver, f"--port={driver_port}"]
+    with (
+        _running(browser_command, directory, browser_port, "json/version"),
+        _running(driver_command, directory, driver_port, "status") as url,
+    ):
+        options = ChromeOptions()
+        options.debugger_address = f"127.0.0.1:{browser_port}"
+        options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+        driver = WebDriver(ChromeRemoteConnection(url, ignore_proxy=True), options=options)
+        try:
+            yield driver
+        finally:
+            driver.quit()
+
+
+@contextmanager
+def _running(command: list[str], directory: Path, port: int, ready: str) -> Iterator[str]:
+    """Run a program until the end of the block, and yield the URL at which it answers."""
+    url = f"http://127.0.0.1:{port}"
+    process = ChildProcess(
+        command,
         directory=directory,
-        log=directory / "driver.log",
+        log=directory / f"{port}.log",
         ports=[port],
+        environment=plain_environment(HOME=str(directory)),
     )
     try:
-        driver.wait_until(lambda: http_ok(f"{url}/status"), timeout=_START_SECONDS)
-        options = _options(programs.browser, directory / "profile")
-        browser = WebDriver(ChromeRemoteConnection(url, ignore_proxy=True), options=options)
-        try:
-            yield browser
-        finally:
-            browser.quit()
+        process.wait_until(lambda: http_ok(f"{url}/{ready}"), timeout=_START_SECONDS)
+        yield url
     finally:
-        driver.kill()
+        process.kill()
         shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -119,21 +142,16 @@ def _urls(event: dict[str, Any]) -> Iterator[str]:
         yield event["params"]["url"]
 
 
-def _options(browser: str, profile: Path) -> ChromeOptions:
-    options = ChromeOptions()
-    options.binary_location = browser
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
-    arguments = [
-        "--headless=new",
-        f"--user-data-dir={profile}",
-        "--disable-background-networking",
-        "--disable-dev-shm-usage",  # containers give it 64 MB
-        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    ]
+def _arguments(directory: Path, port: int) -> Iterator[str]:
+    yield "--headless=new"
+    yield f"--remote-debugging-port={port}"
+    yield f"--user-data-dir={directory / 'profile'}"
+    yield "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+    yield "--disable-background-networking"
+    yield "--disable-breakpad"  # its handler would stay behind
+    yield "--disable-dev-shm-usage"  # containers give it 64 MB
+    yield "--no-first-run"
     if os.geteuid() == 0:
         # Chromium's sandbox does not run as root, which tests in containers are; only our own page
         # is opened.
-        arguments.append("--no-sandbox")
-    for argument in arguments:
-        options.add_argument(argument)
-    return options
+        yield "--no-sandbox"

@@ -68,13 +68,14 @@ class Call:
 
     async def send(self, client: httpx.AsyncClient) -> httpx.Response:
         """Make the request; a text is sent as it is, other bodies as JSON."""
-        content = {"content": self.body} if isinstance(self.body, str) else {"json": self.body}
+        content = self.body if isinstance(self.body, str) else None
         return await client.request(
             self.method,
             self.path,
             params=dict(self.query),
             headers=dict(self.headers),
-            **({} if self.body is None else content),  # type: ignore[arg-type] # one of the two
+            content=content,
+            json=self.body if content is None else None,
         )
 
 

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from tests.support.http_cases import API, MADE_ID, NEVER, NOW, UUID, Call, Case, Like, text
-from tests.support.http_cases_backups import NOT_YET, creating
+from tests.support.http_cases_creates import NOT_YET, creating
 from tests.support.service import World
 
 RESTORE: Final = f"{API}/restore"

@@ -54,8 +54,8 @@ def assert_shown(heading: str, seen: Mapping[str, Sequence[str]]) -> None:
 
     Args:
         heading: Of the README.
-        seen: The outputs of each command, by the command made `alike`. A README may show the
-            beginning of one and then "...", and lines of progress between the others.
+        seen: The outputs of each command, by the command made `alike`. A README may leave out
+            the middle or the end of one, as "...", and show lines of progress between the others.
     """
     for step in steps(block(heading, "console")):
         outputs = seen.get(alike(step.command), [])
@@ -66,8 +66,9 @@ def assert_shown(heading: str, seen: Mapping[str, Sequence[str]]) -> None:
 
 def _shows(shown: str, output: str) -> bool:
     shown, output = alike(shown), alike(output)
-    if shown.endswith("..."):
-        return output.startswith(shown.removesuffix("...").rstrip())
+    head, left_out, tail = shown.partition("...")
+    if left_out:
+        return output.startswith(head.rstrip()) and output.endswith(tail.lstrip())
     return shown == output
 
 

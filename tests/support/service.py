@@ -234,7 +234,7 @@ async def running(
                 delete=DeleteBackup(environment, manager),
                 catalog=catalog,
                 operations=manager,
-                diagnostics=Diagnostics(environment, manager),
+                diagnostics=Diagnostics(environment, engine, manager),
                 export=ExportBackup(environment, catalog, manager),
                 import_=ImportBackup(environment, manager),
                 verify=VerifyBackup(environment, catalog, manager),

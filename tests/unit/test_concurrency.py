@@ -1,12 +1,13 @@
 """Doing the same to many things, so many at a time."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 
 import pytest
 
 from milvus_backup_server.domain.errors import StorageDenied, StorageUnavailable
-from milvus_backup_server.service.concurrency import for_each, task_group
+from milvus_backup_server.service.concurrency import for_each, in_order, task_group
 
 
 async def test_every_item_is_worked_on_once() -> None:
@@ -127,3 +128,62 @@ async def test_a_cancelled_caller_cancels_the_work() -> None:
     with pytest.raises(asyncio.CancelledError):
         await caller
     assert sorted(cancelled) == [0, 1]
+
+
+async def numbers(count: int) -> AsyncIterator[int]:
+    for number in range(count):
+        yield number
+
+
+async def test_in_order_keeps_the_order_and_works_ahead() -> None:
+    running = peak = 0
+
+    async def work(number: int) -> int:
+        nonlocal running, peak
+        running += 1
+        peak = max(peak, running)
+        for _ in range(10 - number % 7):  # the later ones are done sooner
+            await asyncio.sleep(0)
+        running -= 1
+        return number * 2
+
+    async with aclosing(in_order(numbers(30), work, ahead=4)) as results:
+        assert [result async for result in results] == [number * 2 for number in range(30)]
+    assert peak == 4
+
+
+async def test_in_order_stops_at_the_first_failure_and_leaves_nothing_running() -> None:
+    cancelled: list[int] = []
+
+    async def work(number: int) -> int:
+        if number == 2:
+            raise ValueError(number)
+        try:
+            await asyncio.sleep(0 if number < 2 else 60)
+        except asyncio.CancelledError:
+            cancelled.append(number)
+            raise
+        return number
+
+    found = []
+    with pytest.raises(ValueError, match="2"):
+        async for result in in_order(numbers(10), work, ahead=4):
+            found.append(result)  # noqa: PERF401 what came before the failure is looked at
+    assert found == [0, 1]
+    assert cancelled == [3, 4, 5]
+
+
+async def test_in_order_that_is_closed_leaves_nothing_running() -> None:
+    cancelled: list[int] = []
+
+    async def work(number: int) -> int:
+        try:
+            await asyncio.sleep(0 if number == 0 else 60)
+        except asyncio.CancelledError:
+            cancelled.append(number)
+            raise
+        return number
+
+    async with aclosing(in_order(numbers(10), work, ahead=3)) as results:
+        assert await anext(results) == 0
+    assert cancelled == [1, 2]

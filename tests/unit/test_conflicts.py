@@ -17,6 +17,8 @@ from milvus_backup_server.domain.operations import OperationKind
 CREATE = OperationKind.CREATE_BACKUP
 RESTORE = OperationKind.RESTORE_BACKUP
 DELETE = OperationKind.DELETE_BACKUP
+EXPORT = OperationKind.EXPORT_BACKUP
+IMPORT = OperationKind.IMPORT_BACKUP
 VERIFY = OperationKind.VERIFY_BACKUP
 ABORTED = Verdict.ABORTED
 ALLOWED = Verdict.ALLOWED
@@ -38,6 +40,22 @@ SHOP_A = CollectionName("shop", "a")
         (DELETE, CREATE, ABORTED),
         (DELETE, RESTORE, ABORTED),
         (DELETE, DELETE, ABORTED),
+        (EXPORT, CREATE, ABORTED),
+        (EXPORT, RESTORE, ALLOWED),
+        (EXPORT, DELETE, ABORTED),
+        (EXPORT, EXPORT, ALLOWED),
+        (EXPORT, IMPORT, ABORTED),
+        (CREATE, EXPORT, ABORTED),
+        (RESTORE, EXPORT, ALLOWED),
+        (DELETE, EXPORT, ABORTED),
+        (IMPORT, CREATE, ABORTED),
+        (IMPORT, RESTORE, ABORTED),
+        (IMPORT, DELETE, ABORTED),
+        (IMPORT, EXPORT, ABORTED),
+        (IMPORT, IMPORT, ABORTED),
+        (CREATE, IMPORT, ABORTED),
+        (RESTORE, IMPORT, ABORTED),
+        (DELETE, IMPORT, ABORTED),
         (CREATE, VERIFY, ABORTED),
         (RESTORE, VERIFY, ALLOWED),
         (DELETE, VERIFY, ABORTED),
@@ -45,10 +63,10 @@ SHOP_A = CollectionName("shop", "a")
         (VERIFY, RESTORE, ALLOWED),
         (VERIFY, DELETE, ABORTED),
         (VERIFY, VERIFY, ALLOWED),
-        (VERIFY, OperationKind.EXPORT_BACKUP, ALLOWED),
-        (OperationKind.EXPORT_BACKUP, VERIFY, ALLOWED),
-        (VERIFY, OperationKind.IMPORT_BACKUP, ABORTED),
-        (OperationKind.IMPORT_BACKUP, VERIFY, ABORTED),
+        (VERIFY, EXPORT, ALLOWED),
+        (EXPORT, VERIFY, ALLOWED),
+        (VERIFY, IMPORT, ABORTED),
+        (IMPORT, VERIFY, ABORTED),
     ],
 )
 def test_on_one_backup(running: OperationKind, new: OperationKind, expected: Verdict) -> None:

@@ -31,6 +31,8 @@ from milvus_backup_server.domain.operations import (
     CreatePlan,
     CreateResult,
     DeleteResult,
+    ExportResult,
+    ImportResult,
     Operation,
     OperationKind,
     OperationState,
@@ -166,8 +168,29 @@ def test_what_cannot_be_told_is_absent(seconds: float | None) -> None:
             DeleteResult(0),
             operation_pb2.Operation(delete_backup=operation_pb2.DeleteBackupResult()),
         ),
+        (
+            ExportResult(1, 2, 3),
+            operation_pb2.Operation(
+                export_backup=operation_pb2.ExportBackupResult(
+                    object_count=1, size_bytes=2, archive_size_bytes=3
+                )
+            ),
+        ),
+        (
+            ImportResult(1, 2, 3, 4, 5, 6),
+            operation_pb2.Operation(
+                import_backup=operation_pb2.ImportBackupResult(
+                    collection_count=1,
+                    object_count=2,
+                    size_bytes=3,
+                    row_count=4,
+                    content_checked_count=5,
+                    size_checked_count=6,
+                )
+            ),
+        ),
     ],
-    ids=["create", "restore", "delete"],
+    ids=["create", "restore", "delete", "export", "import"],
 )
 def test_results(result: Result, expected: operation_pb2.Operation) -> None:
     message = mapping_operations.operation_message(operation(result=result))

@@ -109,8 +109,10 @@ class CheckItem(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """What was checked: `milvus`, `milvus_version`, `milvus_storage`, `milvus_objects`, `backup_storage`,
-    `backup_storage_write`, `transfer`.
+    """What was checked: `milvus`, `milvus_version`, `milvus_permissions` (what can be asked without changing anything),
+    `milvus_storage`, `milvus_objects` (a flushed object is read), `backup_storage`, `backup_storage_write`,
+    `conditional_writes` (of two writers of one object one wins), `staging_write` (into Milvus's bucket, if restores
+    stage objects), `transfer` (an object is moved as a backup and a restore would), `restore` (what one would do).
     """
     state: Global___CheckState.ValueType
     """How it ended."""

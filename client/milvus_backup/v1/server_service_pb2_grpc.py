@@ -52,7 +52,8 @@ class ServerServiceServicer:
     """
 
     def Check(self, request, context):
-        """Tries Milvus and both stores. Writes one probe object into the backup store and removes it again.
+        """Tries everything that backups and restores need, within 10 s (a setting). Writes probe objects into the backup store,
+        and where restores stage objects into Milvus's bucket, and removes them again; nothing else is changed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -17,7 +17,9 @@ class ServerServiceStub:
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Check: _aio.UnaryUnaryMultiCallable[_server_service_pb2.CheckRequest, _server_service_pb2.CheckResponse]
-    """Tries Milvus and both stores. Writes one probe object into the backup store and removes it again."""
+    """Tries everything that backups and restores need, within 10 s (a setting). Writes probe objects into the backup store,
+    and where restores stage objects into Milvus's bucket, and removes them again; nothing else is changed.
+    """
     GetServerInfo: _aio.UnaryUnaryMultiCallable[_server_service_pb2.GetServerInfoRequest, _server_service_pb2.GetServerInfoResponse]
     """Tells version, where Milvus and the stores are, and what the connected Milvus can do. Answers also when Milvus is down."""
 
@@ -30,7 +32,9 @@ class ServerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _server_service_pb2.CheckRequest,
         context: _aio.ServicerContext[_server_service_pb2.CheckRequest, _abc.Awaitable[_server_service_pb2.CheckResponse]],
     ) -> _abc.Awaitable[_server_service_pb2.CheckResponse]:
-        """Tries Milvus and both stores. Writes one probe object into the backup store and removes it again."""
+        """Tries everything that backups and restores need, within 10 s (a setting). Writes probe objects into the backup store,
+        and where restores stage objects into Milvus's bucket, and removes them again; nothing else is changed.
+        """
 
     @_abc_1.abstractmethod
     def GetServerInfo(

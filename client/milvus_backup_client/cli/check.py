@@ -24,7 +24,7 @@ def check_config() -> None:
 async def check(session: Session) -> ExitCode:
     """Try Milvus and both stores, and tell what a restore would do.
 
-    Writes one probe object of its own into the backup store and removes it; changes nothing else.
+    Writes probe objects of its own into the stores and removes them; changes nothing else.
     Exit code 1 if something does not work.
     """
     found = await session.client.check()

@@ -37,7 +37,7 @@ PERMISSIONS: Final[dict[str, Permission]] = {
     _OPERATIONS + "CancelOperation": Permission.OPERATE,
     _OPERATIONS + "WatchOperation": Permission.VIEW,
     _OPERATIONS + "WatchOperations": Permission.VIEW,
-    _SERVER + "Check": Permission.OPERATE,  # writes a probe object
+    _SERVER + "Check": Permission.OPERATE,  # writes probe objects
     _SERVER + "GetServerInfo": Permission.VIEW,
 }
 

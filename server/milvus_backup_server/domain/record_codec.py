@@ -80,10 +80,11 @@ class JsonField:
 
 def json_fields(kind: type[Record]) -> tuple[JsonField, ...]:
     """Return the declared fields of a kind of records, in the order of its keys."""
-    hints = get_type_hints(kind)
+    cls: Any = kind
+    hints = get_type_hints(cls)
     return tuple(
         JsonField(item.json_key, _without_none(hints[item.name]), item.always)
-        for item in _declared(kind)
+        for item in _declared(cls)
     )
 
 

@@ -61,7 +61,7 @@ async def import_backup(
         str, Query(description="Of the backup to make; empty: the archive's top directory.")
     ] = "",
 ) -> Response:
-    """Make a backup of an archive, and answer when it is made. Going away stops it."""
+    """Make a backup of an archive, and answer when it is made. A client that goes away stops it."""
     wanted = ImportRequest(backup_name)
     operation = await use_cases.import_.run(wanted, request.stream(), CALLER)
     return answer(OperationResponse(data=operation_view(operation)))

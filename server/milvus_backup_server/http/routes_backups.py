@@ -50,10 +50,10 @@ async def create(
     body: Annotated[CreateBody, Body(openapi_examples=CREATE)],
     request_id: RequestId = "",
 ) -> Response:
-    """Back up collections, at once or behind your back.
+    """Back up collections. With `async` the answer comes at once, else it tells all of the finished backup.
 
-    The `requestId` of the answer finds the operation (`/operations/{id}`) and the backup (`/get_backup`).
-    The answer of a backup that was waited for tells all of it. Going away stops nothing.
+    The answer's `requestId` finds the operation (`/operations/{operation}`) and the backup
+    (`/get_backup?backup_id=`). A client that goes away stops nothing.
     """
     task_id = remember_id(request, request_id or body.request_id or str(uuid.uuid4()))
     asked = create_request(body, task_id)
@@ -122,7 +122,10 @@ async def delete(
     backup_name: Annotated[str, Query(description="Required.", examples=[NAME])] = "",
     request_id: RequestId = "",
 ) -> Response:
-    """Remove a backup, also a half-made one, and answer when it is gone. Going away stops nothing."""
+    """Remove a backup, also a half-made one, and answer when it is gone.
+
+    A client that goes away stops nothing.
+    """
     task_id = remember_id(request, request_id or str(uuid.uuid4()))
     asked = Asked(DeleteRequest(backup_name, task_id), {"task_id": "request_id"})
     with asked.naming():

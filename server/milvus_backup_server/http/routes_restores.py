@@ -40,9 +40,10 @@ router = APIRouter(route_class=GoRoute, tags=["Restore"], responses=REFUSED)
 async def restore(
     use_cases: Use, body: Annotated[RestoreBody, Body(openapi_examples=RESTORE)]
 ) -> Response:
-    """Restore collections, at once or behind your back.
+    """Restore collections. With `async` the answer comes at once, else when all of them are restored.
 
-    `data.id` of the answer finds the restore again (`/get_restore`). Going away stops nothing.
+    `data.id` of the answer finds the restore again (`/get_restore?id=`). A client that goes away stops
+    nothing.
     """
     request_id = body.request_id or str(uuid.uuid4())
     asked = restore_request(body, body.id or _generated_id(datetime.now(UTC)))

@@ -36,7 +36,7 @@ async def hello() -> Response:
 async def check(use_cases: Use, options: Options) -> Response:
     """Try everything that backups and restores need, and tell the settings, secrets masked.
 
-    Writes one object into the backup storage and removes it again; nothing else is changed.
+    Writes probe objects and removes them again; nothing else is changed.
     """
     items = await use_cases.diagnostics.check()
     failed = [item for item in items if item.state is CheckState.FAILED]

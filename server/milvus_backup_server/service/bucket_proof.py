@@ -25,7 +25,7 @@ class BucketProof(Enum):
 async def prove_bucket(gateway: MilvusGateway, storage: Storage) -> BucketProof:
     """Look for the objects of collections that have flushed rows; the first few are enough."""
     proof = BucketProof.UNKNOWN
-    async for name in _with_rows(gateway):
+    async for name in collections_with_rows(gateway):
         description = await gateway.describe_collection(name)
         prefix, _ = source_directories(storage.root, description.collection_id)
         if (await storage.store.list_page(prefix, limit=1)).objects:
@@ -34,7 +34,8 @@ async def prove_bucket(gateway: MilvusGateway, storage: Storage) -> BucketProof:
     return proof
 
 
-async def _with_rows(gateway: MilvusGateway) -> AsyncIterator[CollectionName]:
+async def collections_with_rows(gateway: MilvusGateway) -> AsyncIterator[CollectionName]:
+    """Yield the collections that have flushed rows, looking at the first few only."""
     tried = 0
     for database in await gateway.list_databases():
         for name in await gateway.list_collections(database):

@@ -14,6 +14,7 @@ from milvus_backup_server.domain.diagnostics import (
 from milvus_backup_server.domain.errors import BackupError
 from milvus_backup_server.domain.milvus import MilvusVersion
 from milvus_backup_server.domain.operations import OperationState
+from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.checks import Deadline
 from milvus_backup_server.service.context import Cluster, Environment, Storage
 from milvus_backup_server.service.operations import OperationManager
@@ -25,15 +26,20 @@ _WORKING = (OperationState.RUNNING, OperationState.CANCELLING)
 class Diagnostics:
     """Tries Milvus and the stores, and describes the service."""
 
-    def __init__(self, environment: Environment, operations: OperationManager) -> None:
+    def __init__(
+        self, environment: Environment, engine: TransferEngine, operations: OperationManager
+    ) -> None:
         self._environment = environment
+        self._engine = engine
         self._operations = operations
         self._started = datetime.now(UTC)
 
     async def check(self) -> tuple[CheckItem, ...]:
         """Try everything that backups and restores need, and tell how each trial ended."""
         registry, limits = self._environment.registry, self._environment.limits
-        return await Preflight(registry.cluster(), registry.repository().storage, limits).run()
+        return await Preflight(
+            registry.cluster(), registry.repository(), self._engine, limits
+        ).run()
 
     async def server_info(self) -> ServerInfo:
         """Describe the service; Milvus may be down."""

@@ -1,64 +1,73 @@
-"""Trying everything that backups and restores need."""
+"""Trying everything that backups and restores need, before they need it."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import secrets
 from collections.abc import Awaitable, Callable, Sequence
 
 from milvus_backup_server.domain.capabilities import TESTED_RANGE, capabilities_of
 from milvus_backup_server.domain.diagnostics import CheckItem, CheckState
 from milvus_backup_server.domain.errors import BackupError, SourceStorageMismatch
-from milvus_backup_server.domain.layout import SERVICE_DIRECTORY, join, source_directories
+from milvus_backup_server.domain.layout import source_directories
 from milvus_backup_server.domain.milvus import CollectionName, MilvusVersion
 from milvus_backup_server.domain.objects import ObjectInfo
-from milvus_backup_server.ports.milvus import MilvusGateway
-from milvus_backup_server.ports.object_store import ObjectStore
-from milvus_backup_server.service.checks import Deadline, cluster_storage, missing_bucket
-from milvus_backup_server.service.context import Cluster, Storage, WorkLimits
-from milvus_backup_server.service.objects import to_the_end
+from milvus_backup_server.ports.transfer import TransferEngine
+from milvus_backup_server.service.bucket_proof import collections_with_rows
+from milvus_backup_server.service.checks import Deadline, cluster_storage
+from milvus_backup_server.service.context import Cluster, Repository, Storage, WorkLimits
+from milvus_backup_server.service.preflight_stores import StoreChecks, staging_place, where
+from milvus_backup_server.service.staging import imports_in_place
 
-_COLLECTIONS_TRIED = 20
-_CLEAN_UP_SECONDS = 2.0
+_LARGEST_READ = 1 << 20
+"""Of an object of Milvus; of a larger one only so many bytes are read."""
 
 
 class Preflight:
     """The checks of one cluster and one repository, all within one deadline.
 
+    Probe objects are written into the repository, and where restores stage objects into Milvus's
+    bucket, and removed again; nothing else is changed.
+
     Args:
         cluster: The Milvus and its store.
         repository: Where backups lie.
+        engine: What moves objects.
         limits: Waits, and what the settings allow.
     """
 
-    def __init__(self, cluster: Cluster, repository: Storage, limits: WorkLimits) -> None:
+    def __init__(
+        self, cluster: Cluster, repository: Repository, engine: TransferEngine, limits: WorkLimits
+    ) -> None:
         self._cluster = cluster
         self._gateway = cluster.gateway
-        self._repository = repository
+        self._repository = repository.storage
         self._limits = limits
         self._deadline = Deadline(limits.check_seconds)
+        self._stores = StoreChecks(
+            repository.storage, engine, self._deadline, create_bucket=limits.create_bucket
+        )
+        self._found: ObjectInfo | None = None
 
     async def run(self) -> tuple[CheckItem, ...]:
-        """Make the checks and tell how each ended.
-
-        Writes one object into the repository and removes it again; nothing else is changed.
-        """
+        """Make the checks and tell how each ended."""
         milvus, storage, backup = await asyncio.gather(
             self._check_milvus(), _tried("milvus_storage", self._storage), self._check_repository()
         )
-        objects = await _after(
-            [*milvus, storage], "milvus_objects", self._objects, despite_warnings=True
+        objects, staging = await asyncio.gather(
+            _after([*milvus, storage], "milvus_objects", self._objects, despite_warnings=True),
+            _after([storage], "staging_write", self._staging),
         )
-        return (*milvus, storage, objects, *backup, _transfer(self._cluster, self._repository))
+        reached, written, _ = backup
+        transfer = await _after([storage, reached, written, staging], "transfer", self._transfer)
+        restore = await _after([storage], "restore", self._restore)
+        return (*milvus, storage, objects, *backup, staging, transfer, restore)
+
+    # --- Milvus
 
     async def _check_milvus(self) -> list[CheckItem]:
         reached = await _tried("milvus", self._answers)
-        return [reached, await _after([reached], "milvus_version", self._version)]
-
-    async def _check_repository(self) -> list[CheckItem]:
-        reached = await _tried("backup_storage", self._bucket)
-        return [reached, await _after([reached], "backup_storage_write", self._write)]
+        version = await _after([reached], "milvus_version", self._version)
+        return [reached, version, await _after([reached], "milvus_permissions", self._permissions)]
 
     async def _answers(self) -> CheckItem:
         async with self._deadline.asking_milvus(self._gateway):
@@ -76,49 +85,101 @@ class Preflight:
         state = CheckState.WARNING if allowed else CheckState.FAILED
         return CheckItem("milvus_version", state, f"{text}; this version is outside of it")
 
+    async def _permissions(self) -> CheckItem:
+        """Ask what a create asks, of one collection; what would change something is not tried."""
+        async with self._deadline.asking_milvus(self._gateway):
+            await self._gateway.allocate_timestamp()
+            name = await self._any_collection()
+            if name is not None:
+                await self._describe(name)
+        asked = f"may describe {name}" if name else "may list collections, of which there are none"
+        text = f"{asked}; whether we may flush, create and import shows only when it is done"
+        return CheckItem("milvus_permissions", CheckState.OK, text)
+
+    async def _any_collection(self) -> CollectionName | None:
+        for database in await self._gateway.list_databases():
+            for name in await self._gateway.list_collections(database):
+                return name
+        return None
+
+    async def _describe(self, name: CollectionName) -> None:
+        await asyncio.gather(
+            self._gateway.describe_collection(name),
+            self._gateway.list_partitions(name),
+            self._gateway.list_indexes(name),
+            self._gateway.list_segments(name),
+            self._gateway.load_state(name),
+        )
+
+    # --- Milvus's store
+
+    @property
+    def _milvus(self) -> Storage:
+        assert self._cluster.storage is not None  # noqa: S101 its check comes first
+        return self._cluster.storage
+
     async def _storage(self) -> CheckItem:
         storage = await cluster_storage(self._cluster, self._deadline)
         async with self._deadline.asking_store(storage):
             await storage.store.list_page(f"{storage.root}/" if storage.root else "", limit=1)
-        return CheckItem("milvus_storage", CheckState.OK, f"{_where(storage)} answers")
+        return CheckItem("milvus_storage", CheckState.OK, f"{where(storage)} answers")
 
     async def _objects(self) -> CheckItem:
         """Read an object that Milvus flushed: bucket and root path are the right ones."""
-        storage = await cluster_storage(self._cluster, self._deadline)
+        storage = self._milvus
+        missing: SourceStorageMismatch | None = None
         async with self._deadline.asking_milvus(self._gateway):
-            name = await _with_rows(self._gateway)
-            if name is None:
-                text = "Milvus has no flushed rows yet: bucket and root path could not be proved"
-                return CheckItem("milvus_objects", CheckState.WARNING, text)
-            description = await self._gateway.describe_collection(name)
-        prefix, _ = source_directories(storage.root, description.collection_id)
+            async for name in collections_with_rows(self._gateway):
+                description = await self._gateway.describe_collection(name)
+                prefix, _ = source_directories(storage.root, description.collection_id)
+                self._found = await self._smallest(storage, prefix)
+                if self._found is not None:
+                    return await self._read(storage, self._found, name)
+                missing = missing or _mismatch(storage, prefix, name)
+        if missing is not None:
+            raise missing
+        text = "Milvus has no flushed rows yet: bucket and root path could not be proved"
+        return CheckItem("milvus_objects", CheckState.WARNING, text)
+
+    async def _smallest(self, storage: Storage, prefix: str) -> ObjectInfo | None:
         async with self._deadline.asking_store(storage):
-            key = await _read_one(storage, prefix, name)
-        return CheckItem("milvus_objects", CheckState.OK, f"read {key} of {name}")
+            page = await storage.store.list_page(prefix)
+        return min(page.objects, key=lambda item: item.size, default=None)
 
-    async def _bucket(self) -> CheckItem:
-        async with self._deadline.asking_store(self._repository):
-            exists = await self._repository.store.bucket_exists()
-        where = _where(self._repository)
-        if exists:
-            return CheckItem("backup_storage", CheckState.OK, f"{where} answers")
-        if not self._limits.create_bucket:
-            raise missing_bucket(self._repository, "backup.storage.bucketName")
-        text = f"{where} does not exist; the first create makes it"
-        return CheckItem("backup_storage", CheckState.WARNING, text)
+    async def _read(self, storage: Storage, item: ObjectInfo, name: CollectionName) -> CheckItem:
+        async with self._deadline.asking_store(storage):
+            length = min(item.size, _LARGEST_READ)
+            data = await storage.store.get(item.key, length=length, if_match=item.etag)
+        text = f"read {len(data)} bytes of {item.key} of {name}"
+        return CheckItem("milvus_objects", CheckState.OK, text)
 
-    async def _write(self) -> CheckItem:
-        store = self._repository.store
-        key = join(self._repository.root, SERVICE_DIRECTORY, f"check_{secrets.token_hex(8)}")
-        async with self._deadline.asking_store(self._repository):
-            writing = asyncio.ensure_future(store.put(key, b"milvus-backup check", if_absent=True))
-            try:
-                await asyncio.shield(writing)
-                await store.delete([key])
-            except BaseException:
-                await to_the_end(_remove(store, key, writing), _CLEAN_UP_SECONDS)
-                raise
-        return CheckItem("backup_storage_write", CheckState.OK, "wrote and removed a probe object")
+    # --- the repository, and both together
+
+    async def _check_repository(self) -> list[CheckItem]:
+        reached = await _tried("backup_storage", self._stores.bucket)
+        written = await _after([reached], "backup_storage_write", self._stores.write)
+        conditional = await _after(
+            [reached, written], "conditional_writes", self._stores.conditional_writes
+        )
+        return [reached, written, conditional]
+
+    async def _staging(self) -> CheckItem:
+        if imports_in_place(self._repository, self._milvus):
+            text = "not needed: restores import in place"
+            return CheckItem("staging_write", CheckState.OK, text)
+        return await self._stores.staging_write(self._milvus)
+
+    async def _transfer(self) -> CheckItem:
+        staged = not imports_in_place(self._repository, self._milvus)
+        return await self._stores.transfer(self._milvus, self._found, staged=staged)
+
+    async def _restore(self) -> CheckItem:
+        if imports_in_place(self._repository, self._milvus):
+            text = "in place: Milvus imports the backups from where they lie in its own bucket"
+        else:
+            place = staging_place(self._milvus)
+            text = f"staged: objects are copied to {place}, imported and removed"
+        return CheckItem("restore", CheckState.OK, text)
 
 
 async def _tried(name: str, check: Callable[[], Awaitable[CheckItem]]) -> CheckItem:
@@ -143,54 +204,11 @@ async def _after(
     return CheckItem(name, CheckState.SKIPPED, f"not tried: {failed[0]} is not ok")
 
 
-async def _remove(store: ObjectStore, key: str, writing: asyncio.Future[ObjectInfo]) -> None:
-    """Remove an object as soon as nothing writes it any more."""
-    with contextlib.suppress(BackupError):
-        await writing
-    with contextlib.suppress(BackupError):
-        await store.delete([key])
-
-
-async def _with_rows(gateway: MilvusGateway) -> CollectionName | None:
-    """Return a collection with flushed rows, looking at the first few only."""
-    tried = 0
-    for database in await gateway.list_databases():
-        for name in await gateway.list_collections(database):
-            if any(segment.rows for segment in await gateway.list_segments(name)):
-                return name
-            tried += 1
-            if tried == _COLLECTIONS_TRIED:
-                return None
-    return None
-
-
-async def _read_one(storage: Storage, prefix: str, name: CollectionName) -> str:
-    page = await storage.store.list_page(prefix, limit=1)
-    if not page.objects:
-        raise SourceStorageMismatch(
-            f"Milvus has flushed rows of {name}, but {_where(storage)} has no objects of it: "
-            "milvus.storage.bucketName or milvus.storage.rootPath is not what Milvus uses",
-            subject=str(name),
-            bucket=storage.store.location.bucket,
-            prefix=prefix,
-        )
-    await storage.store.get(page.objects[0].key, length=1)
-    return page.objects[0].key
-
-
-def _transfer(cluster: Cluster, repository: Storage) -> CheckItem:
-    if cluster.storage is None:
-        return CheckItem("transfer", CheckState.SKIPPED, "Milvus's object store is not configured")
-    ours, milvus = repository.store.location, cluster.storage.store.location
-    if ours == milvus:
-        text = "same bucket: the store copies by itself, restores import in place"
-    elif ours.same_endpoint(milvus):
-        text = "same endpoint: the store copies by itself, restores stage into Milvus's bucket"
-    else:
-        text = "different stores: bytes pass through this service, restores stage their objects"
-    return CheckItem("transfer", CheckState.OK, text)
-
-
-def _where(storage: Storage) -> str:
-    location = storage.store.location
-    return join(location.endpoint, location.bucket, storage.root)
+def _mismatch(storage: Storage, prefix: str, name: CollectionName) -> SourceStorageMismatch:
+    return SourceStorageMismatch(
+        f"Milvus has flushed rows of {name}, but {where(storage)} has no objects of it: "
+        "milvus.storage.bucketName or milvus.storage.rootPath is not what Milvus uses",
+        subject=str(name),
+        bucket=storage.store.location.bucket,
+        prefix=prefix,
+    )

@@ -17,7 +17,8 @@ from milvus_backup_server.service.objects import abort_uploads, delete_prefix
 from milvus_backup_server.service.spool import Spool
 from milvus_backup_server.service.tracker import Tracker
 
-_STAGING = "milvus-backup-staging"
+STAGING_DIRECTORY = "milvus-backup-staging"
+"""Below the root of Milvus's own objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +34,18 @@ class ImportPlace:
     staged: bool
 
 
+def imports_in_place(repository: Storage, milvus: Storage) -> bool:
+    """Tell whether backups lie in Milvus's own bucket."""
+    return repository.store.location == milvus.store.location
+
+
 def import_place(
     repository: Repository, milvus: Storage, layout: BackupLayout, operation: str
 ) -> ImportPlace:
     """Decide from where a restore imports: in place if the backup lies in Milvus's own bucket."""
-    if repository.storage.store.location == milvus.store.location:
+    if imports_in_place(repository.storage, milvus):
         return ImportPlace(layout.directory, staged=False)
-    return ImportPlace(f"{join(milvus.root, _STAGING, operation)}/", staged=True)
+    return ImportPlace(f"{join(milvus.root, STAGING_DIRECTORY, operation)}/", staged=True)
 
 
 class Staging:
