@@ -166,6 +166,8 @@ def work_limits(settings: Settings) -> WorkLimits:
         create_bucket=settings.service.storage.create_backup_bucket,
         allow_untested_versions=waits.allow_untested_versions,
         objects_read=_objects_read(settings),
+        streams=settings.service.limits.archives,
+        stream_stall_seconds=settings.service.limits.archive_stall_seconds,
     )
 
 

@@ -76,6 +76,25 @@ async def test_a_create_cancelled_in_any_phase_leaves_nothing(
         assert (await service.catalog.get("b")).state is BackupState.COMPLETE
 
 
+async def test_a_create_cancelled_behind_its_last_write_leaves_nothing() -> None:
+    """What is left to wait for then is the removal of what lies on the local disk."""
+    world = await filled()
+    before = await world.traces()
+
+    async def cancel() -> None:
+        (operation,) = service.operations.list("", 1).items
+        service.operations.cancel(operation.name)
+
+    end = Meanwhile(BACKUP_STORE, "put", cancel, part="full_meta.json", after=True, shielded=False)
+    async with running(world, end.decorators) as service:
+        last = await service.end(await service.start_create("b"))
+        assert end.fired == 1
+        assert last.state is OperationState.CANCELLED
+        assert last.warnings == ()
+        assert await world.traces() == before
+        await service.create("b")
+
+
 @pytest.mark.parametrize("answer", [False, True], ids=["before", "after"])
 async def test_a_cancel_while_the_name_is_claimed(answer: bool) -> None:
     world = await filled()

@@ -63,6 +63,28 @@ async def test_a_cancel_at_any_request_leaves_nothing(number: int) -> None:
     assert await world.uploads() == []
 
 
+async def test_a_cancel_behind_the_last_request_leaves_nothing() -> None:
+    """What is left to wait for then is the removal of what lies on the local disk."""
+    world = World()
+
+    async def cancel() -> None:
+        service.operations.cancel(service.operations.list("", 1).items[0].name)
+
+    # As the archive is a backup of the Go tool, the claim is removed at the end.
+    hook = Meanwhile(
+        BACKUP_STORE, "get", cancel, part="claim.json", first=3, after=True, shielded=False
+    )
+    async with running(world, hook.decorators) as service:
+        with pytest.raises(BackupError) as caught:
+            await service.import_(in_chunks(tar_of(below("b", GO))))
+        (operation,) = service.operations.list("", 1).items
+        assert hook.fired == 1
+        assert caught.value.reason == "OPERATION_CANCELLED"
+        assert operation.warnings == ()
+        assert await world.objects() == {}
+        await service.import_(in_chunks(tar_of(below("b", GO))))
+
+
 async def test_a_cancel_while_the_caller_is_silent_leaves_nothing() -> None:
     world = World()
     archive = tar_of(below("b", go_backup(4, 3_000_000)))

@@ -338,6 +338,36 @@ async def test_what_has_its_final_name_is_whole_and_stays_when_another_one_fails
     assert not [name for name in world.collections() if "_mbtmp_" in name]
 
 
+async def test_nothing_is_said_to_stay_where_no_renaming_was_done() -> None:
+    world = await with_backup()
+    refused = Meanwhile(GATEWAY, "rename_collection", failing(MilvusRefused("no")), first=2)
+    async with running(world, refused.decorators) as service:
+        last = await service.end(await service.start_restore(suffix="_r"))
+    assert refused.fired == 1
+    assert [warning.message for warning in last.warnings] == [
+        "default.one_r was restored whole and stays"
+    ]
+    assert not [name for name in world.collections() if name.endswith("two_r")]
+
+
+async def test_what_cannot_be_looked_for_may_stay() -> None:
+    world = await with_backup()
+    refused = Meanwhile(GATEWAY, "rename_collection", failing(MilvusRefused("no")), first=2)
+    unseen = Meanwhile(
+        GATEWAY, "describe_collection", failing(MilvusRefused("not now")), part="default.one_r"
+    )
+    both = replace(
+        refused.decorators,
+        gateway=lambda it: refused.decorators.gateway(unseen.decorators.gateway(it)),
+    )
+    async with running(world, both) as service:
+        last = await service.end(await service.start_restore(suffix="_r"))
+    assert refused.fired == unseen.fired == 1
+    assert [warning.message for warning in last.warnings] == [
+        "default.one_r may have been restored whole and stay: not now"
+    ]
+
+
 async def test_staging_that_cannot_be_filled_fails_the_restore_and_leaves_nothing() -> None:
     world = await with_backup("b-bucket")
     before = await world.traces()

@@ -125,6 +125,24 @@ async def test_a_restore_cancelled_around_any_call_of_milvus_leaves_nothing(
         assert {job.state for job in world.milvus.imports.jobs.values()} <= ENDED
 
 
+async def test_a_restore_cancelled_behind_its_last_call_leaves_nothing() -> None:
+    """What is left to wait for then is the removal of what lies on the local disk."""
+    world = await with_backup()
+    before = await world.traces()
+
+    async def cancel() -> None:
+        service.operations.cancel(service.operations.list("", 1).items[0].name)
+
+    end = Meanwhile(GATEWAY, "rename_collection", cancel, first=2, after=True, shielded=False)
+    async with running(world, end.decorators) as service:
+        last = await service.end(await service.start_restore(renames=RENAMES))
+        assert end.fired == 1
+        assert last.state is CANCELLED
+        assert last.warnings == ()
+        assert await world.traces() == before
+        await service.restore(renames=RENAMES)
+
+
 async def test_a_cancel_waits_for_the_one_import_job_and_shows_it() -> None:
     world = await with_backup("a-bucket")
     before = await world.traces()

@@ -206,6 +206,14 @@ EFFECTS = [
         lambda it: client_settings(it).max_connections,
         7,
     ),
+    Row("service.limits.archives", 4, "7", lambda it: work_limits(it).streams, 7),
+    Row(
+        "service.limits.archiveStallSeconds",
+        300.0,
+        "7",
+        lambda it: work_limits(it).stream_stall_seconds,
+        7.0,
+    ),
     Row(
         "service.limits.memoryMiB",
         256,

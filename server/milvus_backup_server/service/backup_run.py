@@ -126,17 +126,17 @@ class BackupRun:
         Cancelled on request it removes what it wrote; interrupted or failed it leaves an incomplete
         backup.
         """
-        async with SpoolDirectory() as spools:
-            try:
+        try:
+            async with SpoolDirectory() as spools:
                 await self._plan(spools)
                 await self._name.take()
                 await self._copy(spools)
                 return await self._write(spools)
-            except BaseException as error:
-                if self._tracker.cancel_requested:
-                    await self._name.clean_up(self._tracker)
-                    self._tracker.raise_cancelled(error)
-                raise
+        except BaseException as error:  # also a cancel that comes while the spools are removed
+            if self._tracker.cancel_requested:
+                await self._name.clean_up(self._tracker)
+                self._tracker.raise_cancelled(error)
+            raise
 
     # --- planning: nothing is written
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 from milvus_backup_server.domain.capabilities import DATABASE_PROPERTIES_FROM
 from milvus_backup_server.domain.errors import (
@@ -25,6 +26,8 @@ from milvus_backup_server.domain.restore_plan import NEVER_CREATED
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.context import WorkLimits
 from milvus_backup_server.service.tracker import Tracker
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,36 +136,43 @@ class CollectionBuilder:
                 whole, and somebody may have found them.
         """
         for built in self._renamed:
-            what = str(built.target)
             if renamed:
-                await self._removing(what, partial(self._drop_renamed, built))
+                await self._removing(str(built.target), partial(self._drop_renamed, built))
             else:
-                text = f"{what} was restored whole and stays"
-                self._tracker.warn(LeftBehind(text, subject=what))
+                await self._warn_of_whole(built)
         for temporary in self._temporary:
             await self._removing(str(temporary), partial(self._gateway.drop_collection, temporary))
         for database in reversed(self._databases):
             await self._removing(database, partial(self._gateway.drop_database, database))
 
     async def _removing(self, what: str, remove: Callable[[], Awaitable[None]]) -> None:
-        """Remove something, patiently while Milvus does not answer."""
+        try:
+            await self._patiently(remove)
+        except BackupError as error:
+            self._warn_of_remains(what, f"could not be removed and remains: {error.message}")
+
+    async def _patiently(self, act: Callable[[], Awaitable[T]]) -> T:
+        """Do something, again and again while Milvus does not answer."""
         loop = asyncio.get_running_loop()
         end = loop.time() + self._limits.cleanup_seconds
         while True:
             try:
-                await remove()
-            except MilvusUnavailable as error:
-                if loop.time() < end:
-                    await asyncio.sleep(self._limits.poll_seconds)
-                    continue
-                self._warn_of_remains(what, error)
-            except BackupError as error:
-                self._warn_of_remains(what, error)
-            return
+                return await act()
+            except MilvusUnavailable:
+                if loop.time() >= end:
+                    raise
+                await asyncio.sleep(self._limits.poll_seconds)
 
-    def _warn_of_remains(self, what: str, error: BackupError) -> None:
-        text = f"{what} could not be removed and remains: {error.message}"
-        self._tracker.warn(LeftBehind(text, subject=what))
+    async def _warn_of_whole(self, built: Built) -> None:
+        what = str(built.target)
+        try:
+            if await self._patiently(partial(self._is_renamed, built)):
+                self._warn_of_remains(what, "was restored whole and stays")
+        except BackupError as error:
+            self._warn_of_remains(what, f"may have been restored whole and stay: {error.message}")
+
+    def _warn_of_remains(self, what: str, how: str) -> None:
+        self._tracker.warn(LeftBehind(f"{what} {how}", subject=what))
 
     async def _create_partitions(
         self, collection: CollectionName, record: CollectionBackupInfo
@@ -173,12 +183,16 @@ class CollectionBuilder:
 
     async def _drop_renamed(self, built: Built) -> None:
         """Remove a collection under its final name, but only if it is the one that we made."""
+        if await self._is_renamed(built):
+            await self._gateway.drop_collection(built.target)
+
+    async def _is_renamed(self, built: Built) -> bool:
+        """Tell whether what has the final name is the collection that we made."""
         try:
             description = await self._gateway.describe_collection(built.target)
         except NotFound:
-            return
-        if description.collection_id == built.collection_id:
-            await self._gateway.drop_collection(built.target)
+            return False
+        return description.collection_id == built.collection_id
 
 
 def _without_properties(database: MappedDatabase) -> MilvusVersionUnsupported:

@@ -80,21 +80,25 @@ class ImportRun:
 
     async def run(self) -> ImportResult:
         """Make the backup and return what it holds."""
-        async with SpoolDirectory() as spools:
-            try:
+        try:
+            return await self._make()
+        except BaseException as error:  # also a cancel that comes while the spools are removed
+            await self._give_up()
+            if self._tracker.cancel_requested:
+                self._tracker.raise_cancelled(error)
+            raise
+
+    async def _make(self) -> ImportResult:
+        try:
+            async with SpoolDirectory() as spools:
                 await self._name.take()
                 async with ObjectIndex(spools.path()) as index:
                     await self._receive(spools, index)
                     checked = await self._check(index)
                     objects, size = await index.totals()
                 await self._write()
-            except BaseException as error:
-                await self._give_up()
-                if self._tracker.cancel_requested:
-                    self._tracker.raise_cancelled(error)
-                raise
-            finally:
-                await self._archive.close()
+        finally:
+            await self._archive.close()
         return ImportResult(
             collection_count=checked.collections,
             object_count=objects,

@@ -153,16 +153,16 @@ class RestoreRun:
             )
             for item in self._checked.plan
         )
-        async with SpoolDirectory() as spools:
-            try:
+        try:
+            async with SpoolDirectory() as spools:
                 await self._verify(spools)
                 await self._import()
                 await self._finish()
-            except BaseException as error:
-                await self._clean_up()
-                if self._tracker.cancel_requested:
-                    self._tracker.raise_cancelled(error)
-                raise
+        except BaseException as error:  # also a cancel that comes while the spools are removed
+            await self._clean_up()
+            if self._tracker.cancel_requested:
+                self._tracker.raise_cancelled(error)
+            raise
         return RestoreResult(
             collection_count=len(self._built),
             import_job_count=self._counts.jobs,

@@ -262,6 +262,8 @@ class LimitSettings(Section):
 
     requests_in_flight: Count = 64
     memory_mib: Annotated[Count, Field(ge=32)] = 256
+    archives: Count = 4
+    archive_stall_seconds: Seconds = 300.0
 
 
 class MilvusWaitSettings(Section):
