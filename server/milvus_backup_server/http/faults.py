@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from milvus_backup_server.domain import errors
-from milvus_backup_server.service.operations import first_backup_error
+from milvus_backup_server.service.concurrency import first_backup_error
 
 FAIL: Final = 3
 PARAMETER_ERROR: Final = 400

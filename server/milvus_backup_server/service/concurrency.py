@@ -16,6 +16,8 @@ from collections.abc import (
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from milvus_backup_server.domain.errors import BackupError
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -88,3 +90,15 @@ async def for_each_of(
     async with task_group() as group:
         for _ in range(concurrent):
             group.create_task(worker())
+
+
+def first_backup_error(error: BaseException) -> BackupError | None:
+    """Return the first error meant for callers inside an exception group; None if there is none."""
+    if isinstance(error, BackupError):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            found = first_backup_error(inner)
+            if found is not None:
+                return found
+    return None

@@ -34,6 +34,7 @@ from milvus_backup_server.domain.operations import (
     OperationKind,
     OperationState,
 )
+from milvus_backup_server.service.concurrency import first_backup_error
 from milvus_backup_server.service.running import (
     Body,
     Broadcast,
@@ -380,18 +381,6 @@ def _reason_of_stop(running: Running) -> BackupError:
     if running.state is OperationState.CANCELLING and not running.interrupted:
         return OperationCancelled("cancelled on request")
     return OperationInterrupted("the service was stopped before the operation's end")
-
-
-def first_backup_error(error: BaseException) -> BackupError | None:
-    """Return the first error meant for callers inside an exception group; None if there is none."""
-    if isinstance(error, BackupError):
-        return error
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            found = first_backup_error(inner)
-            if found is not None:
-                return found
-    return None
 
 
 def _matches(
