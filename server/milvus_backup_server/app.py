@@ -199,9 +199,10 @@ async def _drain(operations: OperationManager, grace: float, stop: StopRequest) 
     hurried = asyncio.create_task(stop.at_once.wait())
     try:
         await asyncio.wait({drained, hurried}, return_when=asyncio.FIRST_COMPLETED)
-        if not drained.done():
+        if drained.done():
+            await drained
+        else:  # which does what the other had before it
             await operations.drain(0)
-        await drained
     finally:
         for task in (drained, hurried):
             task.cancel()

@@ -37,6 +37,8 @@ def config_command(argv: Sequence[str]) -> int:
         code: ExitCode = options.run(options)
     except InvalidSettings as error:
         return complain(_COMMAND, ExitCode.WRONG_USE, fault_lines(error.violations))
+    except BrokenPipeError:  # a reader that has seen enough is no error to tell of
+        return ExitCode.FAILED
     except OSError as error:
         return complain(_COMMAND, ExitCode.FAILED, [str(error)])
     return code

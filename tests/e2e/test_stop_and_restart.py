@@ -336,11 +336,15 @@ async def assert_nothing_is_there(client: BackupClient, milvus: int, store: int)
     assert {item.name: item.state for item in check.items} == {
         "milvus": server_service_pb2.CHECK_STATE_FAILED,
         "milvus_version": server_service_pb2.CHECK_STATE_SKIPPED,
+        "milvus_permissions": server_service_pb2.CHECK_STATE_SKIPPED,
         "milvus_storage": server_service_pb2.CHECK_STATE_FAILED,
         "milvus_objects": server_service_pb2.CHECK_STATE_SKIPPED,
         "backup_storage": server_service_pb2.CHECK_STATE_FAILED,
         "backup_storage_write": server_service_pb2.CHECK_STATE_SKIPPED,
-        "transfer": server_service_pb2.CHECK_STATE_OK,  # of the settings alone
+        "conditional_writes": server_service_pb2.CHECK_STATE_SKIPPED,
+        "staging_write": server_service_pb2.CHECK_STATE_SKIPPED,
+        "transfer": server_service_pb2.CHECK_STATE_SKIPPED,
+        "restore": server_service_pb2.CHECK_STATE_SKIPPED,
     }
     assert type(create) is errors.MilvusUnavailable
     assert create.metadata["address"].endswith(f":{milvus}")

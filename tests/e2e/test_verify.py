@@ -52,8 +52,8 @@ async def test_every_byte_of_a_new_backup_is_compared_with_its_hash(service: Ser
     assert result.hash_checked_count > 0
     assert (result.etag_checked_count, result.read_count, result.listed_count) == (0, 0, 0)
     assert result.read_bytes == result.size_bytes == backup.size_bytes
-    (shown,) = backup.verifications
-    assert (shown.level, shown.sound, shown.operation) == (CONTENT, True, operation.name)
+    (shown,) = (item for item in backup.verifications if item.level == CONTENT)
+    assert (shown.sound, shown.operation) == (True, operation.name)
 
 
 async def test_a_flipped_bit_is_found_by_the_command_line(service: Service) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import signal
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ OUTSIDE: dict[str, Any] = {
 }
 WAITS: dict[str, Any] = {
     "checkTimeoutSeconds": 2,
+    "operations": {"cleanupSeconds": 0.2},
     "milvus": {"callTimeoutSeconds": 1, "retrySeconds": 0.1},
     "storage": {"retryBudgetSeconds": 0.1},
 }
@@ -65,6 +67,16 @@ class Work:
 
     async def _body(self, tracker: Tracker) -> Result:
         await self.let_end.wait()
+        return DeleteResult(0)
+
+
+class StuckWork(Work):
+    """An operation that does not listen when it is cancelled."""
+
+    async def _body(self, tracker: Tracker) -> Result:
+        while not self.let_end.is_set():
+            with suppress(asyncio.CancelledError):
+                await self.let_end.wait()
         return DeleteResult(0)
 
 
@@ -180,6 +192,21 @@ async def test_a_second_request_ends_the_grace() -> None:
     assert time.monotonic() - began < 5
 
 
+async def test_a_second_request_does_not_wait_for_what_is_stuck() -> None:
+    asked = StopRequest()
+    async with stoppable(settings(grace=8), asked) as (app, stop):
+        work = StuckWork(app)
+        work.begin()
+        asked.ask()
+        stop.set()
+        await asyncio.sleep(0.2)
+        began = time.monotonic()
+        asked.ask()
+    took = time.monotonic() - began
+    work.let_end.set()
+    assert took < 5
+
+
 async def test_a_taken_port_leaves_nothing_open() -> None:
     async with running_app(settings()) as app:
         port = app.endpoint.port
@@ -237,6 +264,21 @@ async def test_the_command_serves_until_a_signal(tmp_path: Path) -> None:
     assert (running.process.returncode, out) == (0, b"")
     (warning,) = [line for line in running.log if line["level"] == "warning"]
     assert "unknown setting x is ignored" in warning["warning"]
+
+
+@pytest.mark.parametrize("redirection", ["</dev/null", "<&-", f"<{__file__}"])
+async def test_only_a_pipe_is_a_lifeline(redirection: str, tmp_path: Path) -> None:
+    words = (sys.executable, "-m", "milvus_backup_server", "--config", "", "--stop-with-stdin")
+    socket = ("--grpc-socket", str(tmp_path / "socket"), "--port", "0")
+    process = await asyncio.create_subprocess_shell(
+        f"{shlex.join([*words, *socket])} {redirection}", stderr=asyncio.subprocess.PIPE
+    )
+    _, stderr = await process.communicate()
+    assert stderr.decode() == (
+        "milvus-backup server: --stop-with-stdin: "
+        "expected standard input to be a pipe from the program that starts the service\n"
+    )
+    assert process.returncode == 2
 
 
 async def test_a_taken_port_is_one_line() -> None:

@@ -65,7 +65,7 @@ async def test_an_operation_is_shown_whole(api: FakeApi, client: httpx.AsyncClie
     source, target = CollectionName("default", "c"), CollectionName("db", "d")
     tracker.add_collections([CollectionProgress(source, target, bytes_total=10)])
     tracker.enter(Phase.COPYING)
-    tracker.advance(Amount(bytes=4, objects=2), source)
+    tracker.advance(Amount(bytes=4, objects=2), target)
     tracker.wait_for("Milvus")
     found = (await asked(client, f"/operations/{job.name}"))["data"]
     times = {key: found.pop(key) for key in ("create_time", "start_time")}

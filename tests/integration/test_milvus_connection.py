@@ -229,6 +229,7 @@ async def test_an_import_whose_answer_is_lost_is_not_repeated(
     with pytest.raises(ImportOutcomeUnknown) as caught:
         await gateway.submit_import(C1, "p1", SOURCES, ImportOptions())
     assert milvus.calls["Import"] == 1
+    assert milvus.calls["GetVersion"] == 0  # whose waiting nobody could stop in time
     assert caught.value.metadata["collection"] == "shop.c1"
 
 

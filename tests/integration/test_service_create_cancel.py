@@ -21,7 +21,7 @@ from tests.support.held_calls import BACKUP_STORE, Gate, Gates, around_all
 from tests.support.meanwhile import Meanwhile
 from tests.support.phases import PhaseGate
 from tests.support.running_service import Decorators
-from tests.support.service import Service, World, add_collection, flushed, running
+from tests.support.service import LIMITS, Service, World, add_collection, flushed, running
 from tests.support.stores import FailingStore, GatedStore
 
 CREATE_PHASES = [
@@ -111,6 +111,24 @@ async def test_a_cancel_while_the_name_is_claimed(answer: bool) -> None:
         last = await service.end(operation)
         assert last.state is OperationState.CANCELLED
         assert await world.backups() == []
+        await service.create("b")
+
+
+@pytest.mark.parametrize("answer", [False, True], ids=["before", "after"])
+async def test_a_claim_whose_write_does_not_end_is_not_waited_for_without_end(answer: bool) -> None:
+    world = await filled()
+    gates = Gates()
+    gates.gate = Gate(BACKUP_STORE, "put", part="claim.json", answer=answer)
+    limits = replace(LIMITS, cleanup_seconds=0.05)
+    async with running(world, around_all(gates), limits=limits) as service:
+        operation = await service.start_create("b")
+        await gates.gate.reached.wait()
+        service.operations.cancel(operation.name)
+        last = await service.end(operation)
+        assert last.state is OperationState.CANCELLED
+        assert last.warnings == ()
+        assert await world.backups() == []
+        gates.gate.opened.set()
         await service.create("b")
 
 
@@ -248,7 +266,12 @@ async def test_a_clean_up_that_fails_says_so_and_the_rest_can_be_deleted() -> No
         assert last.state is OperationState.CANCELLED
         assert last.error is not None
         assert "not everything could be cleaned up" in last.error.message
-        assert [warning.message for warning in last.warnings] == ["down"]
+        assert [(warning.reason, warning.message) for warning in last.warnings] == [
+            (
+                "LEFT_BEHIND",
+                "backup 'b' was written in part and could not be removed: down; delete it",
+            )
+        ]
         assert (await service.catalog.get("b")).state is BackupState.INCOMPLETE
         await service.delete("b")
     assert await world.backups() == []

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
+from milvus_backup_server.adapters.store_decorator import StoreDecorator
 from milvus_backup_server.domain.backups import BackupState
 from milvus_backup_server.domain.errors import (
     BackupError,
@@ -24,6 +25,8 @@ from tests.support.running_service import Decorators
 from tests.support.service import CALLER, LIMITS, Service, World, running
 from tests.support.stores import FailingStore
 from tests.support.tars import below, go_backup, in_chunks, tar_of
+
+T = TypeVar("T")
 
 GO = go_backup(3, 700)
 MANY = go_backup(40, 100_000)
@@ -63,26 +66,39 @@ async def test_a_cancel_at_any_request_leaves_nothing(number: int) -> None:
     assert await world.uploads() == []
 
 
+class ActingAfterDelete(StoreDecorator):
+    """Does something when a delete is done, before its answer."""
+
+    def __init__(self, inner: ObjectStore, act: Callable[[], object]) -> None:
+        super().__init__(inner)
+        self._act = act
+
+    async def _request(self, method: str, call: Callable[[], Awaitable[T]]) -> T:
+        answer = await call()
+        if method == "delete":
+            self._act()
+        return answer
+
+
 async def test_a_cancel_behind_the_last_request_leaves_nothing() -> None:
     """What is left to wait for then is the removal of what lies on the local disk."""
-    world = World()
+    world, states = World(), list[OperationState]()
 
-    async def cancel() -> None:
-        service.operations.cancel(service.operations.list("", 1).items[0].name)
+    def cancel() -> None:
+        (operation,) = service.operations.list("", 1).items
+        states.append(operation.state)
+        service.operations.cancel(operation.name)
 
-    # As the archive is a backup of the Go tool, the claim is removed at the end.
-    hook = Meanwhile(
-        BACKUP_STORE, "get", cancel, part="claim.json", first=3, after=True, shielded=False
-    )
-    async with running(world, hook.decorators) as service:
+    # As the archive is a backup of the Go tool, the last request is the removal of the claim.
+    decorators = Decorators(backup_store=lambda inner: ActingAfterDelete(inner, cancel))
+    async with running(world, decorators) as service:
         with pytest.raises(BackupError) as caught:
             await service.import_(in_chunks(tar_of(below("b", GO))))
         (operation,) = service.operations.list("", 1).items
-        assert hook.fired == 1
-        assert caught.value.reason == "OPERATION_CANCELLED"
-        assert operation.warnings == ()
-        assert await world.objects() == {}
-        await service.import_(in_chunks(tar_of(below("b", GO))))
+    assert states[0] is OperationState.RUNNING
+    assert caught.value.reason == "OPERATION_CANCELLED"
+    assert operation.warnings == ()
+    assert await world.objects() == {}
 
 
 async def test_a_cancel_while_the_caller_is_silent_leaves_nothing() -> None:
@@ -186,6 +202,10 @@ async def test_what_a_crash_left_is_incomplete_and_its_name_free_after_a_delete(
     async with running(world, Decorators(backup_store=failing)) as service:
         with pytest.raises(StorageDenied):
             await service.import_(in_chunks(tar_of(below("b", GO))))
+        (operation,) = service.operations.list("", 1).items
+    assert [(warning.reason, warning.message) for warning in operation.warnings] == [
+        ("LEFT_BEHIND", "backup 'b' was written in part and could not be removed: gone; delete it")
+    ]
     assert stores[0].injected["delete"] > 0
     assert (stores[0].injected["put"] > 0) is (number <= WRITES)
     async with running(world) as service:

@@ -22,6 +22,7 @@ from tests.support.phases import PhaseGate
 from tests.support.running_service import Decorators
 from tests.support.service import (
     INDEX,
+    ROOT,
     Service,
     World,
     add_collection,
@@ -166,6 +167,25 @@ async def test_a_cancel_waits_for_the_one_import_job_and_shows_it() -> None:
         assert job.state in ENDED
 
 
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+async def test_no_import_is_issued_behind_a_cancel(after: bool) -> None:
+    world = await with_backup()
+    before = await world.traces()
+
+    async def cancel() -> None:
+        service.operations.cancel(service.operations.list("", 1).items[0].name)
+        await asyncio.sleep(0)
+
+    # The first question for the version is that of the checks, the second that before an import.
+    asked = Meanwhile(GATEWAY, "version", cancel, first=2, after=after, shielded=False)
+    async with running(world, asked.decorators) as service:
+        last = await service.end(await service.start_restore(suffix="_r"))
+    assert asked.fired == 1
+    assert last.state is CANCELLED
+    assert world.milvus.imports.jobs == {}
+    assert await world.traces() == before
+
+
 async def test_a_job_that_fails_after_the_cancel_changes_nothing() -> None:
     world = await with_backup()
     before = await world.traces()
@@ -282,7 +302,10 @@ async def test_staging_that_cannot_be_removed_is_a_warning() -> None:
         last = await service.end(operation)
     assert lists.fired == 1
     assert last.state is CANCELLED
-    assert [warning.reason for warning in last.warnings] == ["STORAGE_UNAVAILABLE"]
+    where = f"a-bucket/{ROOT}/milvus-backup-staging/{last.name}/"
+    assert [(warning.reason, warning.message) for warning in last.warnings] == [
+        ("LEFT_BEHIND", f"copies below {where} could not be removed and remain: down")
+    ]
     assert await world.staged() != []
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from milvus_backup_server.adapters.store_wrappers import RetryingStore, RetryPolicy
 from milvus_backup_server.domain.errors import (
     BackupError,
     BackupNotFound,
@@ -22,6 +23,7 @@ from milvus_backup_server.domain.errors import (
     TargetAlreadyExists,
 )
 from milvus_backup_server.domain.operations import OperationState, Phase
+from milvus_backup_server.ports.object_store import ObjectStore
 from tests.support.fake_milvus import FakeMilvus
 from tests.support.gateways import DelayingGateway
 from tests.support.held_calls import BACKUP_STORE, GATEWAY
@@ -37,6 +39,7 @@ from tests.support.service import (
     named,
     running,
 )
+from tests.support.stores import FailingStore
 
 META = "backup/b/meta/"
 
@@ -197,6 +200,54 @@ async def test_a_store_that_does_not_list_the_metadata_is_given_up_in_time() -> 
         assert meanwhile.fired == 1
 
 
+async def test_a_store_that_does_not_give_the_heads_is_given_up_in_time() -> None:
+    world = await with_backup()
+
+    async def hang() -> None:
+        await asyncio.sleep(60)
+
+    meanwhile = Meanwhile(BACKUP_STORE, "get", hang, part="backup_meta.json", shielded=False)
+    limits = replace(LIMITS, check_seconds=0.2)
+    async with running(world, meanwhile.decorators, limits=limits) as service:
+        with pytest.raises(StorageUnavailable, match=r"did not answer within 0\.2 s"):
+            async with asyncio.timeout(5):
+                await service.start_restore(suffix="_r")
+    assert meanwhile.fired == 1
+
+
+async def test_a_store_that_cannot_be_reached_is_not_said_to_be_slow() -> None:
+    world = await with_backup()
+    refused_ = StorageUnavailable("cannot list a-bucket at http://store: cannot connect")
+
+    def unreachable(inner: ObjectStore) -> ObjectStore:
+        store = FailingStore(inner)
+        store.fail("list_page", refused_)
+        return RetryingStore(store, RetryPolicy())
+
+    limits = replace(LIMITS, check_seconds=0.2)
+    async with running(world, Decorators(backup_store=unreachable), limits=limits) as service:
+        with pytest.raises(StorageUnavailable) as caught:
+            await service.start_restore(suffix="_r")
+    assert caught.value.message == f"{refused_.message} (tried for 0.2 s)"
+
+
+async def test_milvus_is_not_blamed_for_heads_that_take_their_time() -> None:
+    world = await with_backup()
+
+    async def slow() -> None:
+        await asyncio.sleep(0.3)
+
+    heads = Meanwhile(BACKUP_STORE, "get", slow, part="backup_meta.json")
+    around = heads.decorators
+    decorators = replace(
+        around, gateway=lambda it: around.gateway(DelayingGateway(it, {"version": 0.3}))
+    )
+    limits = replace(LIMITS, check_seconds=0.5)
+    async with running(world, decorators, limits=limits) as service:
+        assert (await service.start_restore(suffix="_r", validate_only=True)).error is None
+    assert heads.fired == 1
+
+
 async def test_milvus_is_not_blamed_for_metadata_that_take_their_time() -> None:
     world = await with_backup()
 
@@ -302,6 +353,8 @@ async def test_a_version_outside_the_tested_range() -> None:
     async with running(world, limits=replace(LIMITS, allow_untested_versions=True)) as service:
         await service.restore()
     assert world.milvus.keys(named("one")) == old.keys(named("one"))
+    told = {job.options.hybrid_end_ts for job in world.milvus.imports.jobs.values()}
+    assert told == {True}  # as that version takes it
 
 
 async def test_a_missing_bucket_of_milvus() -> None:

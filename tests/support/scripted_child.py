@@ -12,6 +12,7 @@ import json
 import os
 import stat
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,7 +49,14 @@ def server_command(argv: list[str]) -> int:
     options, _ = parser.parse_known_args(argv)
     directory = options.grpc_socket.parent
     mode = stat.S_IMODE(directory.stat().st_mode)
-    say("started", argv=argv, directory=str(directory), mode=f"{mode:o}", pid=os.getpid())
+    say(
+        "started",
+        argv=argv,
+        directory=str(directory),
+        mode=f"{mode:o}",
+        temporary=tempfile.gettempdir(),
+        pid=os.getpid(),
+    )
     asyncio.run(_serve(options.grpc_socket))
     return 0
 

@@ -87,7 +87,10 @@ def three_backups(service: ScriptedService) -> None:
 async def test_list_names_what_can_be_restored(address: str) -> None:
     done = await run(address, "list")
     assert (done.stdout, done.exit_code) == (">> Backups:\nmonday\ntuesday\n", 0)
-    assert done.stderr == "1 not complete; see: milvus-backup list --output wide\n"
+    assert (
+        done.stderr
+        == f"1 not complete; see: milvus-backup --address {address} list --output wide\n"
+    )
 
 
 @pytest.mark.usefixtures("three_backups")

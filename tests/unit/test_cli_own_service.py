@@ -77,6 +77,7 @@ async def test_a_command_has_a_service_of_its_own(place: Place) -> None:
     assert started["argv"][6:-2] == ["--set", "service.http.enabled=false", "--stop-with-stdin"]
     assert started["argv"][-2:] == ["--grpc-socket", f"{started['directory']}/service"]
     assert started["mode"] == "700"
+    assert started["temporary"] == started["directory"], "goes with it, however it ends"
     assert Path(started["directory"]).parent == place.path / "tmp"
     assert stopped["requests"] == ["ListBackups"]
     assert place.directories == []
@@ -147,7 +148,7 @@ async def test_what_remains_is_told(place: Place) -> None:
 
 
 async def test_a_second_ctrl_c_ends_at_once(place: Place) -> None:
-    program = await place.start("never_cancels", "create", "-n", "nightly")
+    program = await place.start("never_cancels", "--config", "x.yaml", "create", "-n", "nightly")
     await program.shows("copying")
     program.process.send_signal(signal.SIGINT)
     await program.shows("cancelling")
@@ -156,7 +157,7 @@ async def test_a_second_ctrl_c_ends_at_once(place: Place) -> None:
     assert (ended.code, ended.stdout) == (130, "")
     assert ended.stderr.splitlines()[-1] == (
         "Ended at once. An incomplete backup may remain; "
-        "milvus-backup delete -n nightly removes it."
+        "milvus-backup --config x.yaml delete -n nightly removes it."
     )
     assert is_gone(place.log[0]["pid"])
     assert place.directories == []
@@ -259,7 +260,8 @@ async def test_a_service_that_does_not_start(
     assert place.directories == []
 
 
-async def test_ctrl_c_while_the_service_starts(place: Place) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_an_end_while_the_service_starts(place: Place, number: signal.Signals) -> None:
     slow = (
         "import os, pathlib, time\n"
         "def server_command(argv):\n"
@@ -268,13 +270,31 @@ async def test_ctrl_c_while_the_service_starts(place: Place) -> None:
     )
     program = await place.start(slow, "list")
     await program.waits_for(place.path / "child.log", "pid")
-    program.process.send_signal(signal.SIGINT)
+    program.process.send_signal(number)
     ended = await program.end()
     assert (ended.code, ended.stdout, ended.stderr) == (130, "", "")
     assert is_gone(place.log[0]["pid"])
     assert place.directories == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_an_end_while_the_service_stops(place: Place, number: signal.Signals) -> None:
+    program = await place.start(STOPS_SLOWLY, "list", SCRIPTED_CHILD="has_no_backups")
+    await program.waits_for(place.path / "child.log", "stopped")
+    program.process.send_signal(number)
+    ended = await program.end()
+    assert (ended.code, ended.stdout, ended.stderr) == (130, ">> Backups:\n", "")
+    assert is_gone(place.log[0]["pid"])
+    assert place.directories == []
+
+
+STOPS_SLOWLY = """
+import time
+from tests.support import scripted_child
+def server_command(argv):
+    scripted_child.server_command(argv)
+    time.sleep(60)
+"""
 WARNS = """
 from tests.support import scripted_child
 def server_command(argv):
@@ -285,18 +305,19 @@ def server_command(argv):
         "accepted, no effect: service.grpc.port: with a socket the service listens there alone",
     ):
         scripted_child.say("setting", level="warning", warning=warning)
-    scripted_child.SCRIPTS["has_no_backups"] = scripted_child.has_no_backups
     return scripted_child.server_command(argv)
 """
 
 
 async def test_what_is_wrong_with_the_settings_is_told(place: Place) -> None:
-    ended = await place.run(WARNS, "list", SCRIPTED_CHILD="has_no_backups")
+    words = ("--config", "x y.yaml", "--set", "milvus.password=secret", "list")
+    shown = "--config 'x y.yaml' --set milvus.password=..."
+    ended = await place.run(WARNS, *words, SCRIPTED_CHILD="has_no_backups")
     assert (ended.stdout, ended.stderr.splitlines()) == (
         ">> Backups:\n",
         [
             "Warning: unknown setting a.b",
-            "Warning: 2 settings have no effect; see: milvus-backup config show",
+            f"Warning: 2 settings have no effect; see: milvus-backup {shown} config show",
         ],
     )
 
@@ -318,6 +339,7 @@ async def test_a_long_directory_for_temporary_files(place: Place) -> None:
     ended = await place.run("has_no_backups", "list", TMPDIR=str(long))
     assert (ended.code, ended.stdout) == (0, ">> Backups:\n")
     assert len(place.log[0]["directory"]) < len(str(long))
+    assert place.log[0]["temporary"] == str(long)
     assert place.directories == [long.name]
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,53 @@ def _closed_pipe() -> int:
     return writer
 
 
+@pytest.fixture
+def full() -> Iterator[int]:
+    """A file on a disk that is full."""
+    with Path("/dev/full").open("wb", buffering=0) as file:
+        yield file.fileno()
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("list",), "No space left on device"),
+        (("list", "--help"), "No space left on device"),
+        (("completion", "bash"), "No space left on device"),
+        (
+            ("export", "-n", "x", "-o", "-"),
+            "standard output cannot be written: No space left on device",
+        ),
+    ],
+    ids=["echo", "help", "completion", "archive"],
+)
+async def test_output_that_cannot_be_written(
+    service: ScriptedService, address: str, full: int, words: tuple[str, ...], line: str
+) -> None:
+    service.on("ListBackups", backup_service_pb2.ListBackupsResponse())
+    service.on("ExportBackup", backup_service_pb2.ExportBackupResponse(chunk=b"x" * 100_000))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", MAIN, *words),
+        stdout=full,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "MILVUS_BACKUP_ADDRESS": address},
+    )
+    _, stderr = await process.communicate()
+    assert (stderr.decode(), process.returncode) == (f"Error: {line}\n", 1)
+
+
+async def test_an_archive_whose_reader_goes_away(service: ScriptedService, address: str) -> None:
+    service.on("ExportBackup", backup_service_pb2.ExportBackupResponse(chunk=b"x" * 100_000))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", MAIN, "--address", address, "export", "-n", "x", "-o", "-"),
+        stdout=(closed := _closed_pipe()),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(closed)
+    _, stderr = await process.communicate()
+    assert (stderr, process.returncode) == (b"", 1)
+
+
 @pytest.mark.parametrize("library", ["click", "rich"])
 def test_missing_libraries_of_the_command_line(library: str) -> None:
     done = subprocess.run(
@@ -175,7 +223,9 @@ def test_the_client_does_without_them(library: str) -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def with_extensions(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def with_extensions(
+    folder: Path, *arguments: str, stdout: int = subprocess.PIPE
+) -> subprocess.CompletedProcess[str]:
     info = folder / "milvus_backup-99.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: milvus-backup\nVersion: 99\n")
@@ -192,7 +242,8 @@ def with_extensions(folder: Path, *arguments: str) -> subprocess.CompletedProces
     (folder / "singing.py").write_text("import a_library_that_nobody_has.voice\n")
     return subprocess.run(
         [sys.executable, "-c", MAIN, *arguments],
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         text=True,
         check=False,
         env={**os.environ, "PYTHONPATH": str(folder)},
@@ -230,6 +281,53 @@ def test_settings_before_an_extension_reach_it(tmp_path: Path) -> None:
     assert done.stdout == (
         "['show', 'all', '--config', '', '--set', 'a=b,c', '--set', 'd=e', '--set', 'f=g']\n"
     )
+
+
+def test_what_an_extension_cannot_write(tmp_path: Path, full: int) -> None:
+    done = with_extensions(tmp_path, "dance", stdout=full)
+    assert (done.stderr, done.returncode) == ("Error: No space left on device\n", 1)
+
+
+def test_a_reader_of_settings_that_goes_away() -> None:
+    closed = _closed_pipe()
+    command = [sys.executable, "-c", MAIN, "config", "show", "--config", ""]
+    done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, check=False)
+    os.close(closed)
+    assert (done.stderr, done.returncode) == (b"", 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "redirection", "line"),
+    [
+        (("export", "-n", "x", "-o", "-"), ">&-", "standard output is closed"),
+        (("import", "-"), "<&-", "standard input is closed"),
+    ],
+)
+async def test_a_closed_stream(
+    address: str, words: tuple[str, ...], redirection: str, line: str
+) -> None:
+    command = shlex.join([sys.executable, "-c", MAIN, "--address", address, *words])
+    process = await asyncio.create_subprocess_shell(
+        f"{command} {redirection}", stderr=asyncio.subprocess.PIPE
+    )
+    _, stderr = await process.communicate()
+    assert (stderr.decode(), process.returncode) == (f"Error: {line}\n", 2)
+
+
+def test_an_extension_calls_no_service(tmp_path: Path) -> None:
+    done = with_extensions(tmp_path, "--address", "127.0.0.1:1", "dance")
+    assert (done.stdout, done.stderr, done.returncode) == (
+        "",
+        "Error: milvus-backup dance calls no service: leave out --address\n",
+        2,
+    )
+
+
+def test_an_address_of_the_environment_is_not_for_extensions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MILVUS_BACKUP_ADDRESS", "127.0.0.1:1")
+    assert with_extensions(tmp_path, "dance").stdout == "[]\n"
 
 
 def test_the_help_names_extensions_without_loading_them(tmp_path: Path) -> None:

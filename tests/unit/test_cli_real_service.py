@@ -78,11 +78,12 @@ def _brief(collection: dict[str, Any]) -> dict[str, Any]:
 
 async def test_check_tells_what_is_down(home: Path) -> None:
     ended = await milvus_backup(home, "check")
-    assert (ended.code, ended.stderr) == (1, "Error: 2 of 7 checks failed\r\n")
+    assert (ended.code, ended.stderr) == (1, "Error: 2 of 11 checks failed\r\n")
     states = {line.split()[1]: line.split()[0] for line in ended.stdout.splitlines()}
     assert states.pop("CHECK") == "STATE"
     assert (states["milvus"], states["milvus_storage"]) == ("failed", "failed")
     assert (states["backup_storage"], states["backup_storage_write"]) == ("ok", "ok")
+    assert (states["conditional_writes"], states["transfer"]) == ("ok", "skipped")
 
 
 async def test_delete(home: Path) -> None:

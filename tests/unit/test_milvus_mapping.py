@@ -11,7 +11,6 @@ from milvus_backup_server.adapters.milvus.stubs import (
     milvus_pb2,
     schema_pb2,
 )
-from milvus_backup_server.domain.capabilities import capabilities_of
 from milvus_backup_server.domain.milvus import (
     CollectionName,
     Flush,
@@ -19,7 +18,6 @@ from milvus_backup_server.domain.milvus import (
     ImportOptions,
     ImportSource,
     ImportState,
-    MilvusVersion,
     Partition,
     SegmentInfo,
     SegmentLevel,
@@ -188,17 +186,15 @@ def test_channel_checkpoints_are_those_of_the_go_tool() -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "options", "sent"),
+    ("options", "sent"),
     [
-        ("2.3.5", ImportOptions(), {"backup": "true", "skip_disk_quota_check": "true"}),
+        (ImportOptions(), {"backup": "true", "skip_disk_quota_check": "true"}),
         (
-            "2.3.5",
             ImportOptions(moment=MOMENT),
             {"backup": "true", "skip_disk_quota_check": "true", "end_ts": "1795353713238"},
         ),
         (
-            "2.4.0",
-            ImportOptions(moment=MOMENT, storage_version=2),
+            ImportOptions(moment=MOMENT, storage_version=2, hybrid_end_ts=True),
             {
                 "backup": "true",
                 "skip_disk_quota_check": "true",
@@ -207,15 +203,13 @@ def test_channel_checkpoints_are_those_of_the_go_tool() -> None:
             },
         ),
         (
-            "2.4.0",
             ImportOptions(l0=True),
             {"l0_import": "true", "skip_disk_quota_check": "true"},
         ),
     ],
 )
-def test_import_options(version: str, options: ImportOptions, sent: dict[str, str]) -> None:
-    capabilities = capabilities_of(MilvusVersion.parse(version))
-    assert imports.import_options(options, capabilities) == sent
+def test_import_options(options: ImportOptions, sent: dict[str, str]) -> None:
+    assert imports.import_options(options) == sent
 
 
 @pytest.mark.parametrize(
@@ -229,7 +223,7 @@ def test_import_options(version: str, options: ImportOptions, sent: dict[str, st
     ],
 )
 def test_an_import_has_two_directories(source: ImportSource, files: list[str]) -> None:
-    request = imports.import_request(C1, "p1", [source], ImportOptions(), capabilities_of(None))
+    request = imports.import_request(C1, "p1", [source], ImportOptions())
     assert list(request.files) == files
     assert (request.db_name, request.collection_name) == ("shop", "c1")
     assert request.partition_name == "p1"
@@ -238,7 +232,7 @@ def test_an_import_has_two_directories(source: ImportSource, files: list[str]) -
 def test_an_import_takes_one_source() -> None:
     sources = [ImportSource("a/"), ImportSource("b/")]
     with pytest.raises(ValueError, match="too many values"):
-        imports.import_request(C1, "p1", sources, ImportOptions(), capabilities_of(None))
+        imports.import_request(C1, "p1", sources, ImportOptions())
 
 
 def test_an_import_job_as_milvus_tells_it() -> None:

@@ -60,7 +60,10 @@ def test_the_sample_names_the_values_of_helm_and_the_operator() -> None:
 
 
 def test_without_a_file_the_defaults_hold(folder: Path) -> None:
-    assert load(environ={}) == Loaded(Settings())
+    found = load(environ={})
+    assert (found.settings, found.file, found.given) == (Settings(), None, {})
+    (warning,) = found.warnings
+    assert warning.startswith("no settings file found (backup.yaml, also in $MILVUSCONF and ./con")
     (folder / "backup.yaml").write_text("nonsense", encoding="utf-8")
     assert load("", environ={}) == Loaded(Settings())
 

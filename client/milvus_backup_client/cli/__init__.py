@@ -20,8 +20,11 @@ Nothing here is imported by the client itself, and only ``main`` without click a
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from contextlib import suppress
+from typing import NoReturn
 
 _LIBRARIES = {"click", "rich"}
 
@@ -32,7 +35,13 @@ def main() -> None:
     try:
         from milvus_backup_client.cli.app import app  # noqa: PLC0415 - click may be missing
 
-        app(prog_name="milvus-backup")
+        try:
+            app(prog_name="milvus-backup")
+        finally:
+            if sys.stdout:
+                sys.stdout.flush()  # while a failure of it can still be told
+    except OSError as error:
+        _exit_with(error)
     except ModuleNotFoundError as missing:  # a command loads what it needs when it is run
         library = (missing.name or "").partition(".")[0]
         if library not in _LIBRARIES:
@@ -42,3 +51,14 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(2)
+
+
+def _exit_with(error: OSError) -> NoReturn:
+    """Exit after what no command has an answer to, such as a full disk below standard output."""
+    where = f"{error.filename}: " if error.filename else ""
+    if error.errno != errno.EPIPE:  # a reader that has seen enough is no error
+        with suppress(OSError):
+            print(f"Error: {where}{error.strerror or error}", file=sys.stderr)
+    with suppress(OSError, AttributeError):  # else Python writes what is left, and fails again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import stat
 import sys
@@ -28,6 +29,8 @@ _CHUNK_BYTES = 1 << 20
 def refuse_target(target: str, *, force: bool) -> None:
     """Raise UsageFailure unless an archive can be written there."""
     if target == STANDARD:
+        if not sys.stdout:
+            raise UsageFailure("standard output is closed")
         if sys.stdout.isatty():
             raise UsageFailure("an archive is not written to a terminal; redirect it or give -o")
         return
@@ -44,7 +47,8 @@ async def write_file(target: str, chunks: AsyncGenerator[bytes, None], meter: Me
         ClickException: It cannot be written.
     """
     if target == STANDARD:
-        return await _write_chunks(sys.stdout.buffer, chunks, meter)
+        with _telling_failures("standard output"):
+            return await _write_chunks(sys.stdout.buffer, chunks, meter)
     with _replacing(Path(target)) as file:
         return await _write_chunks(file, chunks, meter)
 
@@ -71,14 +75,23 @@ def _replacing(target: Path) -> Iterator[IO[bytes]]:
         raise UsageFailure(f"{target.parent} cannot be written to: {error.strerror}") from error
     written = Path(file.name)
     try:
-        with file:
-            yield file
-        written.chmod(0o666 & ~_umask())
-        written.replace(target)
-    except OSError as error:
-        raise click.ClickException(f"{target} cannot be written: {error.strerror}") from error
+        with _telling_failures(str(target)):
+            with file:
+                yield file
+            written.chmod(0o666 & ~_umask())
+            written.replace(target)
     finally:
         written.unlink(missing_ok=True)
+
+
+@contextmanager
+def _telling_failures(target: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # a reader that has seen enough is no error
+            raise
+        raise click.ClickException(f"{target} cannot be written: {error.strerror}") from error
 
 
 def _umask() -> int:
@@ -89,6 +102,8 @@ def _umask() -> int:
 
 async def read_file(name: str, meter: Meter) -> AsyncIterator[bytes]:
     """Yield a file, or standard input, in chunks."""
+    if name == STANDARD and not sys.stdin:
+        raise UsageFailure("standard input is closed")
     if name == STANDARD and not stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode):
         chunks = _read_pipe(sys.stdin.buffer)
     else:

@@ -51,7 +51,8 @@ def _list_names(session: Session, found: list[Backup]) -> None:
     for backup in restorable:
         session.say(backup.name)
     if others := len(found) - len(restorable):
-        session.note(f"{others} not complete; see: milvus-backup list --output wide")
+        see = session.command("list", "--output", "wide")
+        session.note(f"{others} not complete; see: {see}")
 
 
 @click.command(

@@ -42,6 +42,8 @@ def command(name: str) -> click.Command | None:
 
     @click.pass_context
     def run(context: click.Context, arguments: tuple[str, ...]) -> None:
+        if context.find_root().params.get("address"):  # given here, not by the environment
+            raise UsageFailure(f"milvus-backup {name} calls no service: leave out --address")
         place = context.find_object(Place) or Place()
         context.exit(_run(found[name], _with(place, arguments)))
 

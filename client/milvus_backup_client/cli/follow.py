@@ -98,13 +98,13 @@ def outcome(session: Session, operation: Operation) -> ExitCode:
         return ExitCode.OK
     session.note(error_line(error, session.service.title))
     if operation.state == OPERATION_STATE_CANCELLED and not session.json:
-        session.note(_remains(operation))
+        session.note(_remains(session, operation))
     return exit_code(error)
 
 
-def _remains(operation: Operation) -> str:
+def _remains(session: Session, operation: Operation) -> str:
     if operation.kind == OPERATION_KIND_DELETE_BACKUP:
-        return left_over(operation)
+        return left_over(session, operation)
     if operation.warning_count:
         return "What remains is in the warnings."
     return "Nothing of it remains."

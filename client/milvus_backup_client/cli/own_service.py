@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,18 +71,22 @@ def own_service(arguments: Sequence[str]) -> Iterator[OwnService]:
     with _directory() as directory, _locked_log(directory) as output:
         listen = directory / _SOCKET
         log = ServiceLog(directory / _LOG)
-        with _process([*_PROGRAM, *arguments, *_FACES, str(listen)], output) as process:
+        command = [*_PROGRAM, *arguments, *_FACES, str(listen)]
+        with _process(command, output, _environment(directory)) as process:
             _wait_until_it_listens(process, listen, log)
             yield OwnService(f"unix:{listen}", log, process)
 
 
 @contextmanager
-def _process(command: Sequence[str], output: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+def _process(
+    command: Sequence[str], output: IO[bytes], environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(  # noqa: S603 - this program's own
         command,
         stdin=subprocess.PIPE,
         stdout=output,
         stderr=output,
+        env=environment,
         start_new_session=True,  # the terminal's Ctrl-C is ours
     )
     try:
@@ -94,6 +98,13 @@ def _process(command: Sequence[str], output: IO[bytes]) -> Iterator[subprocess.P
         _close_input(process)
         process.kill()  # nothing happens if it has ended
         process.wait()
+
+
+def _environment(directory: Path) -> dict[str, str]:
+    """Let the service put its temporary files where they go with it, however it ends."""
+    if directory.parent != Path(tempfile.gettempdir()):  # they may be large: the user says where
+        return dict(os.environ)
+    return {**os.environ, "TMPDIR": str(directory)}
 
 
 def _close_input(process: subprocess.Popen[bytes]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import click
@@ -54,6 +55,16 @@ class Place:
         """Return the settings as arguments of the commands `server` and `config`."""
         config = () if self.config is None else ("--config", self.config)
         return [*config, *_repeated("--set", self.settings)]
+
+    def command(self, *words: str) -> str:
+        """Return a command line of this program for the same place, to be shown.
+
+        Values of `--set` may be passwords, and are not shown.
+        """
+        keys = tuple(f"{setting.partition('=')[0]}=..." for setting in self.settings)
+        shown = replace(self, settings=keys).service_arguments()
+        address = ["--address", self.address] if self.address else []
+        return shlex.join(["milvus-backup", *address, *shown, *words])
 
 
 def place_options(command: _Command) -> _Command:

@@ -19,10 +19,12 @@ class Service:
     """A service that listens.
 
     Attributes:
-        address: Where.
+        place: What the command line says of it.
+        address: Where it listens.
         own: The child process, if it was started for this command and ends with it.
     """
 
+    place: Place
     address: str
     own: OwnService | None = None
 
@@ -54,9 +56,9 @@ def service_at(place: Place) -> Iterator[Service]:
         StartFailure: It does not start.
     """
     if place.address:
-        yield Service(place.address)
+        yield Service(place, place.address)
         return
     with own_service(place.service_arguments()) as own:
-        for warning in own.log.warnings():
+        for warning in own.log.warnings(place.command("config", "show")):
             click.echo(f"Warning: {warning}", err=True)
-        yield Service(own.address, own)
+        yield Service(place, own.address, own)

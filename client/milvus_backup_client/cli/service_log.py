@@ -30,11 +30,14 @@ class ServiceLog:
     def __init__(self, file: Path) -> None:
         self._file = file
 
-    def warnings(self) -> Iterator[str]:
+    def warnings(self, shown_by: str) -> Iterator[str]:
         """Yield what the service warned of when it started.
 
         A file that was written for the Go tool may have many settings without effect here: they
         are one line together.
+
+        Args:
+            shown_by: The command that shows them.
         """
         without_effect = 0
         for warning in self._start_warnings():
@@ -43,7 +46,7 @@ class ServiceLog:
             else:
                 yield warning
         if without_effect:
-            yield f"{without_effect} settings have no effect; see: milvus-backup config show"
+            yield f"{without_effect} settings have no effect; see: {shown_by}"
 
     def _start_warnings(self) -> Iterator[str]:
         entries = (_entry(line) for line in self._lines())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import update_wrapper
 from typing import Any, TypeAlias
@@ -81,7 +81,7 @@ class Session:
 
     def command(self, *words: str) -> str:
         """Return a command line of this program for the same service."""
-        return shlex.join(["milvus-backup", "--address", self.service.address, *words])
+        return self.service.place.command(*words)
 
 
 Body: TypeAlias = Callable[..., Coroutine[Any, Any, ExitCode]]
@@ -161,7 +161,8 @@ _Run: TypeAlias = Callable[[Session], Coroutine[Any, Any, ExitCode]]
 
 def _run(place: Place, timeout_seconds: float, output: str, body: _Run) -> ExitCode:
     try:
-        with service_at(place) as service:
+        own = not place.address
+        with _stop_signals_interrupt() if own else nullcontext(), service_at(place) as service:
             try:
                 return asyncio.run(_with_client(service, timeout_seconds, output, body))
             except BackupServiceError as error:
@@ -176,23 +177,52 @@ async def _with_client(
     service: Service, timeout_seconds: float, output: str, body: _Run
 ) -> ExitCode:
     own = service.own is not None
-    if own:
-        _stop_signals_are_ctrl_c()
-    async with BackupClient(
-        service.address,
-        timeout_seconds=timeout_seconds,
-        reconnect_seconds=_OWN_RECONNECT_SECONDS if own else _RECONNECT_SECONDS,
-        user_agent="milvus-backup-cli",
-        metadata=_ORIGIN,
-    ) as client:
-        return await body(Session(client, service, output))
+    with _stop_signals_cancel() if own else nullcontext():
+        async with BackupClient(
+            service.address,
+            timeout_seconds=timeout_seconds,
+            reconnect_seconds=_OWN_RECONNECT_SECONDS if own else _RECONNECT_SECONDS,
+            user_agent="milvus-backup-cli",
+            metadata=_ORIGIN,
+        ) as client:
+            return await body(Session(client, service, output))
 
 
-def _stop_signals_are_ctrl_c() -> None:
+@contextmanager
+def _stop_signals_interrupt() -> Iterator[None]:
+    """Let a termination, too, end a service of our own: it starts, or it stops."""
+    before = {
+        number: signal.signal(number, signal.default_int_handler) for number in _stop_signals()
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _stop_signals_cancel() -> Iterator[None]:
     """Let a termination, too, cancel what was begun: the service would only be interrupted."""
-    task = asyncio.current_task()
-    if task is None or threading.current_thread() is not threading.main_thread():
-        return
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means what it says
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    task, loop = asyncio.current_task(), asyncio.get_running_loop()
+    numbers = _stop_signals()
+    if task is not None:
+        for number in numbers:
+            loop.add_signal_handler(number, task.cancel)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)  # which makes it end the program
+            signal.signal(number, signal.default_int_handler)
+
+
+def _stop_signals() -> list[signal.Signals]:
+    """Return the signals besides Ctrl-C that end a command and can be heard here."""
+    if threading.current_thread() is not threading.main_thread():
+        return []
+    return [
+        number
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN  # nohup means what it says
+    ]

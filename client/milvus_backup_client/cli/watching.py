@@ -63,13 +63,13 @@ async def cancel_and_watch(
             await session.client.cancel_operation(operation)
         return await _shown(session, operation, display or session.display())
     except (asyncio.CancelledError, KeyboardInterrupt):
-        session.note(f"Ended at once. {left_over(operation)}")
+        session.note(f"Ended at once. {left_over(session, operation)}")
         raise
 
 
-def left_over(operation: Operation) -> str:
+def left_over(session: Session, operation: Operation) -> str:
     """Return what remains of an operation that did not come to its end, as a sentence."""
-    removed_by = f"milvus-backup delete -n {operation.backup_name}"
+    removed_by = session.command("delete", "-n", operation.backup_name)
     if operation.kind == OPERATION_KIND_DELETE_BACKUP:
         return f"A part of backup {operation.backup_name} may remain; {removed_by} removes it."
     if operation.kind == OPERATION_KIND_CREATE_BACKUP:

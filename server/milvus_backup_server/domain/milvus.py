@@ -145,11 +145,13 @@ class ImportOptions:
         moment: Hybrid timestamp after which rows and deletes are left out; None for no cut.
         l0: The sources are L0 segments.
         storage_version: Of the segments, 0 if not told.
+        hybrid_end_ts: This Milvus is told the moment as it is; else in physical milliseconds.
     """
 
     moment: int | None = None
     l0: bool = False
     storage_version: int = 0
+    hybrid_end_ts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,20 +213,20 @@ class Catalog:
             files = await reader.files()
             if not files and not await self._has_data(name):
                 return None
-        state, note = backup_state(files)
-        backup = Backup(name, state, notes=(note,) if note else ())
-        if state is BackupState.INCOMPLETE:
-            return replace(backup, create_time=_oldest(files))
-        try:
-            found, verified = await asyncio.gather(
-                _with_heads(backup, reader, files),
-                VerificationRecords(self._repository.storage).read(name),
-            )
-            return _with_verifications(found, verified)
-        except (BackupCorrupt, BackupNotRestorable) as error:
-            if isinstance(error, BackupCorrupt) and not may_be_damaged:
-                raise
-            return _unreadable(backup, error)
+            state, note = backup_state(files)
+            backup = Backup(name, state, notes=(note,) if note else ())
+            if state is BackupState.INCOMPLETE:
+                return replace(backup, create_time=_oldest(files))
+            try:
+                found, verified = await asyncio.gather(
+                    _with_heads(backup, reader, files),
+                    VerificationRecords(self._repository.storage).read(name),
+                )
+                return _with_verifications(found, verified)
+            except (BackupCorrupt, BackupNotRestorable) as error:
+                if isinstance(error, BackupCorrupt) and not may_be_damaged:
+                    raise
+                return _unreadable(backup, error)
 
     async def _has_data(self, name: str) -> bool:
         """Tell a torso of the Go tool from a directory that is somebody else's.

@@ -46,7 +46,10 @@ class Deadline:
 
     @asynccontextmanager
     async def asking_store(self, storage: Storage) -> AsyncIterator[None]:
-        """Ask an object store; StorageUnavailable when the time is over."""
+        """Ask an object store; StorageUnavailable when the time is over.
+
+        Where it was tried again and again, the error says what the last try failed with.
+        """
         location = storage.store.location
         where = location.endpoint or location.bucket
         text = f"the object store {where} did not answer within {self._seconds:g} s"
@@ -59,8 +62,20 @@ class Deadline:
         try:
             async with asyncio.timeout_at(self._end):
                 yield
-        except TimeoutError:
-            raise error from None
+        except TimeoutError as timeout:
+            failure = _failure_before(timeout, type(error))
+            if failure is None:
+                raise error from None
+            text = f"{failure.message} (tried for {self._seconds:g} s)"
+            raise type(error)(text, **error.metadata) from None
+
+
+def _failure_before(end: BaseException, kind: type[Unavailable]) -> Unavailable | None:
+    """Return what had failed when the pause before its next try was cut off."""
+    error: BaseException | None = end
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 async def supported_version(gateway: MilvusGateway, limits: WorkLimits) -> tuple[str, Capabilities]:

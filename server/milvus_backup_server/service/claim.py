@@ -39,24 +39,32 @@ async def refuse_taken_name(store: ObjectStore, layout: BackupLayout) -> None:
         raise taken(layout)
 
 
-async def claim(store: ObjectStore, layout: BackupLayout, operation: str, generation: int) -> Claim:
+def new_claim(operation: str, generation: int) -> Claim:
+    """Return a claim of now that is not written yet.
+
+    Args:
+        operation: Who takes a name.
+        generation: Part of the keys of the manifest; no two writers of a name have the same.
+    """
+    return Claim(
+        operation=operation,
+        generation=generation,
+        create_time=datetime.now(UTC).isoformat(),
+    )
+
+
+async def claim(store: ObjectStore, layout: BackupLayout, ours: Claim) -> None:
     """Take a free name.
 
     Args:
         store: The repository's store.
         layout: Keys of the backup.
-        operation: Who takes it.
-        generation: Part of the keys of the manifest; no two writers of a name have the same.
+        ours: What to write.
 
     Raises:
         BackupAlreadyExists: Something lies in the directory, or another writer was faster.
     """
     await refuse_taken_name(store, layout)
-    ours = Claim(
-        operation=operation,
-        generation=generation,
-        create_time=datetime.now(UTC).isoformat(),
-    )
     try:
         await store.put(layout.meta(CLAIM), ours.data, if_absent=True)
     except ObjectAlreadyExists:
@@ -64,7 +72,6 @@ async def claim(store: ObjectStore, layout: BackupLayout, operation: str, genera
     except StorageUnavailable:
         if await read_claim(store, layout) != ours.data:  # else only the answer was lost
             raise
-    return ours
 
 
 async def read_claim(store: ObjectStore, layout: BackupLayout) -> bytes | None:

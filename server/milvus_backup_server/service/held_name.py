@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import asyncio
 
+from milvus_backup_server.domain.errors import BackupError, BackupNameLost, LeftBehind
 from milvus_backup_server.domain.layout import CLAIM, BackupLayout
 from milvus_backup_server.domain.operations import Amount, Phase
 from milvus_backup_server.service.checks import missing_bucket
-from milvus_backup_server.service.claim import Claim, claim, require_claim
+from milvus_backup_server.service.claim import (
+    Claim,
+    claim,
+    new_claim,
+    read_claim,
+    require_claim,
+)
 from milvus_backup_server.service.context import Environment, Storage
 from milvus_backup_server.service.removal import BackupRemoval
 from milvus_backup_server.service.tracker import Tracker
@@ -31,6 +38,8 @@ class HeldName:
         self._operation = operation
         self._environment = environment
         self._claim: Claim | None = None
+        self._doubtful = False
+        self._releasing = False
 
     @property
     def generation(self) -> int:
@@ -54,16 +63,16 @@ class HeldName:
             if not self._environment.limits.create_bucket:
                 raise missing_bucket(self._storage, "backup.storage.bucketName")
             await store.create_bucket()
-        generation = self._environment.new_generation()
-        # A cancel must not leave it unknown whether the claim was written.
-        claiming = asyncio.create_task(claim(store, self._layout, self._operation, generation))
+        ours = new_claim(self._operation, self._environment.new_generation())
+        # A cancelled write may have been done; so it is waited for, and looked for by the clean-up.
+        claiming = asyncio.create_task(claim(store, self._layout, ours))
         try:
-            self._claim = await asyncio.shield(claiming)
+            await asyncio.shield(claiming)
         except asyncio.CancelledError:
-            await asyncio.wait({claiming})
-            if claiming.exception() is None:
-                self._claim = claiming.result()
+            self._claim, self._doubtful = ours, True
+            await _ended(claiming, self._environment.limits.cleanup_seconds)
             raise
+        self._claim = ours
 
     async def require(self) -> None:
         """Raise BackupNameLost if the name is not ours any more: we slept, and others went on."""
@@ -72,6 +81,7 @@ class HeldName:
     async def release(self) -> None:
         """Remove the claim alone: the backup is whole, and is as if it had always been there."""
         await self.require()
+        self._releasing = True
         await self._storage.store.delete([self._layout.meta(CLAIM)])
 
     async def clean_up(self, tracker: Tracker) -> None:
@@ -79,14 +89,46 @@ class HeldName:
 
         Raises:
             BackupNameLost: Another writer took the name meanwhile.
+            LeftBehind: It could not be removed.
         """
         if self._claim is None:
             return
         tracker.enter(Phase.CLEANING_UP)
+        try:
+            await self._remove(self._claim.data, tracker)
+        except BackupNameLost:
+            raise
+        except BackupError as error:
+            name = self._layout.name
+            raise LeftBehind(
+                f"backup {name!r} was written in part and could not be removed: {error.message}; "
+                "delete it",
+                subject=name,
+            ) from error
+
+    async def _remove(self, ours: bytes, tracker: Tracker) -> None:
+        store = self._storage.store
+        standing: bytes | None = ours
+        if self._doubtful or self._releasing:
+            standing = await read_claim(store, self._layout)
+        if self._doubtful and standing != ours:
+            return  # it was never written
+        # Without a claim the name is still ours where it was we who removed it: nobody takes one
+        # under which anything lies.
+        expected = None if self._releasing and standing is None else ours
         removal = BackupRemoval(
-            self._storage.store,
+            store,
             self._layout,
-            self._claim.data,
+            expected,
             removed=lambda number: tracker.advance(Amount(objects=number)),
         )
         await removal.run()
+
+
+async def _ended(task: asyncio.Task[None], seconds: float) -> None:
+    """Wait for a task, whatever its outcome; it is cancelled after so long, or by a further cancel."""
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -12,7 +12,6 @@ from milvus_backup_server.domain.completeness import backup_state
 from milvus_backup_server.domain.errors import (
     ArchiveInvalid,
     BackupCorrupt,
-    BackupError,
     BackupNameLost,
     BackupNotRestorable,
     LeftBehind,
@@ -113,14 +112,8 @@ class ImportRun:
             await self._name.clean_up(self._tracker)
         except BackupNameLost:
             pass  # what is there now is another's
-        except BackupError as error:
-            self._tracker.warn(
-                LeftBehind(
-                    f"backup {self._backup_name!r} was imported in part and could not be removed: "
-                    f"{error.message}; delete it",
-                    subject=self._backup_name,
-                )
-            )
+        except LeftBehind as warning:
+            self._tracker.warn(warning)
 
     # --- receiving
 

@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from milvus_backup_server.domain.capabilities import capabilities_of
 from milvus_backup_server.domain.errors import (
     ImportFailed,
     ImportOutcomeUnknown,
@@ -20,6 +21,7 @@ from milvus_backup_server.domain.milvus import (
     ImportOptions,
     ImportSource,
     ImportState,
+    MilvusVersion,
 )
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.context import WorkLimits
@@ -74,12 +76,23 @@ class ImportQueue:
             OperationStalled: It shows no progress.
         """
         async with self._one_in_flight:
-            following = asyncio.create_task(self._issue_and_follow(wanted, seen))
+            # A cancel is in time until the job is issued; so whatever else is asked is asked before.
+            fitting = await self._fitting(wanted)
+            following = asyncio.create_task(self._issue_and_follow(fitting, seen))
             try:
                 return await asyncio.shield(following)
             except asyncio.CancelledError:
                 await _until_done(following)
                 raise
+
+    async def _fitting(self, wanted: Import) -> Import:
+        """Return a job in the words of the version of Milvus that answers now.
+
+        An import is not repeated; that Milvus answers is found out here, where it may be.
+        """
+        version = MilvusVersion.parse(await self._gateway.version())
+        hybrid = capabilities_of(version).hybrid_end_ts
+        return replace(wanted, options=replace(wanted.options, hybrid_end_ts=hybrid))
 
     async def _issue_and_follow(self, wanted: Import, seen: Seen) -> ImportJob:
         try:

@@ -108,9 +108,10 @@ class RestoreBackup:
         cluster = self._environment.registry.cluster()
         repository = self._environment.registry.repository()
         limits = self._environment.limits
-        deadline = Deadline(limits.check_seconds)
         backup = await self._catalog.get_sound(request.backup_name)
         require_restorable(backup)
+        # Only now: Milvus is not blamed for a store that took its time.
+        deadline = Deadline(limits.check_seconds)
         async with deadline.asking_milvus(cluster.gateway):
             version, capabilities = await supported_version(cluster.gateway, limits)
         fault = version_fault(backup.milvus_version, version)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from milvus_backup_server.domain.capabilities import Capabilities
-from milvus_backup_server.domain.errors import BackupError, RowCountMismatch
+from milvus_backup_server.domain.errors import BackupError, LeftBehind, RowCountMismatch
 from milvus_backup_server.domain.layout import parse_backup_key
 from milvus_backup_server.domain.manifest import ManifestCollection, ManifestHead, ManifestObject
 from milvus_backup_server.domain.milvus import (
@@ -362,7 +362,9 @@ class RestoreRun:
         try:
             await self._staging.clear()
         except BackupError as error:
-            self._tracker.warn(error)
+            where = f"{self._checked.milvus.store.location.bucket}/{self._checked.place.prefix}"
+            text = f"copies below {where} could not be removed and remain: {error.message}"
+            self._tracker.warn(LeftBehind(text, subject=where))
 
     async def _failing(self, targets: Sequence[CollectionName], work: Awaitable[T]) -> T:
         """Await the work on collections, known by their targets, and mark them when it fails."""

@@ -9,14 +9,20 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from milvus_backup_server.domain.errors import InvalidSettings
 from milvus_backup_server.settings.checks import concerns
 from milvus_backup_server.settings.effects import without_effect
 from milvus_backup_server.settings.models import Settings
 from milvus_backup_server.settings.resolution import V1, resolve
-from milvus_backup_server.settings.sources import Given, Rows
+from milvus_backup_server.settings.sources import DEFAULT_FILE, Given, Rows
 from milvus_backup_server.settings.validation import check, with_inherited
+
+_NO_FILE: Final = (
+    f"no settings file found ({DEFAULT_FILE}, also in $MILVUSCONF and ./configs): "
+    "defaults are used; --config '' asks for none"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,8 @@ def load(
     if faults or resolved.faults:
         raise InvalidSettings(*resolved.faults, *faults)
     warnings = [*resolved.warnings, *without_effect(settings, given), *concerns(settings)]
+    if resolved.file is None and config is None:
+        warnings.insert(0, _NO_FILE)
     if resolved.version == V1:
         hint = "milvus-backup config migrate writes it anew"
         warnings.insert(0, f"{resolved.file} has the older form v1, which was translated; {hint}")

@@ -10,7 +10,6 @@ from milvus_backup_server.adapters.milvus.connection import MilvusConnection
 from milvus_backup_server.adapters.milvus.schemas import key_value_messages, schema_message
 from milvus_backup_server.adapters.milvus.settings import MilvusSettings
 from milvus_backup_server.adapters.milvus.stubs import milvus_pb2
-from milvus_backup_server.domain.capabilities import capabilities_of
 from milvus_backup_server.domain.errors import CollectionNotFound, MilvusRefused
 from milvus_backup_server.domain.milvus import (
     CollectionDescription,
@@ -19,7 +18,6 @@ from milvus_backup_server.domain.milvus import (
     ImportJob,
     ImportOptions,
     ImportSource,
-    MilvusVersion,
     Partition,
     SegmentInfo,
 )
@@ -242,8 +240,7 @@ class GrpcMilvusGateway:
             ImportOutcomeUnknown: The answer was lost; the job may run. Look for it with
                 ``list_imports``.
         """
-        capabilities = capabilities_of(MilvusVersion.parse(await self.version()))
-        request = imports.import_request(collection, partition, sources, options, capabilities)
+        request = imports.import_request(collection, partition, sources, options)
         answer = await self._connection.call_once("Import", request, collection)
         return str(answer.tasks[0])
 

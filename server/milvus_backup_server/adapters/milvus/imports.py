@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 from milvus_backup_server.adapters.milvus.answers import Answer, meaning, short
 from milvus_backup_server.adapters.milvus.stubs import Message, common_pb2, milvus_pb2
-from milvus_backup_server.domain.capabilities import Capabilities
 from milvus_backup_server.domain.milvus import (
     CollectionName,
     ImportJob,
@@ -29,7 +28,6 @@ def import_request(
     partition: str,
     sources: Sequence[ImportSource],
     options: ImportOptions,
-    capabilities: Capabilities,
 ) -> Message:
     """Return the request for one job.
 
@@ -44,17 +42,17 @@ def import_request(
         files=[source.delta] if options.l0 else [source.insert, source.delta],
         options=[
             common_pb2.KeyValuePair(key=key, value=value)
-            for key, value in import_options(options, capabilities).items()
+            for key, value in import_options(options).items()
         ],
     )
 
 
-def import_options(options: ImportOptions, capabilities: Capabilities) -> dict[str, str]:
+def import_options(options: ImportOptions) -> dict[str, str]:
     """Return the options in the words of that version of Milvus."""
     values = {"l0_import" if options.l0 else "backup": "true", "skip_disk_quota_check": "true"}
     if options.moment is not None:
-        hybrid = capabilities.hybrid_end_ts
-        values["end_ts"] = str(options.moment if hybrid else physical_milliseconds(options.moment))
+        milliseconds = physical_milliseconds(options.moment)
+        values["end_ts"] = str(options.moment if options.hybrid_end_ts else milliseconds)
     if options.storage_version:
         values["storage_version"] = str(options.storage_version)
     return values
