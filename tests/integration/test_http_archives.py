@@ -76,7 +76,7 @@ async def test_what_cannot_be_sent_or_made(http: HttpService) -> None:
     archive = (await http.client.get("/backups/b/archive")).content
     client = http.client
     for answer, status, code, said in [
-        (await client.get("/backups/nothing/archive"), 404, 400, "backup 'nothing' does not exist"),
+        (await client.get("/backups/nothing/archive"), 404, 3, "backup 'nothing' does not exist"),
         (await client.get("/backups/..%2fb/archive"), 404, None, "Not Found"),
         (await client.get("/backups/-/archive"), 400, 400, "backup_name: '-' is not allowed"),
         (await client.post("/backups", content=archive), 409, 3, "already exists"),

@@ -97,7 +97,7 @@ async def test_a_backup_under_the_name_of_an_older_one_is_another(http: HttpServ
     await http.create("b", requestId="old")
     await http.json("DELETE", "/delete", params={"backup_name": "b"})
     gone = await http.json("GET", "/get_backup", params={"backup_id": "old"})
-    assert (gone["code"], gone["msg"]) == (400, "backup 'b' does not exist")
+    assert (gone["code"], gone["msg"]) == (3, "backup 'b' does not exist")
     await http.create("b", requestId="new")
     still = await http.json("GET", "/get_backup", params={"backup_id": "old"})
     assert still == gone

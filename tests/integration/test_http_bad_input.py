@@ -10,9 +10,11 @@ from typing import Any
 import httpx
 import pytest
 import structlog
+from starlette.requests import Request
 
 from milvus_backup_server.domain import errors
 from milvus_backup_server.http.options import API_PATH
+from milvus_backup_server.http.routing import refusal
 from milvus_backup_server.telemetry import configure_logging
 from tests.support.fake_use_cases import FakeApi, serving_fakes
 from tests.support.http_service import OPTIONS, http_client, http_port
@@ -96,7 +98,7 @@ def said(answer: httpx.Response) -> str:
         (b"[]", "the body: expected an object"),
         (b'"b"', "the body: expected an object"),
         (b"1", "the body: expected an object"),
-        (b'{"backup_name": "\xff"}', "There was an error parsing the body"),
+        (b'{"backup_name": "\xff"}', "the body is not JSON"),
         (b"[" * 900, "the body is not JSON"),
         (b"9" * 900, "the body: expected an object"),
         (b'{"backup_name": NaN}', "backup_name: expected a string"),
@@ -133,8 +135,80 @@ async def test_a_body_of_unknown_length_has_the_same_bound(api: FakeApi) -> None
 async def test_a_body_that_is_nested_too_deep(api: FakeApi) -> None:
     async with http_client(api.use_cases) as client:
         answer = await client.post("/create", content=b'{"filter":' + b"[" * 1_000_000)
-        assert said(answer) == "There was an error parsing the body"
+        assert said(answer) == "the body is not JSON"
     assert untouched(api)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "detail"),
+    [
+        (
+            "/create",
+            '{"collection_names":[' + "1," * 40_000 + "1]}",
+            "the body has more than 40000 values",
+        ),
+        (
+            "/restore",
+            '{"restorePlan":{"mapping":[{"colls":[' + "{}," * 40_000 + "{}]}]}}",
+            "the body has more than 40000 values",
+        ),
+        (
+            "/restore",
+            '{"restorePlan":{"mapping":[{"colls":[' + '{"sourcee":1},' * 20_000 + "{}]}]}}",
+            "the body has more than 40000 values",
+        ),
+        ("/create", "[" + "[]," * 40_000 + "1]", "the body has more than 40000 values"),
+        (
+            "/create",
+            '{"db_collections":"{\\"a\\":[' + "1," * 40_000 + '1]}"}',
+            "db_collections: has more than 40000 values",
+        ),
+        (
+            "/create",
+            '{"collection_names":[' + "1," * 10_000 + "1]}",
+            "collection_names[0]: expected a string",
+        ),
+    ],
+    ids=["wrong", "empty", "unknown", "lists", "text", "fewer"],
+)
+async def test_a_body_of_too_many_values_is_refused_before_each_is_checked(
+    api: FakeApi, log: io.StringIO, path: str, body: str, detail: str
+) -> None:
+    async with http_client(api.use_cases) as client:
+        assert said(await client.post(path, content=body)) == detail
+    assert untouched(api)
+    assert log.getvalue() == ""
+
+
+async def test_a_body_that_holds_as_many_values_as_it_may(api: FakeApi) -> None:
+    ignored = [0] * 39_997  # and three values round them
+    body = {"backup_name": "b", "async": True, "restorePlan": ignored}
+    async with http_client(api.use_cases) as client:
+        answer = await client.post("/create", json=body)
+        assert answer.json()["msg"] == "create backup is executing asynchronously"
+        ignored.append(0)
+        assert (
+            said(await client.post("/create", json=body)) == "the body has more than 40000 values"
+        )
+
+
+async def test_each_unknown_field_is_told_once_and_few_of_many(
+    client: httpx.AsyncClient, log: io.StringIO
+) -> None:
+    plan = {"mapping": [{"colls": [{"sourcee": "c"}, {"sourcee": "d"}]}]}
+    for _ in range(2):
+        await client.post("/restore", json={"backup_name": "b", "restorePlan": plan, "rbac": True})
+    await client.post("/restore", json={f"x{number}": 1 for number in range(50)})
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
+    told = [line["field"] for line in lines if "unknown field" in line["event"]]
+    assert told == ["sourcee", "sourcee", *(f"x{number}" for number in range(20))]
+
+
+def test_only_create_has_the_words_of_create() -> None:
+    for path, key in ((f"{API_PATH}/create", "detail"), (f"{API_PATH}/operations/create", "error")):
+        scope = {"type": "http", "method": "POST", "path": path, "headers": []}
+        content = json.loads(bytes(refusal(Request(scope), "why").body))
+        assert list(content)[-1] == key
 
 
 @pytest.mark.parametrize(
@@ -253,7 +327,7 @@ async def test_nothing_changes_on_a_get(api: FakeApi, client: httpx.AsyncClient)
 @pytest.mark.parametrize(
     ("error", "status", "answer"),
     [
-        (errors.BackupNotFound("b"), 200, {"code": 400, "msg": "backup 'b' does not exist"}),
+        (errors.BackupNotFound("b"), 200, {"code": 3, "msg": "backup 'b' does not exist"}),
         (errors.OperationConflict("in the way"), 200, {"code": 3, "msg": "in the way"}),
         (errors.StorageUnavailable("it is away"), 200, {"code": 3, "msg": "it is away"}),
         (errors.ServerStopping("stopping"), 200, {"code": 3, "msg": "stopping"}),

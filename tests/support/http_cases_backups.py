@@ -132,7 +132,7 @@ GETS: Final = [
         Call("GET", GET, query={"backup_name": "nothing"}, headers={"request_id": "r"}),
         {
             "requestId": "r",
-            "code": 400,
+            "code": 3,
             "msg": "backup 'nothing' does not exist",
             "data": None,
         },
@@ -145,7 +145,7 @@ GETS: Final = [
     Case(
         "a backup that is deleted",
         Call("GET", GET, query={"backup_name": "my_backup"}),
-        {"code": 400, "msg": "backup 'my_backup' does not exist", "data": None},
+        {"code": 3, "msg": "backup 'my_backup' does not exist", "data": None},
         before=(
             creating(),
             Call("DELETE", f"{API}/delete", query={"backup_name": "my_backup"}),
@@ -194,7 +194,7 @@ DELETES: Final = [
     Case(
         "a name that nothing has",
         Call("DELETE", DELETE, query={"backup_name": "nothing"}),
-        {"requestId": UUID, "code": 400, "msg": "backup 'nothing' does not exist"},
+        {"requestId": UUID, "code": 3, "msg": "backup 'nothing' does not exist"},
     ),
     Case(
         "a name with a path",

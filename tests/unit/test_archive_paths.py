@@ -116,6 +116,24 @@ def test_all_entries_lie_in_one_top_directory() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["./meta/full_meta.json", f"./{LOG}"],
+        [f"./{LOG}"],
+        ["./meta/channel_cp_meta.json"],
+        ["./meta/manifest.7/1.jsonl"],
+    ],
+)
+def test_a_backup_packed_from_inside_is_refused_with_what_would_be_right(paths: list[str]) -> None:
+    assert refusal(*paths).endswith(": the archive must hold one directory named as the backup")
+
+
+def test_directories_of_a_backup_packed_from_inside_are_refused_likewise() -> None:
+    text = refusal("./binlogs/insert_log/", directory=True)
+    assert text.endswith(": the archive must hold one directory named as the backup")
+
+
 def test_long_names_are_shown_in_part() -> None:
     assert len(refusal("b/" + "x" * 100_000)) < 300
 

@@ -1,12 +1,16 @@
 """Bodies are read as the Go tool reads them."""
 
+import asyncio
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import Message
 from structlog.testing import capture_logs
 
-from milvus_backup_server.http.binding import explain
+from milvus_backup_server.http.binding import explain, json_request
 from milvus_backup_server.http.bodies import CollFilter, CreateBody, RestoreBody
 
 
@@ -130,3 +134,15 @@ def test_wrong_types_deep_inside(body: Any, said: str) -> None:
 def test_no_value_is_shown() -> None:
     secret = "hunter2"
     assert secret not in faults(CreateBody, {"async": secret, "filter": secret, "force": [secret]})
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for_without_end() -> None:
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    scope = {"type": "http", "method": "POST", "headers": []}
+    request = json_request(Request(scope, receive), max_bytes=100, seconds=0)
+    with pytest.raises(HTTPException, match="the body did not arrive within 0 seconds") as caught:
+        await request.json()
+    assert caught.value.status_code == 408

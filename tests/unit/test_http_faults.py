@@ -8,10 +8,16 @@ import pytest
 import milvus_backup_server
 from milvus_backup_server.domain import errors
 from milvus_backup_server.domain.errors import BackupError, FieldViolation
-from milvus_backup_server.http.faults import FACES, Face, callers_error, face_of
+from milvus_backup_server.http.faults import (
+    FACES,
+    BackupToRestoreNotFound,
+    Face,
+    callers_error,
+    face_of,
+)
 
 SECRET = "hunter2 at /internal/path line 17"
-CODE_400 = {errors.InvalidRequest, errors.ArchiveInvalid, errors.BackupNotFound}
+CODE_400 = {errors.InvalidRequest, errors.ArchiveInvalid, BackupToRestoreNotFound}
 HIDDEN = {
     errors.BackupError,
     errors.InternalError,
@@ -70,7 +76,8 @@ def test_what_is_hidden_is_a_fault_of_ours(kind: type[BackupError]) -> None:
     [
         (errors.InvalidRequest(FieldViolation("suffix", "bad")), Face(400, 400)),
         (errors.ArchiveInvalid("cut off"), Face(400, 400)),
-        (errors.BackupNotFound("b"), Face(400, 404)),
+        (errors.BackupNotFound("b"), Face(3, 404)),
+        (BackupToRestoreNotFound("b"), Face(400, 404)),
         (errors.CollectionNotFound("b"), Face(3, 404)),
         (errors.OperationNotFound("b"), Face(3, 404)),
         (errors.BackupAlreadyExists("b"), Face(3, 409)),

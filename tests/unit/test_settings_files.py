@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -111,6 +112,17 @@ def test_a_file_that_was_asked_for_must_be_there(config: str, said: str) -> None
     with pytest.raises(InvalidSettings) as caught:
         load(config, environ={})
     assert f"--config: {said}" in str(caught.value)
+
+
+def test_a_device_or_a_pipe_is_a_file() -> None:
+    assert str(load("/dev/null", environ={}).file) == "/dev/null"
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, b"configVersion: v2\nmilvus: {user: me}")
+        os.close(writing)
+        assert load(f"/dev/fd/{reading}", environ={}).settings.milvus.user == "me"
+    finally:
+        os.close(reading)
 
 
 # --- versions

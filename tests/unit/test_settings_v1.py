@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from milvus_backup_server.settings import Loaded, Settings, load
+from milvus_backup_server.settings.migration import migrate
 from milvus_backup_server.settings.showing import entries
 from tests.support.settings_files import faults, read
 
@@ -89,7 +90,7 @@ def test_a_file_of_0_5() -> None:
         "log.file.maxDays": 7,
         "log.file.maxBackups": 3,
         "server.debugMode": True,
-        "server.swaggerBasePath": "/milvus",
+        "server.swaggerBasePath": "/milvus/api/v1",
         "milvus.user": "root",
         "milvus.password": "Milvus",
         "milvus.grpc.address": "milvus",
@@ -311,6 +312,30 @@ def test_faults_between_settings_name_both_keys(tmp_path: Path) -> None:
         "backup.storage.auth.secretAccessKey": "is required when type is static "
         f"(minio.backupSecretAccessKey, {tmp_path / 'backup.yaml'} line 1)"
     }
+
+
+@pytest.mark.parametrize(
+    ("port", "written"),
+    [("0", "0"), ("65536", "65536"), ("-1", "-1"), ("1.5", "1.5"), ("x", "x"), ("'0 '", '"0 "')],
+)
+def test_a_faulty_number_is_migrated_as_a_number(tmp_path: Path, port: str, written: str) -> None:
+    old = tmp_path / "old.yaml"
+    old.write_text(f"minio: {{port: {port}}}", encoding="utf-8")
+    made = migrate(str(old), {}, {})
+    assert f"\n    port: {written}\n" in made.text
+    (fault,) = made.faults
+    assert fault.field == "minio.port"
+    assert fault.description.endswith(f"({old} line 1); in v2 it is milvus.storage.port")
+
+
+@pytest.mark.parametrize("name", ["9" * 5000, "2026-13-45", "...", "-", "on", "~"])
+def test_a_name_that_looks_like_something_else_is_migrated_as_text(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "old.yaml").write_text(f"milvus: {{user: '{name}'}}", encoding="utf-8")
+    made = migrate(str(tmp_path / "old.yaml"), {}, {})
+    assert f'\n  user: "{name}"\n' in made.text
+    assert plain(Loaded(read(tmp_path, made.text).settings))["milvus.user"] == name
 
 
 # --- sources

@@ -29,6 +29,17 @@ from tests.support.settings_files import faults_v2, read_v2
         ),
         ("milvus: {grpc: {address: 'http://x'}}", "milvus.grpc.address", "a host name"),
         ("milvus: {grpc: {address: ''}}", "milvus.grpc.address", "a host name"),
+        (
+            "milvus: {grpc: {address: 'x:19530'}}",
+            "milvus.grpc.address",
+            "expected a host alone; the",
+        ),
+        ("milvus: {storage: {address: 'x:9000'}}", "milvus.storage.address", "set by the port key"),
+        (
+            "backup: {storage: {address: '[::1]:9'}}",
+            "backup.storage.address",
+            "set by the port key",
+        ),
         ("milvus: {grpc: {tlsMode: on}}", "milvus.grpc.tlsMode", "one of 'disabled', 'server'"),
         ("milvus: {grpc: {tlsMode: 1}}", "milvus.grpc.tlsMode", "expected server: 1 is how"),
         ("milvus: {rest: {endpoint: localhost}}", "milvus.rest.endpoint", "such as http://"),
@@ -67,6 +78,7 @@ from tests.support.settings_files import faults_v2, read_v2
         ("service: {grpc: {port: -1}}", "service.grpc.port", "at least 0"),
         ("service: {http: {port: 50051}}", "service.http.port", "is the port of service.grpc"),
         ("service: {http: {allowedHosts: [a/b]}}", "service.http.allowedHosts", "a host name"),
+        ("service: {http: {allowedHosts: ['x:8080']}}", "service.http.allowedHosts", "host alone"),
         ("service: {http: {allowedHosts: [null]}}", "service.http.allowedHosts", "one value"),
         ("service: {http: {maxBodyMiB: 0}}", "service.http.maxBodyMiB", "at least 1"),
         ("service: {shutdownGraceSeconds: nan}", "service.shutdownGraceSeconds", "at least 0"),
@@ -79,6 +91,12 @@ def test_wrong_values(tmp_path: Path, text: str, field: str, said: str) -> None:
     assert list(found) == [field]
     assert said in found[field]
     assert found[field].endswith(f"({tmp_path / 'backup.yaml'} line 2)")
+
+
+def test_addresses_of_ipv6(tmp_path: Path) -> None:
+    text = 'service: {http: {host: "::1", allowedHosts: ["fe80::1", "[::1]", "*"]}}'
+    face = read_v2(tmp_path, text).settings.service.http
+    assert (face.host, face.allowed_hosts) == ("::1", ("fe80::1", "[::1]", "*"))
 
 
 def test_a_socket_path_has_its_bound(tmp_path: Path) -> None:
@@ -198,6 +216,19 @@ def test_backups_lie_apart_from_the_data_of_milvus(
     found = faults_v2(tmp_path, text)
     assert list(found) == ["backup.storage.rootPath"]
     assert "Milvus's own data" in found["backup.storage.rootPath"]
+
+
+@pytest.mark.parametrize("one", ["provider: s3", "address: LocalHost", "provider: aws, region: eu"])
+def test_one_bucket_is_known_by_its_address_alone(tmp_path: Path, one: str) -> None:
+    found = faults_v2(tmp_path, f"backup: {{storage: {{{one}, rootPath: files/insert_log}}}}")
+    assert list(found) == ["backup.storage.rootPath"]
+
+
+@pytest.mark.parametrize("other", ["port: 9001", "address: elsewhere", "bucketName: other"])
+def test_another_bucket_has_no_data_of_milvus(tmp_path: Path, other: str) -> None:
+    storage = f"{{{other}, rootPath: files/insert_log}}"
+    loaded = read_v2(tmp_path, f"backup: {{storage: {storage}}}")
+    assert loaded.settings.backup.storage.root_path == "files/insert_log"
 
 
 @pytest.mark.parametrize(

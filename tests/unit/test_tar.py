@@ -33,7 +33,7 @@ def parsed(data: bytes, sizes: Iterable[int] = ()) -> list[tuple[TarEntry, bytes
         for event in parser.feed(data[position : position + size]):
             if isinstance(event, TarEntry):
                 found.append((event, b""))
-            else:
+            elif event:
                 found[-1] = (found[-1][0], found[-1][1] + event)
         position += size
     parser.close()
@@ -123,6 +123,27 @@ def test_what_unpacks_into_much_comes_in_small_pieces() -> None:
     assert max(pieces) <= 256 * 1024
 
 
+@pytest.mark.parametrize("size", [1 << 20, 8 << 20])
+def test_what_unpacks_into_nothing_of_an_entry_still_lets_others_work(size: int) -> None:
+    parser = ArchiveParser()
+    data = gzip.compress(encode_header("f", 0, 0) + bytes(size), compresslevel=9)
+    assert len(data) < 1 << 14
+    events = list(parser.feed(data))
+    assert [event for event in events if event] == [TarEntry("f", 0)]
+    assert events.count(b"") >= size // (256 * 1024)
+
+
+def test_what_comes_in_large_pieces_lets_others_work() -> None:
+    assert list(ArchiveParser().feed(MADE[:2560] + bytes(1 << 20))).count(b"") >= 16
+
+
+def test_as_many_records_as_writers_need_are_taken() -> None:
+    info = entry("f", 1)
+    info.pax_headers = {f"SCHILY.xattr.user.{n}": "v" for n in range(998)} | {"path": "p"}
+    made = info.tobuf(tarfile.PAX_FORMAT) + b"x" + bytes(511) + END
+    assert parsed(made) == [(TarEntry("p", 1), b"x")]
+
+
 # --- writing
 
 
@@ -148,7 +169,8 @@ def test_what_does_not_fit_the_old_fields_is_written_in_extended_ones() -> None:
     size = 9 << 30
     header = encode_header("x" * 200, size, 0)
     parser = ArchiveParser()
-    assert list(parser.feed(header)) == [TarEntry("x" * 200, size)]
+    events = [event for event in parser.feed(header) if event]
+    assert events == [TarEntry("x" * 200, size)]
 
 
 # --- refused
@@ -257,6 +279,25 @@ def extended(type_: bytes, data: bytes) -> bytes:
     return header + data + bytes(padding(len(data)))
 
 
+@pytest.mark.parametrize("types", [b"xx", b"xX", b"gg", b"LL", b"KK", b"xgx", b"LKL"])
+def test_extended_headers_that_pile_up_are_refused(types: bytes) -> None:
+    headers = [extended(bytes([type_]), b"5 a=\n") for type_ in types]
+    assert refusal(b"".join(headers) + MADE) == (
+        "the archive's entry '././@PaxHeader' is a second extended header of one entry"
+    )
+
+
+def test_one_extended_header_of_each_type_is_taken_for_each_entry() -> None:
+    headers = b"".join(extended(bytes([type_]), b"5 a=\n") for type_ in b"gxLK")
+    file = encode_header("f", 0, 0)
+    assert len(parsed((headers + file) * 2 + END)) == 2
+
+
+def test_an_extended_header_of_too_many_records_is_refused() -> None:
+    text = refusal(extended(b"x", b"5 a=\n" * 1001) + MADE)
+    assert text == "the archive has an extended header of more than 1000 records"
+
+
 @pytest.mark.parametrize(
     "records",
     [b"x", b"5 a=b", b"99 path=x\n", b"0 path=x\n", b"9 pathxx\n", b"-9 path=x\n", b"3 a=bcd\n"],
@@ -304,7 +345,7 @@ def test_a_size_that_no_object_can_have_is_refused(size: int) -> None:
 def test_a_gzip_of_nothing_gives_nothing() -> None:
     parser = ArchiveParser()
     for _ in range(1000):
-        assert list(parser.feed(gzip.compress(b""))) == []
+        assert not any(parser.feed(gzip.compress(b"")))
     with pytest.raises(ArchiveInvalid):
         parser.close()
 

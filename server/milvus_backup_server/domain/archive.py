@@ -49,18 +49,23 @@ class ArchivePaths:
         if not parts:
             return ""
         if self.top not in ("", parts[0]):
-            raise _refused(entry, f"lies outside of {self.top!r}, where the others are")
+            raise self._foreign(entry, f"lies outside of {self.top!r}, where the others are")
         self.top = parts[0]
         relative = "/".join(parts[1:])
         if entry.is_directory:
             if relative and parts[1] not in _DIRECTORIES:
-                raise _refused(entry, "is no part of a backup")
+                raise self._foreign(entry, "is no part of a backup")
             return ""
         if relative in _BARE:
             relative = META + relative
         if not is_part(relative):
-            raise _refused(entry, "is no part of a backup")
+            raise self._foreign(entry, "is no part of a backup")
         return "" if relative == META + CLAIM else relative
+
+    def _foreign(self, entry: TarEntry, why: str) -> ArchiveInvalid:
+        if self.top in _DIRECTORIES:  # packed from inside of the backup's directory
+            why += ": the archive must hold one directory named as the backup"
+        return _refused(entry, why)
 
 
 def is_part(relative: str) -> bool:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from milvus_backup_server.domain.gunzip import MAGIC, Gunzip
 from milvus_backup_server.domain.tar import TarEntry, TarParser
 
+_STEP = 64 * 1024
+
 
 class ArchiveParser:
     """Turns the bytes of an archive into entries and the bytes of files, as ``TarParser`` does."""
@@ -19,11 +21,18 @@ class ArchiveParser:
     def feed(self, data: bytes) -> Iterator[TarEntry | bytes]:
         """Take the next bytes, and yield what they hold in order.
 
+        Also yields empty bytes, at least for each 64 KiB taken and each 256 KiB unpacked: there the
+        reader may let others work, however little of an archive is entries.
+
         Raises:
             ArchiveInvalid: They are no archive, or hold what is refused.
         """
-        for piece in self._unpacked(self._told(data)):
-            yield from self._tar.feed(piece)
+        data = self._told(data)
+        for start in range(0, len(data), _STEP):
+            for piece in self._unpacked(data[start : start + _STEP]):
+                yield from self._tar.feed(piece)
+                yield b""
+            yield b""
 
     def close(self) -> None:
         """Tell that there is no more.

@@ -21,6 +21,9 @@ END = bytes(tarfile.RECORDSIZE)
 MAX_EXTENDED_BYTES = 1 << 20
 """Long names and pax records of one entry; they are the only thing that has to be held."""
 
+MAX_RECORDS = 1000
+"""Of one pax header. Writers need a dozen; small ones by the hundred thousand cost time."""
+
 MAX_END_BYTES = 16 << 20
 """Zeros behind the last entry: writers fill up the last record, however large they make it."""
 
@@ -39,6 +42,7 @@ _NAMES = {
 }
 _RECORD = re.compile(rb"([0-9]{1,10}) ([^=]+)=")
 _SPARSE = "GNU.sparse."
+_KEPT = ("path", "size")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class TarParser:
         self._extended: bytearray | None = None
         self._extended_left = 0
         self._extended_type = b""
+        self._extended_seen: set[bytes] = set()  # before the entry to come
         self._long_name: bytes | None = None
         self._pax: dict[str, bytes] = {}
         self._zero_blocks = 0
@@ -114,9 +119,9 @@ class TarParser:
         if self._extended_type == tarfile.GNUTYPE_LONGNAME:
             self._long_name = data.rstrip(b"\0")
         elif self._extended_type in _PAX:
-            self._pax |= _pax_records(data)
-        elif (
-            self._extended_type == tarfile.XGLTYPE and {"path", "size"} & _pax_records(data).keys()
+            self._pax = _pax_records(data)
+        elif self._extended_type == tarfile.XGLTYPE and not _pax_records(data).keys().isdisjoint(
+            _KEPT
         ):
             raise ArchiveInvalid("the archive gives all its entries one path or size")
 
@@ -143,6 +148,7 @@ class TarParser:
             return None
         path, size = self._path(header), self._size(header)
         self._pax, self._long_name = {}, None
+        self._extended_seen.clear()
         if kind == tarfile.DIRTYPE:
             if size:
                 raise _refused(path, "is a directory with content")
@@ -160,13 +166,16 @@ class TarParser:
                 header.name,
                 f"has {header.size} bytes of extended header; at most {MAX_EXTENDED_BYTES} are taken",
             )
+        kind = tarfile.XHDTYPE if header.type in _PAX else header.type
+        if kind in self._extended_seen:  # without an entry between them they never end
+            raise _refused(header.name, "is a second extended header of one entry")
+        self._extended_seen.add(kind)
         self._extended = bytearray()
         self._extended_type = header.type
         self._extended_left, self._padding = header.size, padding(header.size)
 
     def _path(self, header: tarfile.TarInfo) -> str:
-        sparse = next((key for key in self._pax if key.startswith(_SPARSE)), None)
-        if sparse is not None:
+        if _SPARSE in self._pax:
             raise _refused(header.name, "is a sparse file; only files are taken")
         raw = self._pax.get("path", self._long_name)
         return header.name if raw is None else raw.decode("utf-8", "surrogateescape")
@@ -215,16 +224,27 @@ def _decoded(block: bytes) -> tarfile.TarInfo:
 
 
 def _pax_records(data: bytes) -> dict[str, bytes]:
-    """Read lines of ``length key=value``, the length counting all of the line."""
+    """Read lines of ``length key=value``, the length counting all of the line.
+
+    Only what counts is kept: path, size, and ``_SPARSE`` for any record of a sparse file.
+    """
     records: dict[str, bytes] = {}
-    position = 0
+    position = count = 0
     while position < len(data):
+        count += 1
+        if count > MAX_RECORDS:
+            raise ArchiveInvalid(
+                f"the archive has an extended header of more than {MAX_RECORDS} records"
+            )
         found = _RECORD.match(data, position)
         end = position + int(found[1]) if found else 0
         if found is None or end <= found.end() or data[end - 1 : end] != b"\n":
             raise ArchiveInvalid("the archive is damaged: an extended header cannot be read")
         key = found[2].decode("utf-8", "surrogateescape")
-        records[key] = data[found.end() : end - 1]
+        if key in _KEPT:
+            records[key] = data[found.end() : end - 1]
+        elif key.startswith(_SPARSE):
+            records[_SPARSE] = b""
         position = end
     return records
 

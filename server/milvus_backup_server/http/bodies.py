@@ -5,12 +5,12 @@ Source: ``backup.proto`` of zilliztech/milvus-backup and the handlers of its HTT
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 from pydantic.config import JsonDict
 
-from milvus_backup_server.http.binding import Body, Collections, Int32
+from milvus_backup_server.http.binding import Body, Collections, Int32, Many, Names
 
 DEPRECATED: JsonDict = {"deprecated": True}
 """Said in the API document alone: who sends such a field gets no warning, as its use is fine."""
@@ -25,7 +25,7 @@ def _later(alias: str | None = None, *, default: Any) -> Any:
 class CollFilter(Body):
     """Which collections of a database."""
 
-    colls: list[str] = Field(
+    colls: Names = Field(
         default=[], description="Names; `*` for all. An empty list: the database alone."
     )
 
@@ -43,7 +43,7 @@ class CreateBody(Body):
         default="",
         description="At most 128 letters, digits and `_`, no digit first. Empty: one is made.",
     )
-    collection_names: list[str] = Field(
+    collection_names: Names = Field(
         default=[],
         description="`collection` or `database.collection` each.",
         json_schema_extra=DEPRECATED,
@@ -81,10 +81,10 @@ class CreateBody(Body):
 class SkipParams(Body):
     """Properties and parameters that a restore leaves out."""
 
-    collection_properties: list[str] = _later("collectionProperties", default=[])
-    field_index_params: list[str] = _later("fieldIndexParams", default=[])
-    field_type_params: list[str] = _later("fieldTypeParams", default=[])
-    index_params: list[str] = _later("indexParams", default=[])
+    collection_properties: Names = _later("collectionProperties", default=[])
+    field_index_params: Names = _later("fieldIndexParams", default=[])
+    field_type_params: Names = _later("fieldTypeParams", default=[])
+    index_params: Names = _later("indexParams", default=[])
 
 
 class Override(Body):
@@ -114,7 +114,7 @@ class PlannedDatabase(Body):
         alias="withProp",
         description="Without effect: databases keep their properties where Milvus has such.",
     )
-    colls: list[PlannedCollection] = Field(
+    colls: Annotated[list[PlannedCollection], Many] = Field(
         default=[], description="Collections; none: all of the database."
     )
 
@@ -122,7 +122,7 @@ class PlannedDatabase(Body):
 class PlanBody(Body):
     """Where collections go; one may go to several targets. Without `filter` exactly what is mapped is restored."""
 
-    mapping: list[PlannedDatabase] = Field(
+    mapping: Annotated[list[PlannedDatabase], Many] = Field(
         default=[], description="Databases with their collections."
     )
     filter: dict[str, CollFilter] | None = Field(
@@ -144,7 +144,7 @@ class RestoreBody(Body):
         "idempotency key: the newest restore of an id counts.",
     )
     backup_name: str = Field(default="", description="Required.")
-    collection_names: list[str] = Field(
+    collection_names: Names = Field(
         default=[],
         description="`collection` or `database.collection` each, by their names in the backup. None: "
         "all.",

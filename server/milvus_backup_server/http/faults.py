@@ -35,6 +35,10 @@ class Face:
     hidden: bool = False
 
 
+class BackupToRestoreNotFound(errors.BackupNotFound):
+    """There is no such backup: of a restore the Go tool takes that for a wrong parameter."""
+
+
 _BAD = Face(PARAMETER_ERROR, 400)
 _MISSING = Face(FAIL, 404)
 _IN_THE_WAY = Face(FAIL, 409)
@@ -48,7 +52,8 @@ FACES: Final[dict[type[errors.BackupError], Face]] = {
     errors.InvalidRequest: _BAD,
     errors.InvalidSettings: _OURS,  # found at start; no caller can cause or mend it
     errors.NotFound: _MISSING,
-    errors.BackupNotFound: Face(PARAMETER_ERROR, 404),
+    errors.BackupNotFound: _MISSING,
+    BackupToRestoreNotFound: Face(PARAMETER_ERROR, 404),
     errors.CollectionNotFound: _MISSING,
     errors.DatabaseNotFound: _MISSING,
     errors.PartitionNotFound: _MISSING,

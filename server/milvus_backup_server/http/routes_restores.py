@@ -10,12 +10,12 @@ from fastapi import APIRouter, Body, Query
 from fastapi.responses import Response
 from starlette.requests import Request
 
-from milvus_backup_server.domain.errors import OperationNotFound
+from milvus_backup_server.domain.errors import BackupNotFound, OperationNotFound
 from milvus_backup_server.domain.operations import Operation, OperationKind
 from milvus_backup_server.http.answers import RestoreBackupResponse, State
 from milvus_backup_server.http.bodies import RestoreBody, RestoreSecondaryBody
 from milvus_backup_server.http.examples import RESTORE, RESTORE_SECONDARY
-from milvus_backup_server.http.faults import FAIL
+from milvus_backup_server.http.faults import FAIL, BackupToRestoreNotFound
 from milvus_backup_server.http.responses import answer
 from milvus_backup_server.http.restore_request import restore_request
 from milvus_backup_server.http.restore_views import restore_task
@@ -47,8 +47,11 @@ async def restore(
     """
     request_id = body.request_id or str(uuid.uuid4())
     asked = restore_request(body, body.id or _generated_id(datetime.now(UTC)))
-    with asked.naming():
-        operation = await use_cases.restore.start(asked.request, CALLER)
+    try:
+        with asked.naming():
+            operation = await use_cases.restore.start(asked.request, CALLER)
+    except BackupNotFound as error:
+        raise BackupToRestoreNotFound(error.resource_name, error.message) from error
     if body.run_async:
         return _told(use_cases, operation, request_id, _EXECUTING)
     ended = await use_cases.operations.end_of(operation.name)

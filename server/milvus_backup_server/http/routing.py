@@ -17,7 +17,7 @@ from milvus_backup_server.domain.operations import Caller, Origin
 from milvus_backup_server.http.answers import Refusal
 from milvus_backup_server.http.binding import explain, json_request
 from milvus_backup_server.http.faults import Face, callers_error, face_of, log_failure
-from milvus_backup_server.http.options import HttpOptions
+from milvus_backup_server.http.options import API_PATH, HttpOptions
 from milvus_backup_server.http.responses import JsonResponse
 from milvus_backup_server.service.use_cases import UseCases
 
@@ -27,6 +27,7 @@ CALLER: Final = Caller(origin=Origin.HTTP)
 _OK: Final = 200
 _INTERNAL: Final = 500
 _BAD_REQUEST: Final = 400
+_CREATE: Final = f"{API_PATH}/create"
 
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -52,7 +53,7 @@ RequestId = Annotated[
 REFUSED: Final[dict[int | str, dict[str, Any]]] = {
     "4XX": {
         "model": Refusal,
-        "description": "400: the body or a parameter cannot be read. 403: this Host is not allowed, or "
+        "description": "400: the body or a parameter cannot be read. 408: it did not arrive in time. 403: this Host is not allowed, or "
         "the request comes from a page of another origin.",
     }
 }
@@ -148,7 +149,7 @@ async def refuse(request: Request, error: Exception) -> Response:
 
 def refusal(request: Request, detail: str) -> Response:
     """Return the answer of HTTP status 400, in the Go tool's words where it has some."""
-    if request.url.path.endswith("/create"):
+    if request.scope["path"] == _CREATE:
         content = {"error": "Invalid request body", "detail": detail}
     elif request.method == "POST":
         content = {"error": f"invalid request body: {detail}"}

@@ -51,8 +51,10 @@ async def _events(chunks: AsyncIterable[bytes]) -> AsyncGenerator[TarEntry | byt
     parser = ArchiveParser()
     async for chunk in chunks:
         for event in parser.feed(chunk):
-            yield event
-            await asyncio.sleep(0)  # little may unpack into much
+            if event:
+                yield event
+            else:
+                await asyncio.sleep(0)  # little may unpack into much
     parser.close()
 
 
@@ -79,6 +81,8 @@ class ArchiveOpening:
             for event in parser.feed(chunk):
                 if isinstance(event, TarEntry):
                     paths.place(event)
+                elif not event:
+                    await asyncio.sleep(0)
                 if paths.top:
                     return paths.top
             size += len(chunk)

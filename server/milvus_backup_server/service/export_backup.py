@@ -104,5 +104,6 @@ class ExportBackup:
         async def body(tracker: Tracker) -> Result:
             return await ExportRun(checked, pipe, limits, tracker).run()
 
+        refuse_many_streams(self._operations, limits.streams)  # others may have begun meanwhile
         operation = self._operations.begin(asked, body)
         return Export(operation, ArchiveChunks(pipe, self._operations, operation.name))

@@ -78,6 +78,8 @@ class ImportBackup:
         async def body(tracker: Tracker) -> Result:
             return await ImportRun(checked, pipe, self._environment, tracker).run()
 
+        # Others may have begun meanwhile.
+        refuse_many_streams(self._operations, self._environment.limits.streams)
         return await self._worked_off(self._operations.begin(asked, body), opening, pipe)
 
     async def _name_of(self, opening: ArchiveOpening) -> str:

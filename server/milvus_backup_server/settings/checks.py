@@ -84,17 +84,18 @@ def _is_one_bucket(milvus: StorageSettings, backup: StorageSettings) -> bool:
 
 
 def _is_one_endpoint(milvus: StorageSettings, backup: StorageSettings) -> bool:
-    return (milvus.provider, milvus.address, milvus.port) == (
-        backup.provider,
-        backup.address,
-        backup.port,
-    )
+    # Not by provider: one server answers to several of them, as MinIO does to minio and s3.
+    return (milvus.address.lower(), milvus.port) == (backup.address.lower(), backup.port)
 
 
 def _mode_faults(settings: Settings) -> Iterator[FieldViolation]:
     milvus, backup = settings.milvus.storage, settings.backup.storage
-    near = (milvus.region, milvus.use_ssl) == (backup.region, backup.use_ssl)
-    if settings.transfer.mode == "direct" and not (near and _is_one_endpoint(milvus, backup)):
+    alike = (milvus.provider, milvus.region, milvus.use_ssl) == (
+        backup.provider,
+        backup.region,
+        backup.use_ssl,
+    )
+    if settings.transfer.mode == "direct" and not (alike and _is_one_endpoint(milvus, backup)):
         yield FieldViolation(
             "transfer.mode",
             "direct needs both stores at one address, which copies by itself; expected auto or "

@@ -6,6 +6,7 @@ Source of the rules: the Go tool's ``config migrate``, whose result it reads, to
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -14,6 +15,7 @@ from pydantic import SecretStr
 from milvus_backup_server.domain.errors import FieldViolation, InvalidSettings
 from milvus_backup_server.settings.checks import concerns
 from milvus_backup_server.settings.keys import (
+    KEYS,
     OURS,
     PORT_VARIABLE,
     is_confidential,
@@ -81,7 +83,7 @@ def migrate(config: str | None, overrides: Rows, environ: Mapping[str, str]) -> 
     given = with_inherited(resolved.rows)
     checked = check(given)
     lines = _Writer(given, checked.left_out, checked.settings.values_by_key()).lines()
-    faults = (*resolved.faults, *checked.faults)
+    faults = (*resolved.faults, *_with_new_keys(checked, given))
     text = f"{_HEADING} from {resolved.file.name}.\n{render(lines)}"
     return Migration(text, tuple(_report(resolved, given, checked)), faults)
 
@@ -106,7 +108,7 @@ class _Writer(NamedTuple):
                 yield Line(key, comment=f"set the environment variable {variable_of(key)}")
         elif row and key.lower() in self.left_out:
             if not row.inherited:
-                yield Line(key, row.value)
+                yield Line(key, _number_or_text(row.value))
         elif key == _LOG_FILE and value == "":
             yield Line(key, comment="not set, no log file is written")
         else:
@@ -133,6 +135,27 @@ class _Writer(NamedTuple):
         left_out = key.lower() in self.left_out
         value = self.given[key.lower()].value if left_out else self.values[key]
         return str(value).lower()
+
+
+def _number_or_text(value: object) -> object:
+    """Return a number for the text of one, such as a port's that is too large: it needs no quotes."""
+    if not isinstance(value, str) or not value[-1:].isdigit():
+        return value
+    for kind in (int, float):
+        with suppress(ValueError):
+            if str(number := kind(value)) == value:
+                return number
+    return value
+
+
+def _with_new_keys(checked: Checked, given: Rows) -> Iterator[FieldViolation]:
+    """Yield the faults, with the key of the new file where it is another than the old one's."""
+    rows = {key: given[key] for key in checked.left_out if not given[key].inherited}
+    new_keys = {row.key: KEYS[key] for key, row in rows.items() if row.key.lower() != key}
+    for fault in checked.faults:
+        new = new_keys.get(fault.field)
+        named = f"; in {V2} it is {new}" if new else ""
+        yield FieldViolation(fault.field, f"{fault.description}{named}")
 
 
 def _report(resolved: Resolved, given: Rows, checked: Checked) -> Iterator[str]:

@@ -82,7 +82,7 @@ def find_file(config: str | None, environ: Mapping[str, str]) -> Path | None:
     folders = [Path(environ["MILVUSCONF"])] if environ.get("MILVUSCONF") else []
     places = [wanted, *(folder / wanted.name for folder in [*folders, Path("configs")])]
     try:
-        found = next((place for place in places if place.is_file()), None)
+        found = next((place for place in places if _is_there(place)), None)
     except OSError as error:
         raise InvalidSettings(FieldViolation("--config", _reason(error))) from None
     if found is None and config:
@@ -136,6 +136,11 @@ def read_environment(environ: Mapping[str, str], variables: Mapping[str, str]) -
         for name, key in variables.items()
         if name in environ
     }
+
+
+def _is_there(place: Path) -> bool:
+    # Also a device or a pipe: /dev/null, and what a shell's <(...) gives.
+    return place.exists() and not place.is_dir()
 
 
 def _rows(path: Path) -> Iterator[Given]:

@@ -29,7 +29,14 @@ def _lower(value: object) -> object:
 def _host(value: object) -> object:
     if isinstance(value, str) and (not value or any(mark in value for mark in "/ \t@")):
         raise ValueError("expected a host name or address alone, such as localhost")
+    if isinstance(value, str) and _has_port(value):
+        raise ValueError("expected a host alone; the port is set by the port key beside it")
     return value
+
+
+def _has_port(host: str) -> bool:
+    # An IPv6 address has two colons at least.
+    return host.count(":") == 1 or "]:" in host
 
 
 def _host_or_none(value: object) -> object:

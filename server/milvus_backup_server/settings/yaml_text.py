@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 
 import yaml
 
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_./-][A-Za-z0-9_./:-]*")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_/][A-Za-z0-9_./:-]*")
+_TEXT_TAG: Final = "tag:yaml.org,2002:str"
 _ONE_LINE: Final = 1 << 20
 
 
@@ -59,11 +60,17 @@ def _setting(name: str, line: Line) -> str:
     return f"# {name}: {line.comment}" if line.comment else f"{name}: {_value(line.value)}"
 
 
+def _is_read_as_text(value: str) -> bool:
+    # Not by its value: 5000 digits and the 45th of a month are a number and a date that none can make.
+    node = yaml.compose(value, Loader=yaml.SafeLoader)
+    return isinstance(node, yaml.ScalarNode) and node.tag == _TEXT_TAG
+
+
 def _value(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"[{', '.join(_value(item) for item in value)}]"
     if not isinstance(value, str):
         return yaml.safe_dump(value).removesuffix("...\n").strip()
-    if _PLAIN.fullmatch(value) and not value.endswith(":") and yaml.safe_load(value) == value:
+    if _PLAIN.fullmatch(value) and not value.endswith(":") and _is_read_as_text(value):
         return value
     return yaml.safe_dump(value, default_style='"', width=_ONE_LINE).strip()
