@@ -53,8 +53,8 @@ RequestId = Annotated[
 REFUSED: Final[dict[int | str, dict[str, Any]]] = {
     "4XX": {
         "model": Refusal,
-        "description": "400: the body or a parameter cannot be read. 408: it did not arrive in time. 403: this Host is not allowed, or "
-        "the request comes from a page of another origin.",
+        "description": "400: the body or a parameter cannot be read. 403: this Host is not allowed, or "
+        "the request comes from a page of another origin. 408: the body did not arrive in time.",
     }
 }
 """What the API document says of requests that no route sees."""
