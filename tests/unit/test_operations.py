@@ -25,10 +25,10 @@ from milvus_backup_server.domain.operations import (
     Phase,
     Result,
 )
+from milvus_backup_server.service.concurrency import first_backup_error
 from milvus_backup_server.service.operations import (
     OperationLimits,
     OperationManager,
-    first_backup_error,
 )
 from milvus_backup_server.service.running import finished
 from milvus_backup_server.service.tracker import Tracker
