@@ -21,7 +21,13 @@ from tests.support.running_service import (
 )
 from tests.support.writers import Loop, Queue, Upserter, Writer
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("under_load"), pytest.mark.timeout(300)]
+# Milvus takes one to five minutes for it, with others beside it on a small machine.
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.torture,
+    pytest.mark.xdist_group("under_load"),
+    pytest.mark.timeout(900),
+]
 
 POINTS = (Point.FLUSHING, Point.LISTING, Point.COPYING, Point.LISTING, Point.COPYING)
 COLLECTION = "moment"

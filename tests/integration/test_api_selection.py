@@ -33,7 +33,7 @@ async def milvus(store: MemoryStore) -> FakeMilvus:
 
 @pytest.fixture
 async def client(milvus: FakeMilvus, store: MemoryStore) -> AsyncIterator[BackupClient]:
-    service = {"grpc": {"port": 0}, "milvus": {"pollSeconds": 0.01}}
+    service = {"grpc": {"port": 0}, "http": {"enabled": False}, "milvus": {"pollSeconds": 0.01}}
     settings = settings_of({"configVersion": "v2", "service": service})
     async with (
         running_app(settings, Adapters(milvus, store, store)) as app,

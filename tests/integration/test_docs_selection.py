@@ -47,7 +47,7 @@ async def address(milvus: FakeMilvus, store: MemoryStore) -> AsyncIterator[str]:
     hello = await add_collection(milvus, "hello", range(10), partitions=["north"])
     milvus.insert(hello, range(100, 105), "north")
     await add_collection(milvus, "shop.orders", range(3))
-    service = {"grpc": {"port": 0}, "milvus": {"pollSeconds": 0.01}}
+    service = {"grpc": {"port": 0}, "http": {"enabled": False}, "milvus": {"pollSeconds": 0.01}}
     settings = settings_of({"configVersion": "v2", "service": service})
     async with running_app(settings, Adapters(milvus, store, store)) as app:
         yield app.address
