@@ -26,7 +26,7 @@ from milvus_backup_client.cli.session import Session, service_command
 _STRATEGIES = ("auto", "meta_only", "skip_flush", "bulk_flush", "serial_flush")
 _FORMATS = ("auto", "binlog", "snapshot")
 _DONE = {"", "auto", "binlog"}
-_COMING = {"rbac": "--rbac", "backup_index_extra": "--backup_index_extra"}
+_COMING = ("--rbac", "--backup_index_extra")
 
 
 def _check(options: dict[str, Any]) -> None:
@@ -81,8 +81,7 @@ def _check(options: dict[str, Any]) -> None:
     metavar="NAME",
     help="What a backup holds: binlog; not supported yet: snapshot.  [default: auto]",
 )
-@coming("--rbac")
-@coming("--backup_index_extra")
+@coming(_COMING)
 @LABELS
 @REQUEST_ID
 @VALIDATE_ONLY

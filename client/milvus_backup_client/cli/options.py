@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from functools import update_wrapper
 from typing import Any, TypeAlias
 
@@ -86,27 +86,33 @@ def removed(*names: str, instead: str, flag: bool = False) -> Decorator:
     return click.option(*names, default=None, callback=refuse, **more)
 
 
-def coming(name: str) -> Decorator:
-    """Make a flag of the Go tool that is understood and not carried out yet.
+def coming(flags: Sequence[str]) -> Decorator:
+    """Make flags of the Go tool that are understood and not carried out yet.
 
     Args:
-        name: Its spelling. `refuse_coming` must look at it.
+        flags: Their spelling. `refuse_coming` must look at the same ones.
     """
-    return go_flag(name, help_text="Not supported yet.")
+
+    def decorate(command: Callback) -> Callback:
+        for flag in reversed(flags):  # as decorators below one another: the last comes first
+            command = go_flag(flag, help_text="Not supported yet.")(command)
+        return command
+
+    return decorate
 
 
-def refuse_coming(options: dict[str, Any], names: Mapping[str, str], *also: str) -> None:
+def refuse_coming(options: dict[str, Any], flags: Sequence[str], *also: str) -> None:
     """Take the flags that are not carried out yet out of a command's options.
 
     Args:
         options: What was given.
-        names: How each of them is written, by its parameter.
+        flags: How each of them is written.
         also: What else was given that is not carried out yet.
 
     Raises:
         UsageFailure: One of them was given.
     """
-    given = [*also, *(written for name, written in names.items() if options.pop(name))]
+    given = [*also, *(flag for flag in flags if options.pop(flag.removeprefix("--")))]
     if given:
         raise UsageFailure(f"not supported yet: {', '.join(given)}")
 

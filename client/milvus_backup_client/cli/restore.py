@@ -26,18 +26,15 @@ from milvus_backup_client.cli.options import (
 from milvus_backup_client.cli.session import Session, service_command
 
 _EXCLUSIVE = (("suffix", "renames"), ("drop_exist_collection", "skip_create_collection"))
-_COMING = {
-    name: f"--{name}"
-    for name in (
-        "meta_only",
-        "use_auto_index",
-        "drop_exist_collection",
-        "drop_exist_index",
-        "skip_create_collection",
-        "rbac",
-        "use_v2_restore",
-    )
-}
+_COMING = (
+    "--meta_only",
+    "--use_auto_index",
+    "--drop_exist_collection",
+    "--drop_exist_index",
+    "--skip_create_collection",
+    "--rbac",
+    "--use_v2_restore",
+)
 
 
 def _check(options: dict[str, Any]) -> None:
@@ -96,13 +93,7 @@ def _written(name: str) -> str:
     is_flag=True,
     help="Compare only presence and size of the objects. A damaged one can crash Milvus.",
 )
-@coming("--meta_only")
-@coming("--use_auto_index")
-@coming("--drop_exist_collection")
-@coming("--drop_exist_index")
-@coming("--skip_create_collection")
-@coming("--rbac")
-@coming("--use_v2_restore")
+@coming(_COMING)
 @LABELS
 @REQUEST_ID
 @VALIDATE_ONLY
