@@ -27,7 +27,8 @@ from milvus_backup_server.service.importing import ImportQueue
 from milvus_backup_server.service.operations import OperationManager
 from milvus_backup_server.service.planning import planned_operation
 from milvus_backup_server.service.restore_planner import RestorePlanner
-from milvus_backup_server.service.restore_run import CheckedRestore, RestoreRun
+from milvus_backup_server.service.restore_run import RestoreRun
+from milvus_backup_server.service.restore_work import CheckedRestore
 from milvus_backup_server.service.running import OperationRequest, new_operation_name
 from milvus_backup_server.service.staging import import_place
 from milvus_backup_server.service.tracker import Tracker

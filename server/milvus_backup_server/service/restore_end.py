@@ -1,0 +1,54 @@
+"""How a restore ends: collections get their final names, or what was made is taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from milvus_backup_server.domain.errors import BackupError, LeftBehind
+from milvus_backup_server.domain.operations import CollectionState, Phase
+from milvus_backup_server.service.building import Built, CollectionBuilder
+from milvus_backup_server.service.restore_work import CheckedRestore, RestoreMarks
+from milvus_backup_server.service.staging import Staging
+from milvus_backup_server.service.tracker import Tracker
+
+
+class RestoreEnd:
+    """The last step of a restore, be it good or not."""
+
+    def __init__(
+        self,
+        checked: CheckedRestore,
+        builder: CollectionBuilder,
+        staging: Staging,
+        tracker: Tracker,
+        marks: RestoreMarks,
+    ) -> None:
+        self._checked = checked
+        self._builder = builder
+        self._staging = staging
+        self._tracker = tracker
+        self._marks = marks
+
+    async def finish(self, every: Sequence[Built]) -> None:
+        """Give whole collections their final names; none of them if one of the names is taken.
+
+        Raises:
+            TargetAlreadyExists: Somebody made a collection of a final name meanwhile.
+        """
+        self._tracker.enter(Phase.FINISHING)
+        for built in every:
+            await self._marks.failing([built.target], self._builder.require_free(built))
+        for built in every:
+            await self._marks.failing([built.target], self._builder.rename(built))
+            self._tracker.collection(built.target, state=CollectionState.SUCCEEDED)
+
+    async def clean_up(self) -> None:
+        """Take away what was made; what cannot be removed becomes a warning that names it."""
+        self._tracker.enter(Phase.CLEANING_UP)
+        await self._builder.roll_back(renamed=self._tracker.cancel_requested)
+        try:
+            await self._staging.clear()
+        except BackupError as error:
+            where = f"{self._checked.milvus.store.location.bucket}/{self._checked.place.prefix}"
+            text = f"copies below {where} could not be removed and remain: {error.message}"
+            self._tracker.warn(LeftBehind(text, subject=where))

@@ -1,0 +1,138 @@
+"""The import of one collection of a backup into a collection that a restore built for it."""
+
+from __future__ import annotations
+
+from milvus_backup_server.domain.errors import RowCountMismatch
+from milvus_backup_server.domain.milvus import ImportJob, ImportOptions, ImportSource
+from milvus_backup_server.domain.operations import Amount
+from milvus_backup_server.domain.records import CollectionBackupInfo, PartitionBackupInfo
+from milvus_backup_server.domain.restore_plan import ImportUnit, has_deletes, import_units
+from milvus_backup_server.service.bucket_proof import BucketProof, prove_bucket
+from milvus_backup_server.service.building import Built
+from milvus_backup_server.service.context import WorkLimits
+from milvus_backup_server.service.importing import Import, ImportQueue
+from milvus_backup_server.service.restore_source import SourceObjects
+from milvus_backup_server.service.restore_work import CheckedRestore, RestoreCounts
+from milvus_backup_server.service.tracker import Tracker
+
+
+class CollectionImport:
+    """Imports collections unit by unit, and compares what Milvus says it imported.
+
+    Args:
+        checked: The restore.
+        limits: How large a job may be.
+        queue: Where jobs are issued.
+        tracker: Where progress and warnings go.
+        counts: Gets the jobs and rows.
+    """
+
+    def __init__(
+        self,
+        checked: CheckedRestore,
+        limits: WorkLimits,
+        queue: ImportQueue,
+        tracker: Tracker,
+        counts: RestoreCounts,
+    ) -> None:
+        self._checked = checked
+        self._limits = limits
+        self._queue = queue
+        self._tracker = tracker
+        self._counts = counts
+
+    async def run(self, record: CollectionBackupInfo, objects: SourceObjects, built: Built) -> None:
+        """Import everything of a collection.
+
+        Raises:
+            ImportFailed, ImportOutcomeUnknown, OperationStalled: As they say.
+            RowCountMismatch: Milvus imported another number of rows than there should be.
+        """
+        rows = 0
+        for partition in record.partition_backups:
+            for unit in self._units(record, partition, objects):
+                rows += await self._import_unit(built, unit, objects.moment)
+        _check_rows(record, objects, built, rows)
+
+    def _units(
+        self, record: CollectionBackupInfo, partition: PartitionBackupInfo, objects: SourceObjects
+    ) -> list[ImportUnit]:
+        # Staged copies are made object by object, so nothing else lies beside them.
+        alone = self._checked.place.staged or partition.partition_id not in objects.strays
+        return import_units(
+            record.collection_id, partition, whole=alone, job_bytes=self._limits.import_job_bytes
+        )
+
+    async def _import_unit(self, built: Built, unit: ImportUnit, moment: int | None) -> int:
+        prefix = self._checked.place.prefix
+        source = ImportSource(prefix + unit.insert, prefix + unit.delta if unit.delta else "")
+        options = ImportOptions(moment=moment)
+        wanted = Import(built.temporary, built.target, unit.partition, source, options)
+        credited = 0
+
+        def seen(job: ImportJob) -> None:
+            nonlocal credited
+            self._tracker.wait_for(
+                f"import job {job.job_id} of Milvus into {built.target} "
+                f"({job.state.value}, {job.progress} %)"
+            )
+            done = unit.bytes * job.progress // 100
+            self._tracker.advance(Amount(bytes=done - credited), built.target)
+            credited = done
+
+        self._tracker.wait_for(f"a turn to import into {built.target}")
+        try:
+            job = await self._queue.run(wanted, seen)
+        finally:
+            self._tracker.wait_for("")
+        await self._check_unit(built, unit, job, moment)
+        self._counts.jobs += 1
+        self._counts.rows += job.rows
+        self._tracker.advance(Amount(bytes=unit.bytes - credited, rows=job.rows), built.target)
+        return job.rows
+
+    async def _check_unit(
+        self, built: Built, unit: ImportUnit, job: ImportJob, moment: int | None
+    ) -> None:
+        """Find out that Milvus read nothing: it ends such a job as if all were well.
+
+        That happens when it uses another bucket than the settings say. It may also be right: all
+        rows may be deleted, or later than the moment. Rows that Milvus did import prove the bucket,
+        because our directories are nowhere else; so do objects of Milvus's own.
+        """
+        if job.rows or not unit.rows or self._counts.rows:
+            return
+        proof = await prove_bucket(self._checked.cluster.gateway, self._checked.milvus)
+        if proof is BucketProof.RIGHT:
+            return
+        error = RowCountMismatch(
+            f"Milvus imported nothing of {built.source}, which has up to {unit.rows} rows in "
+            f"partition {unit.partition!r}: either all of them are deleted or later than the "
+            "moment, or milvus.storage is not the bucket that Milvus uses",
+            subject=str(built.source),
+            imported=0,
+            recorded=unit.rows,
+        )
+        if proof is BucketProof.WRONG or (moment is None and not unit.delta):
+            raise error
+        self._tracker.warn(error)
+
+
+def _check_rows(
+    record: CollectionBackupInfo, objects: SourceObjects, built: Built, imported: int
+) -> None:
+    """Compare the rows that Milvus says it imported with those of the segments.
+
+    The sum over the segments is an upper bound as soon as there are deletes or rows later than the
+    moment; otherwise it must be met.
+    """
+    recorded = sum(s.num_of_rows for p in record.partition_backups for s in p.segment_backups)
+    exact = objects.moment is None and not has_deletes(record)
+    if imported > recorded or (exact and imported != recorded):
+        raise RowCountMismatch(
+            f"Milvus imported {imported} rows of {built.source}; the backup holds "
+            f"{'' if exact else 'at most '}{recorded}",
+            subject=str(built.source),
+            imported=imported,
+            recorded=recorded,
+        )

@@ -1,0 +1,132 @@
+"""What a restore reads of the backup: its metadata, and its objects, verified before Milvus sees them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field, replace
+
+from milvus_backup_server.domain.layout import parse_backup_key
+from milvus_backup_server.domain.manifest import ManifestCollection, ManifestHead, ManifestObject
+from milvus_backup_server.domain.milvus import ALL_PARTITIONS, CollectionName
+from milvus_backup_server.domain.records import CollectionBackupInfo
+from milvus_backup_server.domain.restore_mapping import narrowed
+from milvus_backup_server.domain.restore_plan import expected_objects, name_of
+from milvus_backup_server.service.backup_reader import BackupReader
+from milvus_backup_server.service.context import WorkLimits
+from milvus_backup_server.service.meta_files import StoredMeta
+from milvus_backup_server.service.restore_objects import ObjectVerifier, Verified, sorted_objects
+from milvus_backup_server.service.restore_work import CheckedRestore, RestoreCounts, RestoreMarks
+from milvus_backup_server.service.spool import Spool, SpoolDirectory
+from milvus_backup_server.service.tracker import Tracker
+
+
+@dataclass(slots=True)
+class SourceObjects:
+    """What is known about the objects of one collection after its verification.
+
+    Attributes:
+        verified: A line for each object that is right.
+        strays: Partitions in whose directories other objects lie too.
+        moment: Hybrid timestamp at which an import cuts; None for no cut.
+    """
+
+    verified: Spool
+    strays: set[int] = field(default_factory=set)
+    moment: int | None = None
+
+
+class RestoreSource:
+    """The wanted part of the backup, read from its metadata one collection after another."""
+
+    def __init__(
+        self,
+        checked: CheckedRestore,
+        limits: WorkLimits,
+        tracker: Tracker,
+        marks: RestoreMarks,
+        counts: RestoreCounts,
+    ) -> None:
+        self._checked = checked
+        self._tracker = tracker
+        self._marks = marks
+        self._counts = counts
+        store = checked.repository.storage.store
+        layout = checked.repository.layout(checked.request.backup_name)
+        self._reader = BackupReader(StoredMeta(store, layout, limits.part_bytes))
+        self._verifier = ObjectVerifier(
+            store,
+            layout,
+            tracker,
+            content=not checked.request.skip_content_check,
+            part_bytes=limits.part_bytes,
+            concurrent=limits.objects_read,
+        )
+
+    async def records(self) -> AsyncIterator[CollectionBackupInfo]:
+        """Yield the wanted collections of the backup, reading its metadata anew."""
+        async for record in self._reader.collections(await self._reader.files()):
+            name = name_of(record)
+            if name in self._checked.targets:
+                yield narrowed(record, self._checked.wanted.sources.partitions.get(name))
+
+    async def verify(self, spools: SpoolDirectory) -> dict[CollectionName, SourceObjects]:
+        """Compare all objects of the wanted collections with what was recorded.
+
+        Raises:
+            BackupCorrupt: One is missing or other than it was.
+        """
+        manifest = await self._manifest()
+        every = {}
+        async for record in self.records():
+            name = name_of(record)
+            line = manifest.get(name)
+            objects = SourceObjects(spools.spool(), moment=line.moment or None if line else None)
+            targets = self._checked.names(name)
+            found = await self._marks.failing(targets, self._verify_one(record, line, objects))
+            objects.strays = found.strays
+            every[name] = objects
+            self._counts.content += found.content_checked
+            self._counts.size += found.size_checked
+            for target in targets:
+                self._tracker.collection(target, moment=objects.moment)
+        return every
+
+    async def _manifest(self) -> dict[CollectionName, ManifestCollection]:
+        """Return our manifest's lines of the wanted collections; none for a backup of the Go tool."""
+        head: ManifestHead | None = await self._reader.head(await self._reader.files())
+        if head is None:
+            return {}
+        await self._reader.check_level_files(head)
+        lines = {}
+        async for line in self._reader.manifest_collections(head):
+            name = CollectionName(line.db_name, line.collection_name)
+            if name in self._checked.targets:
+                lines[name] = replace(line, record={})  # it may be large, and stands elsewhere
+        return lines
+
+    async def _verify_one(
+        self,
+        record: CollectionBackupInfo,
+        line: ManifestCollection | None,
+        objects: SourceObjects,
+    ) -> Verified:
+        wanted: AsyncIterator[ManifestObject] = (
+            sorted_objects(expected_objects(record))
+            if line is None
+            else _of_partitions(record, self._reader.manifest_objects(line))
+        )
+        return await self._verifier.verify(record.collection_id, wanted, objects.verified)
+
+
+async def _of_partitions(
+    record: CollectionBackupInfo, objects: AsyncIterator[ManifestObject]
+) -> AsyncIterator[ManifestObject]:
+    """Yield the objects of a collection's partitions, and those that hold for all partitions.
+
+    All are read, so that the check at the end of the list is made.
+    """
+    kept = {ALL_PARTITIONS, *(partition.partition_id for partition in record.partition_backups)}
+    async for item in objects:
+        log = parse_backup_key(item.key)
+        if log is None or log.partition_id in kept:
+            yield item

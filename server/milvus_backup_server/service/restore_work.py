@@ -1,0 +1,83 @@
+"""What the steps of one restore share: the checked request, what they count, whom a failure hits."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from milvus_backup_server.domain.capabilities import Capabilities
+from milvus_backup_server.domain.errors import BackupError
+from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.operations import CollectionState, PlannedCollection
+from milvus_backup_server.domain.renaming import Target
+from milvus_backup_server.domain.requests import RestoreRequest
+from milvus_backup_server.domain.restore_mapping import MappedDatabase, Wanted
+from milvus_backup_server.service.context import Cluster, Repository, Storage
+from milvus_backup_server.service.staging import ImportPlace
+from milvus_backup_server.service.tracker import Tracker
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRestore:
+    """A restore whose request passed every check.
+
+    Attributes:
+        wanted: The request's selections and names.
+        targets: Where each wanted collection goes, by its name in the backup.
+        plan: What the plan says of each collection and target.
+        new_databases: Databases to make.
+        capabilities: What the target can do.
+        place: From where Milvus imports.
+    """
+
+    operation: str
+    request: RestoreRequest
+    wanted: Wanted
+    targets: Mapping[CollectionName, tuple[Target, ...]]
+    plan: tuple[PlannedCollection, ...]
+    new_databases: tuple[MappedDatabase, ...]
+    capabilities: Capabilities
+    cluster: Cluster
+    milvus: Storage
+    repository: Repository
+    place: ImportPlace
+
+    def names(self, source: CollectionName) -> list[CollectionName]:
+        """Return the names that a collection of the backup gets."""
+        return [target.name for target in self.targets[source]]
+
+
+@dataclass(slots=True)
+class RestoreCounts:
+    """What a restore has done so far; objects are counted by how they were verified."""
+
+    jobs: int = 0
+    rows: int = 0
+    content: int = 0
+    size: int = 0
+
+
+class RestoreMarks:
+    """Notes at the collections of a restore how they fare.
+
+    Args:
+        checked: The restore.
+        tracker: Where the notes go.
+    """
+
+    def __init__(self, checked: CheckedRestore, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._sources = {item.target: item.source for item in checked.plan if item.target}
+
+    async def failing(self, targets: Sequence[CollectionName], work: Awaitable[T]) -> T:
+        """Await the work on collections, known by their targets, and mark them when it fails."""
+        try:
+            return await work
+        except BackupError as error:
+            for target in targets:
+                self._tracker.collection(target, state=CollectionState.FAILED, error=error)
+            error.metadata.setdefault("collection", str(self._sources[targets[0]]))
+            raise
