@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import NamedTuple
 
 import pytest
@@ -162,6 +163,45 @@ class ObjectStoreSuite:
         won = await asyncio.gather(*(attempt(store, key, body) for body in bodies))
         assert won.count(True) == 1
         assert await store.get(key) == bodies[won.index(True)]
+
+    # Replacing
+
+    async def test_only_the_known_object_is_replaced(self, buckets: Buckets) -> None:
+        store, key = buckets.store, buckets.prefix + "record"
+        first = await store.put(key, b"first")
+        second = await store.put(key, b"second", if_match=first.etag)
+        assert listed(await store.head(key)) == listed(second)
+        with pytest.raises(ObjectChanged):
+            await store.put(key, b"third", if_match=first.etag)
+        assert await store.get(key) == b"second"
+
+    async def test_what_is_not_there_is_not_replaced(self, buckets: Buckets) -> None:
+        store, key = buckets.store, buckets.prefix + "record"
+        first = await store.put(key, b"first")
+        await store.delete([key])
+        with pytest.raises(ObjectChanged):
+            await store.put(key, b"second", if_match=first.etag)
+        assert await store.head(key) is None
+
+    async def test_of_twenty_replacers_one_wins(self, buckets: Buckets) -> None:
+        store, key = buckets.store, buckets.prefix + "race"
+        known = (await store.put(key, b"first")).etag
+        bodies = [f"writer {number}".encode() for number in range(20)]
+        tries = [store.put(key, body, if_match=known) for body in bodies]
+        ended = await asyncio.gather(*tries, return_exceptions=True)
+        won = [body for body, end in zip(bodies, ended, strict=True) if isinstance(end, ObjectInfo)]
+        assert [await store.get(key)] == won
+        assert sum(isinstance(end, ObjectChanged) for end in ended) == len(bodies) - 1
+
+    async def test_the_clock_is_that_of_the_objects(self, buckets: Buckets) -> None:
+        store, key = buckets.store, buckets.prefix + "clock"
+        before = await store.now()
+        await store.put(key, b"1")
+        written, after = await store.head(key), await store.now()
+        assert written is not None
+        assert written.modified is not None
+        second = timedelta(seconds=1)  # what HTTP dates are rounded to
+        assert before - second <= written.modified <= after + second
 
     # Deleting
 

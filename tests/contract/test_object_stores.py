@@ -24,6 +24,7 @@ async def assert_missing(store: ObjectStore) -> None:
     """Every way to use a bucket that is not there says so."""
     assert not await store.bucket_exists()
     for request in (
+        store.now(),
         store.head("x"),
         store.get("x"),
         store.list_page(""),

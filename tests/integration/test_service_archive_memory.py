@@ -41,8 +41,10 @@ class Ledger(StoreDecorator):
             self.read += len(data)
         return data
 
-    async def put(self, key: str, data: bytes, *, if_absent: bool = False) -> ObjectInfo:
-        written = await super().put(key, data, if_absent=if_absent)
+    async def put(
+        self, key: str, data: bytes, *, if_absent: bool = False, if_match: str = ""
+    ) -> ObjectInfo:
+        written = await super().put(key, data, if_absent=if_absent, if_match=if_match)
         self.written += len(data)
         return written
 

@@ -73,8 +73,10 @@ class Writes(StoreDecorator):
         super().__init__(inner)
         self.keys: list[str] = []
 
-    async def put(self, key: str, data: bytes, *, if_absent: bool = False) -> ObjectInfo:
-        written = await super().put(key, data, if_absent=if_absent)
+    async def put(
+        self, key: str, data: bytes, *, if_absent: bool = False, if_match: str = ""
+    ) -> ObjectInfo:
+        written = await super().put(key, data, if_absent=if_absent, if_match=if_match)
         self.keys.append(key)
         return written
 

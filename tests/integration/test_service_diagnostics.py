@@ -160,7 +160,9 @@ async def test_what_may_be_asked_of_milvus_is_asked() -> None:
 class NoCondition(StoreDecorator):
     """A store that knows nothing of conditional writes."""
 
-    async def put(self, key: str, data: bytes, *, if_absent: bool = False) -> ObjectInfo:
+    async def put(
+        self, key: str, data: bytes, *, if_absent: bool = False, if_match: str = ""
+    ) -> ObjectInfo:
         return await super().put(key, data)
 
 

@@ -66,9 +66,11 @@ class AroundStore(StoreDecorator):
             lambda: self._inner.get(key, offset=offset, length=length, if_match=if_match),
         )
 
-    async def put(self, key: str, data: bytes, *, if_absent: bool = False) -> ObjectInfo:
+    async def put(
+        self, key: str, data: bytes, *, if_absent: bool = False, if_match: str = ""
+    ) -> ObjectInfo:
         return await self._about(
-            "put", key, lambda: self._inner.put(key, data, if_absent=if_absent)
+            "put", key, lambda: self._inner.put(key, data, if_absent=if_absent, if_match=if_match)
         )
 
     async def copy(self, source: StoreLocation, source_key: str, key: str, *, if_match: str) -> str:

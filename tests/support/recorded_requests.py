@@ -64,9 +64,11 @@ class RecordingStore(StoreDecorator):
         data = await super().get(key, offset=offset, length=length, if_match=if_match)
         return self._requests.body(key, data)
 
-    async def put(self, key: str, data: bytes, *, if_absent: bool = False) -> ObjectInfo:
+    async def put(
+        self, key: str, data: bytes, *, if_absent: bool = False, if_match: str = ""
+    ) -> ObjectInfo:
         self._note("put", key)
-        return await super().put(key, data, if_absent=if_absent)
+        return await super().put(key, data, if_absent=if_absent, if_match=if_match)
 
     async def delete(self, keys: Sequence[str]) -> None:
         for key in keys:

@@ -97,6 +97,15 @@ async def test_our_own_creation_is_no_conflict() -> None:
     assert info == await rig.memory.head("claim")
 
 
+async def test_our_own_replacement_is_no_conflict() -> None:
+    rig = Rig()
+    known = await rig.memory.put("record", b"1")
+    rig.faults.fail("put", LOST, at=[1], lose_answer=True)
+    info = await rig.store.put("record", b"2", if_match=known.etag)
+    assert rig.faults.injected["put"] == 1, "the second try was answered: it is another one"
+    assert info == await rig.memory.head("record")
+
+
 async def test_another_ones_creation_stays_a_conflict_after_a_retry() -> None:
     rig = Rig()
     rig.faults.fail("put", LOST, at=[1])

@@ -51,8 +51,10 @@ class DamagingStore(StoreDecorator):
 class EncryptingStore(StoreDecorator):
     """Has ETags that look like MD5s and are none, as stores with keys of their own."""
 
-    async def put(self, key: str, data: bytes, *, if_absent: bool = False) -> ObjectInfo:
-        info = await super().put(key, data, if_absent=if_absent)
+    async def put(
+        self, key: str, data: bytes, *, if_absent: bool = False, if_match: str = ""
+    ) -> ObjectInfo:
+        info = await super().put(key, data, if_absent=if_absent, if_match=if_match[::-1])
         return ObjectInfo(key, info.size, info.etag[::-1])
 
     async def get(

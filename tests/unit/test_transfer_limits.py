@@ -35,9 +35,11 @@ class BytesInFlight(StoreDecorator):
         self._add(length or 0)
         return await super().get(key, offset=offset, length=length, if_match=if_match)
 
-    async def put(self, key: str, data: bytes, *, if_absent: bool = False) -> ObjectInfo:
+    async def put(
+        self, key: str, data: bytes, *, if_absent: bool = False, if_match: str = ""
+    ) -> ObjectInfo:
         await asyncio.sleep(0.001)
-        info = await super().put(key, data, if_absent=if_absent)
+        info = await super().put(key, data, if_absent=if_absent, if_match=if_match)
         self._add(-len(data))
         return info
 

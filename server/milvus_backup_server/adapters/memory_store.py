@@ -114,11 +114,20 @@ class MemoryStore:
         found = _find(await self._bucket(), key, if_match)
         return found.data[offset : None if length is None else offset + length]
 
-    async def put(self, key: str, data: bytes, *, if_absent: bool = False) -> ObjectInfo:
+    async def now(self) -> datetime:
+        """Return the time of this machine."""
+        await self._bucket()
+        return datetime.now(UTC)
+
+    async def put(
+        self, key: str, data: bytes, *, if_absent: bool = False, if_match: str = ""
+    ) -> ObjectInfo:
         """Write an object."""
         bucket = await self._bucket()
         if if_absent and key in bucket.objects:
             raise ObjectAlreadyExists(f"{key} is taken", key=key)
+        if if_match and (key not in bucket.objects or bucket.objects[key].etag != if_match):
+            raise ObjectChanged(f"{key} is not {if_match} any more", key=key)
         bucket.write(key, _content(bytes(data)))
         return _described(key, bucket.objects[key])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 from milvus_backup_server.domain.objects import (
@@ -61,9 +62,17 @@ class StoreDecorator:
             lambda: self._inner.get(key, offset=offset, length=length, if_match=if_match),
         )
 
-    async def put(self, key: str, data: bytes, *, if_absent: bool = False) -> ObjectInfo:
+    async def now(self) -> datetime:
         """Pass on."""
-        return await self._request("put", lambda: self._inner.put(key, data, if_absent=if_absent))
+        return await self._request("now", self._inner.now)
+
+    async def put(
+        self, key: str, data: bytes, *, if_absent: bool = False, if_match: str = ""
+    ) -> ObjectInfo:
+        """Pass on."""
+        return await self._request(
+            "put", lambda: self._inner.put(key, data, if_absent=if_absent, if_match=if_match)
+        )
 
     async def copy(self, source: StoreLocation, source_key: str, key: str, *, if_match: str) -> str:
         """Pass on."""

@@ -18,6 +18,7 @@ from typing import TypeVar
 from milvus_backup_server.adapters.store_decorator import StoreDecorator
 from milvus_backup_server.domain.errors import (
     ObjectAlreadyExists,
+    ObjectChanged,
     StorageUnavailable,
     UploadNotFound,
 )
@@ -27,7 +28,7 @@ from milvus_backup_server.service.objects import to_the_end
 
 T = TypeVar("T")
 
-_READS = frozenset({"bucket_exists", "head", "get", "list_page", "list_uploads"})
+_READS = frozenset({"bucket_exists", "now", "head", "get", "list_page", "list_uploads"})
 _SETTLE_SECONDS = 5.0
 
 RetryHook = Callable[[str, StorageUnavailable], None]
@@ -159,14 +160,18 @@ class RetryingStore(StoreDecorator):
         self._policy = policy
         self._on_retry = on_retry
 
-    async def put(self, key: str, data: bytes, *, if_absent: bool = False) -> ObjectInfo:
+    async def put(
+        self, key: str, data: bytes, *, if_absent: bool = False, if_match: str = ""
+    ) -> ObjectInfo:
         """Write an object; after a lost answer the content decides whose it is."""
         tries = _Tries(self._policy)
         try:
             return await self._repeat(
-                "put", lambda: self._inner.put(key, data, if_absent=if_absent), tries
+                "put",
+                lambda: self._inner.put(key, data, if_absent=if_absent, if_match=if_match),
+                tries,
             )
-        except ObjectAlreadyExists:
+        except (ObjectAlreadyExists, ObjectChanged):
             ours = await self._written(key, data) if tries.failures else None
             if ours is None:
                 raise

@@ -8,6 +8,7 @@ requests (reading in pieces, listing all pages, multipart copies) is written onc
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from milvus_backup_server.domain.objects import (
@@ -57,12 +58,29 @@ class ObjectStore(Protocol):
         """
         ...
 
-    async def put(self, key: str, data: bytes, *, if_absent: bool = False) -> ObjectInfo:
+    async def now(self) -> datetime:
+        """Return the time by the store's own clock, which its ``modified`` times are of.
+
+        Two machines agree on it as far as they agree on the store. For a directory it is the clock
+        of this machine. BucketNotFound where there is nothing to ask.
+        """
+        ...
+
+    async def put(
+        self, key: str, data: bytes, *, if_absent: bool = False, if_match: str = ""
+    ) -> ObjectInfo:
         """Write an object whole; readers see the old one or the new one, never a part.
 
+        Args:
+            key: Where to.
+            data: All of it.
+            if_absent: Only where nothing is. Of several such writers one wins.
+            if_match: Only in place of the object that has this ETag. Of several such writers one
+                wins, as long as all writers of the key write on this condition.
+
         Raises:
-            ObjectAlreadyExists: ``if_absent`` is set and the key is taken. Of several such writers
-                one wins.
+            ObjectAlreadyExists: ``if_absent`` is set and the key is taken.
+            ObjectChanged: ``if_match`` is set and is not its ETag, or nothing is there.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
 import stat
@@ -20,6 +21,7 @@ from milvus_backup_server.domain.objects import ListPage, ObjectInfo
 _COPY_BYTES = 1 << 20
 # How often a directory may be removed between its making and its first file.
 _PUBLISH_TRIES = 20
+_LOCK = "exchange.lock"
 
 
 class Files:
@@ -64,6 +66,24 @@ class Files:
                     if not tries_left:
                         raise
         return self.describe(key)
+
+    def exchange(self, key: str, data: bytes, if_match: str) -> ObjectInfo:
+        """Write a file in place of the one with that ETag; one at a time, in all processes."""
+        with self._alone():
+            try:
+                found = self.describe(key)
+            except FileNotFoundError:
+                found = None
+            if found is None or found.etag != if_match:
+                raise ObjectChanged(f"{key} is not {if_match} any more", key=key)
+            return self.write(key, [data])
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        # The kernel gives a lock back when its process ends, in whatever way.
+        with (self.hidden() / _LOCK).open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     @contextmanager
     def _temporary(self) -> Iterator[Path]:

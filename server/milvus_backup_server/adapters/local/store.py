@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -85,8 +86,17 @@ class LocalStore:
         """Read a range."""
         return await self._read(key, lambda: self._files.read(key, offset, length, if_match))
 
-    async def put(self, key: str, data: bytes, *, if_absent: bool = False) -> ObjectInfo:
+    async def now(self) -> datetime:
+        """Return the time of this machine, which the files are written with."""
+        await self._write("", lambda: None)
+        return datetime.now(UTC)
+
+    async def put(
+        self, key: str, data: bytes, *, if_absent: bool = False, if_match: str = ""
+    ) -> ObjectInfo:
         """Write a file."""
+        if if_match:
+            return await self._write(key, lambda: self._files.exchange(key, data, if_match))
         return await self._write(key, lambda: self._files.write(key, [data], if_absent=if_absent))
 
     async def copy(self, source: StoreLocation, source_key: str, key: str, *, if_match: str) -> str:

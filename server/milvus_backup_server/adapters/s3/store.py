@@ -42,7 +42,8 @@ if TYPE_CHECKING:  # the stubs are a tool of development
 _THREAD_BYTES = 1 << 20
 
 
-class _IfAbsent(TypedDict, total=False):
+class _PutCondition(TypedDict, total=False):
+    IfMatch: str
     IfNoneMatch: str
 
 
@@ -127,15 +128,29 @@ class S3Store:
             raise
         return data if length is None else data[:length]
 
-    async def put(self, key: str, data: bytes, *, if_absent: bool = False) -> ObjectInfo:
+    async def now(self) -> datetime:
+        """Return the date of an answer about the bucket."""
+        with translated(self._asked("look up")):
+            answer = await self._client.head_bucket(Bucket=self._bucket)
+        return _date(answer) or datetime.now(UTC)  # no HTTP server of ours lacks the header
+
+    async def put(
+        self, key: str, data: bytes, *, if_absent: bool = False, if_match: str = ""
+    ) -> ObjectInfo:
         """Write an object; the store compares the MD5 before the object is there."""
-        asked = self._asked("write", key, condition_failed=ObjectAlreadyExists)
-        condition = _IfAbsent(IfNoneMatch="*") if if_absent else _IfAbsent()
+        failed = ObjectChanged if if_match else ObjectAlreadyExists
         digest = await _content_md5(data)
-        with translated(asked):
-            answer = await self._client.put_object(
-                Bucket=self._bucket, Key=key, Body=data, ContentMD5=digest, **condition
-            )
+        try:
+            with translated(self._asked("write", key, condition_failed=failed)):
+                answer = await self._client.put_object(
+                    Bucket=self._bucket,
+                    Key=key,
+                    Body=data,
+                    ContentMD5=digest,
+                    **_put_condition(if_match, if_absent=if_absent),
+                )
+        except ObjectNotFound as error:  # how some stores say that nothing is there to match
+            raise ObjectChanged(f"{key} is not {if_match} any more", key=key) from error
         return ObjectInfo(key, len(data), _bare(answer.get("ETag", "")), _date(answer))
 
     async def copy(self, source: StoreLocation, source_key: str, key: str, *, if_match: str) -> str:
@@ -273,6 +288,12 @@ def _bare(etag: str) -> str:
 
 def _quoted(etag: str) -> str:
     return f'"{etag}"'
+
+
+def _put_condition(if_match: str, *, if_absent: bool) -> _PutCondition:
+    if if_match:
+        return _PutCondition(IfMatch=_quoted(if_match))
+    return _PutCondition(IfNoneMatch="*") if if_absent else _PutCondition()
 
 
 def _copy_condition(etag: str) -> _CopyCondition:
