@@ -14,7 +14,12 @@ from milvus_backup_server.domain.errors import (
     TargetAlreadyExists,
 )
 from milvus_backup_server.domain.milvus import ImportState
-from milvus_backup_server.domain.operations import CollectionState, OperationState, RestoreResult
+from milvus_backup_server.domain.operations import (
+    CollectionState,
+    Operation,
+    OperationState,
+    RestoreResult,
+)
 from milvus_backup_server.ports.milvus import MilvusGateway
 from tests.support.bodies import until
 from tests.support.fake_milvus_imports import ENDED
@@ -109,34 +114,71 @@ async def test_a_failure_in_the_second_collection_takes_the_first_away_too() -> 
     assert await world.traces() == before
 
 
-async def test_a_job_that_milvus_forgot_fails_the_restore() -> None:
-    world = await with_backup()
-    before = await world.traces()
+def warned(operation: Operation) -> list[str]:
+    return [warning.message for warning in operation.warnings]
+
+
+def temporary(world: World) -> list[str]:
+    return [name for name in world.collections() if "_mbtmp_" in name]
+
+
+async def test_a_collection_is_built_anew_when_milvus_forgets_a_job_of_it() -> None:
+    world = await with_backup("b-bucket")
+    forgotten: list[str] = []
 
     async def forget() -> None:
-        for job in list(world.milvus.imports.jobs):
+        forgotten.extend(world.milvus.imports.jobs)
+        for job in forgotten:
             world.milvus.imports.forget(job)
 
-    meanwhile = Meanwhile(GATEWAY, "import_job", forget, first=2)
+    # The first partition of the first collection is in by then, and must not be in twice.
+    meanwhile = Meanwhile(GATEWAY, "import_job", forget, first=4)
     async with running(world, meanwhile.decorators) as service:
-        error = await service.error(await service.start_restore(suffix="_r"))
+        last = await service.restore(suffix="_r")
     assert meanwhile.fired == 1
-    assert error.reason == "IMPORT_FAILED"
-    assert "does not know its import job" in error.message
-    assert await world.traces() == before
+    assert len(forgotten) == 2
+    text = f"Milvus does not know its import job {forgotten[1]} any more"
+    assert warned(last) == [f"{text}; default.one_r is built anew"]
+    assert world.milvus.keys(named("one_r")) == world.milvus.keys(named("two_r")) == ROWS
+    assert temporary(world) == await world.staged() == []
 
 
-async def test_a_restart_of_milvus_that_fails_the_running_job_is_told() -> None:
+async def test_a_collection_that_is_half_in_after_a_restart_of_milvus_is_built_anew() -> None:
     world = await with_backup()
+    halves: list[int] = []
 
     async def restart() -> None:
-        world.milvus.imports.restart()
+        await world.milvus.imports.restart()
+        world.milvus.imports.polls = 1
+        halves.extend(len(world.milvus.keys(named(name))) for name in temporary(world))
 
     world.milvus.imports.polls = 1000
     meanwhile = Meanwhile(GATEWAY, "import_job", restart, first=3)
     async with running(world, meanwhile.decorators) as service:
-        error = await service.error(await service.start_restore(suffix="_r"))
-    assert "task marked failed as service restarted" in error.message
+        last = await service.restore(suffix="_r")
+    assert halves == [2]
+    (text,) = warned(last)
+    assert text.endswith("task marked failed as service restarted; default.one_r is built anew")
+    assert isinstance(last.result, RestoreResult)
+    assert last.result.row_count == 20
+    assert last.progress.phases[1].done.rows == 20
+    assert last.progress.phases[1].done.bytes == last.progress.phases[1].bytes_total
+    assert world.milvus.keys(named("one_r")) == world.milvus.keys(named("two_r")) == ROWS
+    assert temporary(world) == []
+
+
+async def test_a_milvus_that_restarts_during_each_import_fails_the_restore_in_the_end() -> None:
+    world = await with_backup()
+    before = await world.traces()
+    world.milvus.imports.polls = 1000
+    meanwhile = Meanwhile(GATEWAY, "import_job", world.milvus.imports.restart, times=1000)
+    async with running(world, meanwhile.decorators) as service:
+        last = await service.end(await service.start_restore(suffix="_r"))
+    assert last.error is not None
+    assert "task marked failed as service restarted" in last.error.message
+    assert "anew" not in last.error.message
+    assert len(world.milvus.imports.jobs) == 3
+    assert await world.traces() == before
 
 
 async def test_a_job_without_progress_is_a_stall() -> None:
@@ -193,15 +235,29 @@ async def test_after_a_lost_answer_the_job_is_found_by_its_files_and_not_repeate
     assert world.milvus.keys(named("one_r")) == ROWS
 
 
-async def test_a_lost_import_that_never_arrived_fails_the_restore_and_is_not_repeated() -> None:
+async def test_a_lost_import_that_never_arrived_is_not_repeated_into_the_same_collection() -> None:
     world = await with_backup()
-    before = await world.traces()
     gateways, decorators = losing(after=False)
     async with running(world, decorators) as service:
-        error = await service.error(await service.start_restore(suffix="_r"))
+        last = await service.restore(suffix="_r")
     assert gateways[0].injected == 1
+    lost = "the answer to an import into default.one_r was lost, and Milvus lists no such job"
+    assert warned(last) == [f"{lost}; default.one_r is built anew"]
+    # Whatever arrives late goes into a collection that is gone.
+    jobs = world.milvus.imports.jobs.values()
+    assert [job.target.name[-1] for job in jobs] == ["1", "1", "2", "2"]
+    assert world.milvus.keys(named("one_r")) == ROWS
+    assert temporary(world) == []
+
+
+async def test_imports_that_are_always_lost_fail_the_restore() -> None:
+    world = await with_backup()
+    before = await world.traces()
+    gateways, decorators = losing(after=False, times=10)
+    async with running(world, decorators) as service:
+        error = await service.error(await service.start_restore(suffix="_r"))
+    assert gateways[0].injected == 3
     assert error.reason == "IMPORT_OUTCOME_UNKNOWN"
-    assert "Milvus lists no such job" in error.message
     assert world.milvus.imports.jobs == {}
     assert await world.traces() == before
 

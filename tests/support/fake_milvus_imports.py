@@ -1,6 +1,7 @@
 """The import jobs of a `FakeMilvus`: one after another, each a few polls long."""
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -106,11 +107,20 @@ class ImportQueue:
         """Let a job be unknown from now on."""
         del self.jobs[job_id]
 
-    def restart(self) -> None:
-        """Fail the running job, as a restart of Milvus does; those that wait stay."""
+    async def restart(self) -> None:
+        """Fail the running job with half of its rows in, as a kill of Milvus does; others wait on."""
         for job in self.jobs.values():
             if job.state is ImportState.RUNNING:
+                await self._half(job)
                 _fail(job, "task marked failed as service restarted")
+
+    async def _half(self, job: FakeImport) -> None:
+        await self._read_all(job)
+        found = collected(job)
+        found.rows = found.rows[: len(found.rows) // 2]
+        with contextlib.suppress(ImportFault):
+            await self._finish(job, found)
+        job.rows = 0
 
     async def poll(self) -> None:
         """Take the first job that has not ended a step further, unless the gate is closed."""
@@ -135,15 +145,18 @@ class ImportQueue:
         if self.faults:
             return _fail(job, self.faults.popleft())
         try:
-            for source in job.sources:
-                await self._read(job, source.insert)
-                await self._read(job, source.delta)
+            await self._read_all(job)
             await self._finish(job, collected(job))
         except ImportFault as fault:
             _fail(job, str(fault))
         else:
             job.state = ImportState.COMPLETED
         return None
+
+    async def _read_all(self, job: FakeImport) -> None:
+        for source in job.sources:
+            await self._read(job, source.insert)
+            await self._read(job, source.delta)
 
     async def _read(self, job: FakeImport, prefix: str) -> None:
         token = ""

@@ -137,7 +137,7 @@ async def test_imports_fail_as_told(milvus: FakeMilvus) -> None:
 
     interrupted = await milvus.submit_import(NAME, "_default", nothing, ImportOptions())
     assert (await milvus.import_job(interrupted)).state is ImportState.RUNNING
-    milvus.imports.restart()
+    await milvus.imports.restart()
     assert (await milvus.import_job(interrupted)).state is ImportState.FAILED
 
     milvus.imports.forget(job)

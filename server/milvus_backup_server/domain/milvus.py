@@ -179,6 +179,14 @@ class ImportJob:
     collection_id: int = 0
     partition: str = ""
 
+    @property
+    def failed_by_restart(self) -> bool:
+        """True if Milvus failed it because it was restarted; a part of its rows may be there then.
+
+        Source: seen on 2.3.5, ``task marked failed as service restarted``.
+        """
+        return self.state is ImportState.FAILED and "service restarted" in self.reason
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class MilvusVersion:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -62,6 +63,7 @@ class CollectionBuilder:
         self._operation = operation
         self._tracker = tracker
         self._limits = limits
+        self._numbers = itertools.count()
         self._temporary: list[CollectionName] = []
         self._renamed: list[Built] = []
         self._databases: list[str] = []
@@ -93,7 +95,7 @@ class CollectionBuilder:
         schema = record.schema
         if target.description is not None:
             schema = replace(schema, description=target.description)
-        name = temporary_name(self._operation, len(self._temporary))
+        name = temporary_name(self._operation, next(self._numbers))
         temporary = CollectionName(target.name.database, name)
         self._temporary.append(temporary)
         keyed = any(field.is_partition_key for field in record.schema.fields)
@@ -114,6 +116,11 @@ class CollectionBuilder:
         """Make the indexes of the backup on a collection."""
         for index in built.indexes:
             await self._gateway.create_index(built.temporary, index)
+
+    async def drop(self, built: Built) -> None:
+        """Remove a collection that is to be built anew; its temporary name is not used again."""
+        await self._patiently(partial(self._gateway.drop_collection, built.temporary))
+        self._temporary.remove(built.temporary)
 
     async def require_free(self, built: Built) -> None:
         """Raise TargetAlreadyExists if somebody made a collection of the final name meanwhile."""

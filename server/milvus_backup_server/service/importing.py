@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from milvus_backup_server.domain.capabilities import capabilities_of
 from milvus_backup_server.domain.errors import (
+    BackupError,
     ImportFailed,
     ImportOutcomeUnknown,
     MilvusUnavailable,
@@ -31,6 +32,22 @@ _ENDED = (ImportState.COMPLETED, ImportState.FAILED)
 
 Seen = Callable[[ImportJob], None]
 """Is told each time a job is seen to have moved."""
+
+
+class ImportLost(Exception):
+    """How many rows a job put into its collection cannot be known.
+
+    Its answer was lost and no such job is found, Milvus forgot it, or failed it because it was
+    restarted, and then a part of the rows may be there. No further import can make the collection
+    right: it must be built anew.
+
+    Attributes:
+        error: What to tell where it is not built anew.
+    """
+
+    def __init__(self, error: BackupError) -> None:
+        super().__init__(error.message)
+        self.error = error
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +89,7 @@ class ImportQueue:
 
         Raises:
             ImportFailed: Milvus could not finish it; the reason is its own.
-            ImportOutcomeUnknown: The answer was lost and no such job was found.
+            ImportLost: What it left in the collection cannot be known.
             OperationStalled: It shows no progress.
         """
         async with self._one_in_flight:
@@ -115,10 +132,10 @@ class ImportQueue:
                         return job.job_id
                 answered += 1
             await asyncio.sleep(self._limits.poll_seconds)
-        raise ImportOutcomeUnknown(
-            f"the answer to an import into {wanted.target} was lost, and Milvus lists no such job",
-            target=str(wanted.target),
+        text = (
+            f"the answer to an import into {wanted.target} was lost, and Milvus lists no such job"
         )
+        raise ImportLost(ImportOutcomeUnknown(text, target=str(wanted.target)))
 
     async def _follow(self, job_id: str, target: CollectionName, seen: Seen) -> ImportJob:
         moved = time.monotonic()
@@ -148,18 +165,18 @@ class ImportQueue:
         except MilvusUnavailable:
             return last
         if job.state is ImportState.UNKNOWN:
-            raise ImportFailed(f"Milvus does not know its import job {job_id} any more", job=job_id)
+            text = f"Milvus does not know its import job {job_id} any more"
+            raise ImportLost(ImportFailed(text, job=job_id))
         return job
 
 
 def _completed(job: ImportJob, target: CollectionName) -> ImportJob:
-    if job.state is ImportState.FAILED:
-        raise ImportFailed(
-            f"Milvus could not import into {target}: {job.reason or 'it gave no reason'}",
-            job=job.job_id,
-            target=str(target),
-        )
-    return job
+    if job.state is not ImportState.FAILED:
+        return job
+    reason = job.reason or "it gave no reason"
+    text = f"Milvus could not import into {target}: {reason}"
+    error = ImportFailed(text, job=job.job_id, target=str(target))
+    raise ImportLost(error) if job.failed_by_restart else error
 
 
 async def _until_done(task: asyncio.Task[ImportJob]) -> None:

@@ -7,6 +7,9 @@ collection, ``restore_end`` finishes or cleans up.
 
 from __future__ import annotations
 
+import itertools
+
+from milvus_backup_server.domain.errors import BackupError
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import (
     CollectionProgress,
@@ -20,7 +23,7 @@ from milvus_backup_server.domain.restore_plan import name_of
 from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.building import Built, CollectionBuilder
 from milvus_backup_server.service.context import Environment
-from milvus_backup_server.service.importing import ImportQueue
+from milvus_backup_server.service.importing import ImportLost, ImportQueue
 from milvus_backup_server.service.restore_end import RestoreEnd
 from milvus_backup_server.service.restore_import import CollectionImport
 from milvus_backup_server.service.restore_source import RestoreSource, SourceObjects
@@ -28,6 +31,9 @@ from milvus_backup_server.service.restore_work import CheckedRestore, RestoreCou
 from milvus_backup_server.service.spool import SpoolDirectory
 from milvus_backup_server.service.staging import Staging
 from milvus_backup_server.service.tracker import Totals, Tracker
+
+_ATTEMPTS = 3
+"""How often a collection is built until an import that Milvus lost fails the restore."""
 
 
 class RestoreRun:
@@ -128,10 +134,32 @@ class RestoreRun:
     async def _restore_into(
         self, target: Target, record: CollectionBackupInfo, objects: SourceObjects
     ) -> None:
-        built = await self._builder.create(name_of(record), target, record)
-        await self._importer.run(record, objects, built)
+        built = await self._import_whole(target, record, objects)
         self._built.append(built)
         if self._checked.request.restore_indexes:
             # Not of all collections at once at the end: Milvus 2.3 loses the notice of an index
             # that is made right after another collection's, and builds it half a minute later.
             await self._builder.create_indexes(built)
+
+    async def _import_whole(
+        self, target: Target, record: CollectionBackupInfo, objects: SourceObjects
+    ) -> Built:
+        """Import everything, into a collection made anew where Milvus lost an import."""
+        for attempt in itertools.count(1):
+            built = await self._builder.create(name_of(record), target, record)
+            try:
+                await self._importer.run(record, objects, built)
+            except ImportLost as lost:
+                if attempt == _ATTEMPTS:
+                    raise lost.error from lost
+                self._tracker.warn(_built_anew(lost.error, built))
+                await self._builder.drop(built)
+            else:
+                return built
+        raise AssertionError  # the loop ends by itself
+
+
+def _built_anew(error: BackupError, built: Built) -> BackupError:
+    """Return an error as a warning."""
+    text = f"{error.message}; {built.target} is built anew"
+    return type(error)(text, **error.metadata)
