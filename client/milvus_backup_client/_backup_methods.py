@@ -6,9 +6,11 @@ import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from milvus_backup.v1.backup_pb2 import (
+    BACKUP_STRATEGY_UNSPECIFIED,
     BACKUP_VIEW_UNSPECIFIED,
     Backup,
     BackupCollection,
+    BackupStrategy,
     BackupView,
 )
 from milvus_backup.v1.backup_service_pb2 import (
@@ -38,6 +40,9 @@ class BackupMethods:
         *,
         collections: Sequence[str] = (),
         partitions: Mapping[str, Sequence[str]] | None = None,
+        strategy: BackupStrategy.ValueType = BACKUP_STRATEGY_UNSPECIFIED,
+        pause_gc: bool = False,
+        rbac: bool = False,
         labels: Mapping[str, str] | None = None,
         request_id: str | None = None,
         validate_only: bool = False,
@@ -50,6 +55,9 @@ class BackupMethods:
             collections: ``collection``, ``database.collection``, ``database.*`` or ``database.`` (the
                 database alone); none: all.
             partitions: Of these collections only the partitions named. They are selected by that.
+            strategy: How Milvus is flushed, and whether rows are backed up; AUTO is the default.
+            pause_gc: Pause Milvus's garbage collection meanwhile, where that can be done.
+            rbac: Also back up users, roles and grants, where that can be done.
             labels: To keep with the backup.
             request_id: The same id gives the same operation, so that the call can be repeated.
                 Default: a new one. Empty: none, and the call is never repeated.
@@ -64,6 +72,9 @@ class BackupMethods:
             backup_name=backup_name,
             collections=_names(collections),
             partitions=_partitions(partitions),
+            strategy=strategy,
+            pause_gc=pause_gc,
+            rbac=rbac,
             labels=labels,
             request_id=_request_id(request_id),
             validate_only=validate_only,

@@ -162,9 +162,10 @@ def build_use_cases(
     """Put the use cases together."""
     milvus = Storage(_MILVUS, adapters.milvus_store, settings.milvus.storage.prefix)
     backup = Storage(_BACKUP, adapters.backup_store, settings.backup.storage.prefix)
+    management = settings.milvus.management.endpoint
     environment = Environment(
         registry=Registry(
-            clusters={DEFAULT: Cluster(DEFAULT, adapters.gateway, milvus)},
+            clusters={DEFAULT: Cluster(DEFAULT, adapters.gateway, milvus, management)},
             repositories={DEFAULT: Repository(DEFAULT, backup)},
         ),
         limits=work_limits(settings),

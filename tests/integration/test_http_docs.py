@@ -133,10 +133,11 @@ async def test_what_is_deprecated_or_not_supported_yet_says_so(document: dict[st
     schemas = document["components"]["schemas"]
     create, restore = schemas["CreateBody"]["properties"], schemas["RestoreBody"]["properties"]
     assert create["collection_names"]["deprecated"] is True
-    assert create["db_collections"]["deprecated"] is True
+    for name in ("db_collections", "force", "meta_only"):
+        assert create[name]["deprecated"] is True
     assert restore["skipImportDiskQuotaCheck"]["deprecated"] is True
     for properties, names in (
-        (create, ["force", "meta_only", "rbac", "backup_root_path", "with_index_extra"]),
+        (create, ["backup_root_path", "with_index_extra"]),
         (restore, ["metaOnly", "useAutoIndex", "dropExistCollection", "ezkMapping", "path"]),
     ):
         for name in names:

@@ -112,6 +112,7 @@ class FakeMilvus(FakeCluster):
                 item.segment_id,
                 item.partition_id,
                 len(item.rows) if item.state is SegmentState.FLUSHED else 0,
+                flushed=item.state is SegmentState.FLUSHED,
             )
             for item in self.collection(collection).written()
         ]

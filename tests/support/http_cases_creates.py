@@ -70,6 +70,13 @@ def whole(id_: Any = UUID, name: Any = "my_backup") -> dict[str, Any]:
     }
 
 
+def _without_rows() -> dict[str, Any]:
+    """What is told of a backup of the collection `hello_milvus` without its rows."""
+    collection = {**hello_backup(UUID), "size": 0}
+    del collection["backup_physical_timestamp"]
+    return {**whole(), "collection_backups": [collection], "size": 0}
+
+
 def refused(msg: Any, code: int = 400) -> dict[str, Any]:
     return {"requestId": UUID, "code": code, "msg": msg, "data": None}
 
@@ -137,15 +144,47 @@ CREATES: Final = [
         creating(strategy="auto", format="binlog", collection_names=["hello_milvus"]),
         {"requestId": UUID, "msg": "success", "data": whole()},
     ),
+    Case(
+        "a backup without rows",
+        creating(meta_only=True, collection_names=["hello_milvus"]),
+        {"requestId": UUID, "msg": "success", "data": _without_rows()},
+    ),
+    Case(
+        "strategy wins over force",
+        creating(force=True, strategy="meta_only", collection_names=["hello_milvus"]),
+        {"requestId": UUID, "msg": "success", "data": _without_rows()},
+    ),
+    Case(
+        "a pause of the garbage collection where the settings say, which this Milvus cannot do",
+        creating(
+            gc_pause_enable=True,
+            gc_pause_seconds=60,
+            gc_pause_address="http://localhost:9091",
+            collection_names=["hello_milvus"],
+        ),
+        {"requestId": UUID, "msg": "success", "data": whole()},
+    ),
+    Case(
+        "a pause at another address",
+        creating(gc_pause_address="http://169.254.169.254"),
+        refused(
+            "gc_pause_address: is not the address of the settings (milvus.management.endpoint), and "
+            "no other is asked"
+        ),
+    ),
+    Case(
+        "one flush of everything, which this Milvus cannot do",
+        creating(strategy="bulk_flush"),
+        refused(text("the strategy bulk_flush needs Milvus 2.6.11 or later"), 3),
+    ),
+    Case(
+        "users and roles, which this Milvus cannot tell",
+        creating(rbac=True),
+        refused(text("backing up users, roles and grants needs Milvus 2.4.9 or later"), 3),
+    ),
     *(
         _refused_field(name, value)
         for name, value in {
-            "force": True,
-            "meta_only": True,
-            "gc_pause_enable": True,
-            "gc_pause_seconds": 60,
-            "gc_pause_address": "http://localhost:9091",
-            "rbac": True,
             "backup_root_path": "elsewhere",
             "with_index_extra": True,
         }.items()

@@ -62,6 +62,7 @@ LIMITS = WorkLimits(
 CALLER = Caller()
 ROOT = "files"
 BACKUPS = "backup"
+MANAGEMENT = "http://localhost:9091"
 
 _SECONDS = 30.0
 
@@ -212,7 +213,7 @@ async def running(
     backup = Storage("backup", around.backup_store(world.backup_store), BACKUPS)
     environment = Environment(
         registry=Registry(
-            clusters={DEFAULT: Cluster(DEFAULT, around.gateway(world.milvus), milvus)},
+            clusters={DEFAULT: Cluster(DEFAULT, around.gateway(world.milvus), milvus, MANAGEMENT)},
             repositories={DEFAULT: Repository(DEFAULT, backup)},
         ),
         limits=limits,

@@ -7,6 +7,14 @@ from collections.abc import AsyncIterator
 import pytest
 
 from milvus_backup.v1 import operation_pb2 as pb
+from milvus_backup.v1.backup_pb2 import (
+    BACKUP_STRATEGY_AUTO,
+    BACKUP_STRATEGY_BULK_FLUSH,
+    BACKUP_STRATEGY_META_ONLY,
+    BACKUP_STRATEGY_SERIAL_FLUSH,
+    BACKUP_STRATEGY_SKIP_FLUSH,
+)
+from milvus_backup.v1.backup_service_pb2 import CreateBackupRequest
 from tests.support.command_line import run
 from tests.support.scripted_service import ScriptedService, serving
 
@@ -59,7 +67,7 @@ NOBODY = "127.0.0.1:1"
         ),
         (
             "create --strategy fast",
-            "--strategy fast is none of auto, meta_only, skip_flush, bulk_flush, serial_flush",
+            "--strategy fast is none of auto, serial_flush, bulk_flush, skip_flush, meta_only",
         ),
         ("create --format tar", "--format tar is none of auto, binlog, snapshot"),
         (
@@ -70,14 +78,10 @@ NOBODY = "127.0.0.1:1"
             "restore -n x --drop_exist_collection --skip_create_collection",
             "--drop_exist_collection and --skip_create_collection exclude each other",
         ),
-        ("create --strategy meta_only", "not supported yet: --strategy meta_only"),
-        ("create --strategy serial_flush", "not supported yet: --strategy serial_flush"),
-        ("create --strategy bulk_flush", "not supported yet: --strategy bulk_flush"),
-        ("create --strategy skip_flush", "not supported yet: --strategy skip_flush"),
         ("create --format snapshot", "not supported yet: --format snapshot"),
         (
             "create --rbac --backup_index_extra --format snapshot",
-            "not supported yet: --format snapshot, --rbac, --backup_index_extra",
+            "not supported yet: --format snapshot, --backup_index_extra",
         ),
         ("restore -n x --meta_only", "not supported yet: --meta_only"),
         ("restore -n x --use_auto_index", "not supported yet: --use_auto_index"),
@@ -127,6 +131,29 @@ async def test_ways_to_write_a_create(service: ScriptedService, address: str, wo
     assert (done.stderr, done.exit_code) == ("", 0)
     (request,) = service.requests["CreateBackup"]
     assert (request.backup_name, list(request.collections)) == ("x", [])
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ("", CreateBackupRequest()),
+        ("--strategy auto", CreateBackupRequest(strategy=BACKUP_STRATEGY_AUTO)),
+        ("--strategy serial_flush", CreateBackupRequest(strategy=BACKUP_STRATEGY_SERIAL_FLUSH)),
+        ("--strategy bulk_flush", CreateBackupRequest(strategy=BACKUP_STRATEGY_BULK_FLUSH)),
+        ("--strategy skip_flush", CreateBackupRequest(strategy=BACKUP_STRATEGY_SKIP_FLUSH)),
+        ("--strategy=meta_only", CreateBackupRequest(strategy=BACKUP_STRATEGY_META_ONLY)),
+        ("--rbac --pause-gc", CreateBackupRequest(rbac=True, pause_gc=True)),
+    ],
+)
+async def test_options_of_a_create(
+    service: ScriptedService, address: str, words: str, asked: CreateBackupRequest
+) -> None:
+    done = await run(address, "create", "-n", "x", *words.split())
+    assert (done.stderr, done.exit_code) == ("", 0)
+    (request,) = service.requests["CreateBackup"]
+    request.ClearField("request_id")
+    asked.backup_name = "x"
+    assert request == asked
 
 
 @pytest.mark.parametrize(

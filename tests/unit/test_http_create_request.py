@@ -7,6 +7,7 @@ import pytest
 
 from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
 from milvus_backup_server.domain.requests import CreateRequest
+from milvus_backup_server.domain.strategies import BackupStrategy
 from milvus_backup_server.http.bodies import CreateBody
 from milvus_backup_server.http.create_request import create_request
 
@@ -90,22 +91,13 @@ def test_what_asks_for_nothing_is_accepted(body: Mapping[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("body", "field", "said"),
     [
-        ({"force": True}, "force", NOT_YET),
-        ({"meta_only": True}, "meta_only", NOT_YET),
-        ({"gc_pause_enable": True}, "gc_pause_enable", NOT_YET),
-        ({"gc_pause_seconds": 60}, "gc_pause_seconds", NOT_YET),
-        ({"gc_pause_address": "http://x:1"}, "gc_pause_address", NOT_YET),
-        ({"rbac": True}, "rbac", NOT_YET),
+        ({"gc_pause_seconds": -1}, "gc_pause_seconds", "-1 is no time: 0 or more is expected"),
         ({"backup_root_path": "other"}, "backup_root_path", NOT_YET),
         ({"with_index_extra": True}, "with_index_extra", NOT_YET),
-        ({"strategy": "skip_flush"}, "strategy", f"skip_flush {NOT_YET}"),
-        ({"strategy": "meta_only"}, "strategy", f"meta_only {NOT_YET}"),
-        ({"strategy": "bulk_flush"}, "strategy", f"bulk_flush {NOT_YET}"),
-        ({"strategy": "serial_flush"}, "strategy", f"serial_flush {NOT_YET}"),
         (
-            {"strategy": "Auto"},
+            {"strategy": "Auto", "force": True},
             "strategy",
-            "'Auto' is unknown: expected one of auto, meta_only, skip_flush, bulk_flush, serial_flush",
+            "'Auto' is unknown: expected one of auto, serial_flush, bulk_flush, skip_flush, meta_only",
         ),
         ({"format": "snapshot"}, "format", f"snapshot {NOT_YET}"),
         (
@@ -138,6 +130,44 @@ def test_what_a_create_refuses(body: Mapping[str, Any], field: str, said: str) -
     assert refused(body) == [(field, said)]
 
 
+@pytest.mark.parametrize(
+    ("body", "strategy"),
+    [
+        ({}, BackupStrategy.AUTO),
+        ({"strategy": "auto"}, BackupStrategy.AUTO),
+        ({"strategy": "serial_flush"}, BackupStrategy.SERIAL_FLUSH),
+        ({"strategy": "bulk_flush"}, BackupStrategy.BULK_FLUSH),
+        ({"strategy": "skip_flush"}, BackupStrategy.SKIP_FLUSH),
+        ({"strategy": "meta_only"}, BackupStrategy.META_ONLY),
+        ({"force": True}, BackupStrategy.SKIP_FLUSH),
+        ({"meta_only": True}, BackupStrategy.META_ONLY),
+        # precedence: strategy, force, meta_only
+        ({"force": True, "meta_only": True}, BackupStrategy.SKIP_FLUSH),
+        ({"strategy": "meta_only", "force": True}, BackupStrategy.META_ONLY),
+        ({"strategy": "auto", "force": True, "meta_only": True}, BackupStrategy.AUTO),
+    ],
+)
+def test_the_strategy_of_a_create(body: Mapping[str, Any], strategy: BackupStrategy) -> None:
+    assert create(body).strategy is strategy
+
+
+def test_what_else_a_create_asks_for() -> None:
+    asked = create(
+        {
+            "gc_pause_enable": True,
+            "gc_pause_seconds": 60,
+            "gc_pause_address": "http://localhost:9091",
+            "rbac": True,
+        }
+    )
+    assert asked == CreateRequest(
+        pause_gc=True,
+        gc_pause_seconds=60,
+        gc_pause_address="http://localhost:9091",
+        rbac=True,
+    )
+
+
 def test_an_id_that_cannot_be_one_is_refused_by_its_name() -> None:
     ((field, said),) = refused({}, "a b")
     assert field == "requestId"
@@ -145,9 +175,14 @@ def test_an_id_that_cannot_be_one_is_refused_by_its_name() -> None:
 
 
 def test_all_faults_are_told_together() -> None:
-    body = {"force": True, "rbac": True, "backup_name": "1", "collection_names": ["-"]}
+    body = {
+        "with_index_extra": True,
+        "strategy": "no",
+        "backup_name": "1",
+        "collection_names": ["-"],
+    }
     fields = [field for field, _ in refused(body)]
-    assert fields == ["force", "rbac", "backup_name", "collection_names[0]"]
+    assert fields == ["with_index_extra", "strategy", "backup_name", "collection_names[0]"]
 
 
 def test_faults_that_a_use_case_finds_get_the_names_of_the_body() -> None:

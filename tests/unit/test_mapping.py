@@ -44,6 +44,7 @@ from milvus_backup_server.domain.records import (
 from milvus_backup_server.domain.renaming import CollectionMapping
 from milvus_backup_server.domain.requests import CreateRequest, DeleteRequest, RestoreRequest
 from milvus_backup_server.domain.selection import CollectionPartitions
+from milvus_backup_server.domain.strategies import BackupStrategy
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
 LABELS = st.dictionaries(st.text("abü-", max_size=5), st.text("xyß", max_size=5), max_size=4)
@@ -69,6 +70,7 @@ LONG = "ü" * 5000
     [
         (mapping_backups.STATES, backup_pb2.BackupState, "BACKUP_STATE_"),
         (mapping_backups.FORMATS, backup_pb2.BackupFormat, "BACKUP_FORMAT_"),
+        (mapping_backups.STRATEGIES, backup_pb2.BackupStrategy, "BACKUP_STRATEGY_"),
         (mapping_operations.KINDS, operation_pb2.OperationKind, "OPERATION_KIND_"),
         (mapping_operations.STATES, operation_pb2.OperationState, "OPERATION_STATE_"),
         (mapping_operations.PHASES, operation_pb2.OperationPhase, "OPERATION_PHASE_"),
@@ -109,6 +111,9 @@ def partition_messages(
         request_id=st.text("r1", max_size=3),
         validate_only=st.booleans(),
         partitions=PARTITIONS,
+        strategy=st.sampled_from(BackupStrategy),
+        pause_gc=st.booleans(),
+        rbac=st.booleans(),
     )
 )
 def test_create_request(request: CreateRequest) -> None:
@@ -119,8 +124,19 @@ def test_create_request(request: CreateRequest) -> None:
         request_id=request.request_id,
         validate_only=request.validate_only,
         partitions=partition_messages(request.partitions),
+        strategy=mapping_backups.STRATEGIES[request.strategy],
+        pause_gc=request.pause_gc,
+        rbac=request.rbac,
     )
     assert mapping_backups.create_request(message) == request
+
+
+def test_a_create_without_a_strategy_is_an_automatic_one_and_an_unknown_one_is_refused() -> None:
+    message = backup_service_pb2.CreateBackupRequest()
+    assert mapping_backups.create_request(message).strategy is BackupStrategy.AUTO
+    message.strategy = 9  # type: ignore[assignment]
+    with pytest.raises(InvalidRequest, match=r"^strategy: 9 is not a known value$"):
+        mapping_backups.create_request(message)
 
 
 @given(

@@ -145,8 +145,8 @@ def test_segments_are_those_written_or_being_written() -> None:
         )
     )
     assert mapping.segments(milvus_pb2.GetPersistentSegmentInfoResponse(infos=infos)) == [
-        SegmentInfo(1, 7, 1),
-        SegmentInfo(2, 7, 2),
+        SegmentInfo(1, 7, 1, flushed=False),
+        SegmentInfo(2, 7, 2, flushed=False),
         SegmentInfo(3, 7, 3),
         SegmentInfo(9, -1, 0, SegmentLevel.L0, 2, "dml_0v0"),
     ]

@@ -85,6 +85,46 @@ BACKUP_FORMAT_UNKNOWN: BackupFormat.ValueType  # 3
 """The metadata does not tell, or cannot be read."""
 Global___BackupFormat: _TypeAlias = BackupFormat  # noqa: Y015
 
+class _BackupStrategy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BackupStrategyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BackupStrategy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BACKUP_STRATEGY_UNSPECIFIED: _BackupStrategy.ValueType  # 0
+    """In a request: AUTO. In a backup: not known, as for those of the Go tool."""
+    BACKUP_STRATEGY_AUTO: _BackupStrategy.ValueType  # 1
+    """All collections are flushed at once; each is backed up as of the moment of its flush."""
+    BACKUP_STRATEGY_SERIAL_FLUSH: _BackupStrategy.ValueType  # 2
+    """As AUTO, one collection after another: Milvus has less to do at one time, and it takes longer."""
+    BACKUP_STRATEGY_BULK_FLUSH: _BackupStrategy.ValueType  # 3
+    """One call flushes everything in Milvus. Needs Milvus 2.6.11 or later; refused with others."""
+    BACKUP_STRATEGY_SKIP_FLUSH: _BackupStrategy.ValueType  # 4
+    """Nothing is flushed: only what Milvus has written by itself is backed up. The backup has no moment: a restore gives the
+    rows of exactly the objects copied.
+    """
+    BACKUP_STRATEGY_META_ONLY: _BackupStrategy.ValueType  # 5
+    """Nothing is flushed and no rows are backed up: schemas, partitions, indexes, aliases and properties alone."""
+
+class BackupStrategy(_BackupStrategy, metaclass=_BackupStrategyEnumTypeWrapper):
+    """How a create comes to what it copies."""
+
+BACKUP_STRATEGY_UNSPECIFIED: BackupStrategy.ValueType  # 0
+"""In a request: AUTO. In a backup: not known, as for those of the Go tool."""
+BACKUP_STRATEGY_AUTO: BackupStrategy.ValueType  # 1
+"""All collections are flushed at once; each is backed up as of the moment of its flush."""
+BACKUP_STRATEGY_SERIAL_FLUSH: BackupStrategy.ValueType  # 2
+"""As AUTO, one collection after another: Milvus has less to do at one time, and it takes longer."""
+BACKUP_STRATEGY_BULK_FLUSH: BackupStrategy.ValueType  # 3
+"""One call flushes everything in Milvus. Needs Milvus 2.6.11 or later; refused with others."""
+BACKUP_STRATEGY_SKIP_FLUSH: BackupStrategy.ValueType  # 4
+"""Nothing is flushed: only what Milvus has written by itself is backed up. The backup has no moment: a restore gives the
+rows of exactly the objects copied.
+"""
+BACKUP_STRATEGY_META_ONLY: BackupStrategy.ValueType  # 5
+"""Nothing is flushed and no rows are backed up: schemas, partitions, indexes, aliases and properties alone."""
+Global___BackupStrategy: _TypeAlias = BackupStrategy  # noqa: Y015
+
 class _BackupView:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -153,6 +193,7 @@ class Backup(_message.Message):
     DATABASES_FIELD_NUMBER: _builtins.int
     BACKUP_TIMESTAMP_FIELD_NUMBER: _builtins.int
     RPC_CHANNEL_FIELD_NUMBER: _builtins.int
+    STRATEGY_FIELD_NUMBER: _builtins.int
     VERIFICATIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name of the backup, which is also its directory: `[A-Za-z_][A-Za-z0-9_]*`, at most 128 characters."""
@@ -178,6 +219,8 @@ class Backup(_message.Message):
     """Bytes of all metadata files. Only in the FULL view of what can be restored."""
     backup_timestamp: _builtins.int
     """What the Go tool recorded as the hybrid timestamp of the whole backup. Zero if it recorded none."""
+    strategy: Global___BackupStrategy.ValueType
+    """How it was made."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the create call was accepted; for backups of the Go tool, the time of its oldest metadata object."""
@@ -233,11 +276,12 @@ class Backup(_message.Message):
         databases: _abc.Iterable[Global___BackupDatabase] | None = ...,
         backup_timestamp: _builtins.int = ...,
         rpc_channel: Global___RpcChannel | None = ...,
+        strategy: Global___BackupStrategy.ValueType = ...,
         verifications: _abc.Iterable[_verification_pb2.BackupVerification] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count", "_meta_size_bytes", b"_meta_size_bytes", "_row_count", b"_row_count", "_size_bytes", b"_size_bytes", "collection_count", b"collection_count", "create_time", b"create_time", "end_time", b"end_time", "meta_size_bytes", b"meta_size_bytes", "row_count", b"row_count", "rpc_channel", b"rpc_channel", "size_bytes", b"size_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count", "_meta_size_bytes", b"_meta_size_bytes", "_row_count", b"_row_count", "_size_bytes", b"_size_bytes", "backup_timestamp", b"backup_timestamp", "collection_count", b"collection_count", "collections", b"collections", "create_time", b"create_time", "databases", b"databases", "end_time", b"end_time", "exact", b"exact", "format", b"format", "id", b"id", "labels", b"labels", "meta_size_bytes", b"meta_size_bytes", "milvus_version", b"milvus_version", "name", b"name", "notes", b"notes", "row_count", b"row_count", "rpc_channel", b"rpc_channel", "size_bytes", b"size_bytes", "state", b"state", "verifications", b"verifications"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count", "_meta_size_bytes", b"_meta_size_bytes", "_row_count", b"_row_count", "_size_bytes", b"_size_bytes", "backup_timestamp", b"backup_timestamp", "collection_count", b"collection_count", "collections", b"collections", "create_time", b"create_time", "databases", b"databases", "end_time", b"end_time", "exact", b"exact", "format", b"format", "id", b"id", "labels", b"labels", "meta_size_bytes", b"meta_size_bytes", "milvus_version", b"milvus_version", "name", b"name", "notes", b"notes", "row_count", b"row_count", "rpc_channel", b"rpc_channel", "size_bytes", b"size_bytes", "state", b"state", "strategy", b"strategy", "verifications", b"verifications"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__collection_count: _TypeAlias = _typing.Literal["collection_count"]  # noqa: Y015
     _WhichOneofArgType__collection_count: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count"]  # noqa: Y015

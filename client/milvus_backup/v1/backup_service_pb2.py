@@ -27,7 +27,7 @@ from milvus_backup.v1 import operation_pb2 as milvus__backup_dot_v1_dot_operatio
 from milvus_backup.v1 import verification_pb2 as milvus__backup_dot_v1_dot_verification__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%milvus_backup/v1/backup_service.proto\x12\x10milvus_backup.v1\x1a\x1dmilvus_backup/v1/backup.proto\x1a milvus_backup/v1/operation.proto\x1a#milvus_backup/v1/verification.proto\"\x98\x02\n\x13\x43reateBackupRequest\x12\x13\n\x0b\x62\x61\x63kup_name\x18\x01 \x01(\t\x12\x13\n\x0b\x63ollections\x18\x02 \x03(\t\x12\x41\n\x06labels\x18\x03 \x03(\x0b\x32\x31.milvus_backup.v1.CreateBackupRequest.LabelsEntry\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\x12:\n\npartitions\x18\x06 \x03(\x0b\x32&.milvus_backup.v1.CollectionPartitions\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\">\n\x14\x43ollectionPartitions\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\npartitions\x18\x02 \x03(\t\"r\n\x11\x43ollectionMapping\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x13\n\x0bshard_count\x18\x03 \x01(\x05\x12\x18\n\x0b\x64\x65scription\x18\x04 \x01(\tH\x00\x88\x01\x01\x42\x0e\n\x0c_description\"S\n\x10GetBackupRequest\x12\x13\n\x0b\x62\x61\x63kup_name\x18\x01 \x01(\t\x12*\n\x04view\x18\x02 \x01(\x0e\x32\x1c.milvus_backup.v1.BackupView\"g\n\x12ListBackupsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12*\n\x04view\x18\x03 \x01(\x0e\x32\x1c.milvus_backup.v1.BackupView\"Y\n\x13ListBackupsResponse\x12)\n\x07\x62\x61\x63kups\x18\x01 \x03(\x0b\x32\x18.milvus_backup.v1.Backup\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Z\n\x1cListBackupCollectionsRequest\x12\x13\n\x0b\x62\x61\x63kup_name\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"q\n\x1dListBackupCollectionsResponse\x12\x37\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\".milvus_backup.v1.BackupCollection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x13\x44\x65leteBackupRequest\x12\x13\n\x0b\x62\x61\x63kup_name\x18\x01 \x01(\t\"\xa8\x04\n\x14RestoreBackupRequest\x12\x13\n\x0b\x62\x61\x63kup_name\x18\x01 \x01(\t\x12\x13\n\x0b\x63ollections\x18\x02 \x03(\t\x12\x1a\n\x12target_collections\x18\x03 \x03(\t\x12\x0e\n\x06suffix\x18\x04 \x01(\t\x12\x44\n\x07renames\x18\x05 \x03(\x0b\x32\x33.milvus_backup.v1.RestoreBackupRequest.RenamesEntry\x12\x17\n\x0frestore_indexes\x18\x06 \x01(\x08\x12\x1a\n\x12skip_content_check\x18\x07 \x01(\x08\x12\x42\n\x06labels\x18\x08 \x03(\x0b\x32\x32.milvus_backup.v1.RestoreBackupRequest.LabelsEntry\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x15\n\rvalidate_only\x18\n \x01(\x08\x12:\n\npartitions\x18\x0b \x03(\x0b\x32&.milvus_backup.v1.CollectionPartitions\x12\x35\n\x08mappings\x18\x0c \x03(\x0b\x32#.milvus_backup.v1.CollectionMapping\x1a.\n\x0cRenamesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"*\n\x13\x45xportBackupRequest\x12\x13\n\x0b\x62\x61\x63kup_name\x18\x01 \x01(\t\"%\n\x14\x45xportBackupResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"9\n\x13ImportBackupRequest\x12\x13\n\x0b\x62\x61\x63kup_name\x18\x01 \x01(\t\x12\r\n\x05\x63hunk\x18\x02 \x01(\x0c\"\x99\x01\n\x13VerifyBackupRequest\x12\x13\n\x0b\x62\x61\x63kup_name\x18\x01 \x01(\t\x12,\n\x05level\x18\x02 \x01(\x0e\x32\x1d.milvus_backup.v1.VerifyLevel\x12\x16\n\x0esample_percent\x18\x03 \x01(\x05\x12\x13\n\x0bsample_seed\x18\x04 \x01(\x04\x12\x12\n\nrequest_id\x18\x05 \x01(\t2\xb9\x06\n\rBackupService\x12R\n\x0c\x43reateBackup\x12%.milvus_backup.v1.CreateBackupRequest\x1a\x1b.milvus_backup.v1.Operation\x12I\n\tGetBackup\x12\".milvus_backup.v1.GetBackupRequest\x1a\x18.milvus_backup.v1.Backup\x12Z\n\x0bListBackups\x12$.milvus_backup.v1.ListBackupsRequest\x1a%.milvus_backup.v1.ListBackupsResponse\x12x\n\x15ListBackupCollections\x12..milvus_backup.v1.ListBackupCollectionsRequest\x1a/.milvus_backup.v1.ListBackupCollectionsResponse\x12R\n\x0c\x44\x65leteBackup\x12%.milvus_backup.v1.DeleteBackupRequest\x1a\x1b.milvus_backup.v1.Operation\x12T\n\rRestoreBackup\x12&.milvus_backup.v1.RestoreBackupRequest\x1a\x1b.milvus_backup.v1.Operation\x12_\n\x0c\x45xportBackup\x12%.milvus_backup.v1.ExportBackupRequest\x1a&.milvus_backup.v1.ExportBackupResponse0\x01\x12T\n\x0cImportBackup\x12%.milvus_backup.v1.ImportBackupRequest\x1a\x1b.milvus_backup.v1.Operation(\x01\x12R\n\x0cVerifyBackup\x12%.milvus_backup.v1.VerifyBackupRequest\x1a\x1b.milvus_backup.v1.Operationb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%milvus_backup/v1/backup_service.proto\x12\x10milvus_backup.v1\x1a\x1dmilvus_backup/v1/backup.proto\x1a milvus_backup/v1/operation.proto\x1a#milvus_backup/v1/verification.proto\"\xec\x02\n\x13\x43reateBackupRequest\x12\x13\n\x0b\x62\x61\x63kup_name\x18\x01 \x01(\t\x12\x13\n\x0b\x63ollections\x18\x02 \x03(\t\x12\x41\n\x06labels\x18\x03 \x03(\x0b\x32\x31.milvus_backup.v1.CreateBackupRequest.LabelsEntry\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\x12:\n\npartitions\x18\x06 \x03(\x0b\x32&.milvus_backup.v1.CollectionPartitions\x12\x32\n\x08strategy\x18\x07 \x01(\x0e\x32 .milvus_backup.v1.BackupStrategy\x12\x10\n\x08pause_gc\x18\x08 \x01(\x08\x12\x0c\n\x04rbac\x18\t \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\">\n\x14\x43ollectionPartitions\x12\x12\n\ncollection\x18\x01 \x01(\t\x12\x12\n\npartitions\x18\x02 \x03(\t\"r\n\x11\x43ollectionMapping\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\x12\x13\n\x0bshard_count\x18\x03 \x01(\x05\x12\x18\n\x0b\x64\x65scription\x18\x04 \x01(\tH\x00\x88\x01\x01\x42\x0e\n\x0c_description\"S\n\x10GetBackupRequest\x12\x13\n\x0b\x62\x61\x63kup_name\x18\x01 \x01(\t\x12*\n\x04view\x18\x02 \x01(\x0e\x32\x1c.milvus_backup.v1.BackupView\"g\n\x12ListBackupsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12*\n\x04view\x18\x03 \x01(\x0e\x32\x1c.milvus_backup.v1.BackupView\"Y\n\x13ListBackupsResponse\x12)\n\x07\x62\x61\x63kups\x18\x01 \x03(\x0b\x32\x18.milvus_backup.v1.Backup\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Z\n\x1cListBackupCollectionsRequest\x12\x13\n\x0b\x62\x61\x63kup_name\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"q\n\x1dListBackupCollectionsResponse\x12\x37\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32\".milvus_backup.v1.BackupCollection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"*\n\x13\x44\x65leteBackupRequest\x12\x13\n\x0b\x62\x61\x63kup_name\x18\x01 \x01(\t\"\xa8\x04\n\x14RestoreBackupRequest\x12\x13\n\x0b\x62\x61\x63kup_name\x18\x01 \x01(\t\x12\x13\n\x0b\x63ollections\x18\x02 \x03(\t\x12\x1a\n\x12target_collections\x18\x03 \x03(\t\x12\x0e\n\x06suffix\x18\x04 \x01(\t\x12\x44\n\x07renames\x18\x05 \x03(\x0b\x32\x33.milvus_backup.v1.RestoreBackupRequest.RenamesEntry\x12\x17\n\x0frestore_indexes\x18\x06 \x01(\x08\x12\x1a\n\x12skip_content_check\x18\x07 \x01(\x08\x12\x42\n\x06labels\x18\x08 \x03(\x0b\x32\x32.milvus_backup.v1.RestoreBackupRequest.LabelsEntry\x12\x12\n\nrequest_id\x18\t \x01(\t\x12\x15\n\rvalidate_only\x18\n \x01(\x08\x12:\n\npartitions\x18\x0b \x03(\x0b\x32&.milvus_backup.v1.CollectionPartitions\x12\x35\n\x08mappings\x18\x0c \x03(\x0b\x32#.milvus_backup.v1.CollectionMapping\x1a.\n\x0cRenamesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"*\n\x13\x45xportBackupRequest\x12\x13\n\x0b\x62\x61\x63kup_name\x18\x01 \x01(\t\"%\n\x14\x45xportBackupResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"9\n\x13ImportBackupRequest\x12\x13\n\x0b\x62\x61\x63kup_name\x18\x01 \x01(\t\x12\r\n\x05\x63hunk\x18\x02 \x01(\x0c\"\x99\x01\n\x13VerifyBackupRequest\x12\x13\n\x0b\x62\x61\x63kup_name\x18\x01 \x01(\t\x12,\n\x05level\x18\x02 \x01(\x0e\x32\x1d.milvus_backup.v1.VerifyLevel\x12\x16\n\x0esample_percent\x18\x03 \x01(\x05\x12\x13\n\x0bsample_seed\x18\x04 \x01(\x04\x12\x12\n\nrequest_id\x18\x05 \x01(\t2\xb9\x06\n\rBackupService\x12R\n\x0c\x43reateBackup\x12%.milvus_backup.v1.CreateBackupRequest\x1a\x1b.milvus_backup.v1.Operation\x12I\n\tGetBackup\x12\".milvus_backup.v1.GetBackupRequest\x1a\x18.milvus_backup.v1.Backup\x12Z\n\x0bListBackups\x12$.milvus_backup.v1.ListBackupsRequest\x1a%.milvus_backup.v1.ListBackupsResponse\x12x\n\x15ListBackupCollections\x12..milvus_backup.v1.ListBackupCollectionsRequest\x1a/.milvus_backup.v1.ListBackupCollectionsResponse\x12R\n\x0c\x44\x65leteBackup\x12%.milvus_backup.v1.DeleteBackupRequest\x1a\x1b.milvus_backup.v1.Operation\x12T\n\rRestoreBackup\x12&.milvus_backup.v1.RestoreBackupRequest\x1a\x1b.milvus_backup.v1.Operation\x12_\n\x0c\x45xportBackup\x12%.milvus_backup.v1.ExportBackupRequest\x1a&.milvus_backup.v1.ExportBackupResponse0\x01\x12T\n\x0cImportBackup\x12%.milvus_backup.v1.ImportBackupRequest\x1a\x1b.milvus_backup.v1.Operation(\x01\x12R\n\x0cVerifyBackup\x12%.milvus_backup.v1.VerifyBackupRequest\x1a\x1b.milvus_backup.v1.Operationb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,39 +41,39 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESTOREBACKUPREQUEST_LABELSENTRY']._loaded_options = None
   _globals['_RESTOREBACKUPREQUEST_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_CREATEBACKUPREQUEST']._serialized_start=162
-  _globals['_CREATEBACKUPREQUEST']._serialized_end=442
-  _globals['_CREATEBACKUPREQUEST_LABELSENTRY']._serialized_start=397
-  _globals['_CREATEBACKUPREQUEST_LABELSENTRY']._serialized_end=442
-  _globals['_COLLECTIONPARTITIONS']._serialized_start=444
-  _globals['_COLLECTIONPARTITIONS']._serialized_end=506
-  _globals['_COLLECTIONMAPPING']._serialized_start=508
-  _globals['_COLLECTIONMAPPING']._serialized_end=622
-  _globals['_GETBACKUPREQUEST']._serialized_start=624
-  _globals['_GETBACKUPREQUEST']._serialized_end=707
-  _globals['_LISTBACKUPSREQUEST']._serialized_start=709
-  _globals['_LISTBACKUPSREQUEST']._serialized_end=812
-  _globals['_LISTBACKUPSRESPONSE']._serialized_start=814
-  _globals['_LISTBACKUPSRESPONSE']._serialized_end=903
-  _globals['_LISTBACKUPCOLLECTIONSREQUEST']._serialized_start=905
-  _globals['_LISTBACKUPCOLLECTIONSREQUEST']._serialized_end=995
-  _globals['_LISTBACKUPCOLLECTIONSRESPONSE']._serialized_start=997
-  _globals['_LISTBACKUPCOLLECTIONSRESPONSE']._serialized_end=1110
-  _globals['_DELETEBACKUPREQUEST']._serialized_start=1112
-  _globals['_DELETEBACKUPREQUEST']._serialized_end=1154
-  _globals['_RESTOREBACKUPREQUEST']._serialized_start=1157
-  _globals['_RESTOREBACKUPREQUEST']._serialized_end=1709
-  _globals['_RESTOREBACKUPREQUEST_RENAMESENTRY']._serialized_start=1616
-  _globals['_RESTOREBACKUPREQUEST_RENAMESENTRY']._serialized_end=1662
-  _globals['_RESTOREBACKUPREQUEST_LABELSENTRY']._serialized_start=397
-  _globals['_RESTOREBACKUPREQUEST_LABELSENTRY']._serialized_end=442
-  _globals['_EXPORTBACKUPREQUEST']._serialized_start=1711
-  _globals['_EXPORTBACKUPREQUEST']._serialized_end=1753
-  _globals['_EXPORTBACKUPRESPONSE']._serialized_start=1755
-  _globals['_EXPORTBACKUPRESPONSE']._serialized_end=1792
-  _globals['_IMPORTBACKUPREQUEST']._serialized_start=1794
-  _globals['_IMPORTBACKUPREQUEST']._serialized_end=1851
-  _globals['_VERIFYBACKUPREQUEST']._serialized_start=1854
-  _globals['_VERIFYBACKUPREQUEST']._serialized_end=2007
-  _globals['_BACKUPSERVICE']._serialized_start=2010
-  _globals['_BACKUPSERVICE']._serialized_end=2835
+  _globals['_CREATEBACKUPREQUEST']._serialized_end=526
+  _globals['_CREATEBACKUPREQUEST_LABELSENTRY']._serialized_start=481
+  _globals['_CREATEBACKUPREQUEST_LABELSENTRY']._serialized_end=526
+  _globals['_COLLECTIONPARTITIONS']._serialized_start=528
+  _globals['_COLLECTIONPARTITIONS']._serialized_end=590
+  _globals['_COLLECTIONMAPPING']._serialized_start=592
+  _globals['_COLLECTIONMAPPING']._serialized_end=706
+  _globals['_GETBACKUPREQUEST']._serialized_start=708
+  _globals['_GETBACKUPREQUEST']._serialized_end=791
+  _globals['_LISTBACKUPSREQUEST']._serialized_start=793
+  _globals['_LISTBACKUPSREQUEST']._serialized_end=896
+  _globals['_LISTBACKUPSRESPONSE']._serialized_start=898
+  _globals['_LISTBACKUPSRESPONSE']._serialized_end=987
+  _globals['_LISTBACKUPCOLLECTIONSREQUEST']._serialized_start=989
+  _globals['_LISTBACKUPCOLLECTIONSREQUEST']._serialized_end=1079
+  _globals['_LISTBACKUPCOLLECTIONSRESPONSE']._serialized_start=1081
+  _globals['_LISTBACKUPCOLLECTIONSRESPONSE']._serialized_end=1194
+  _globals['_DELETEBACKUPREQUEST']._serialized_start=1196
+  _globals['_DELETEBACKUPREQUEST']._serialized_end=1238
+  _globals['_RESTOREBACKUPREQUEST']._serialized_start=1241
+  _globals['_RESTOREBACKUPREQUEST']._serialized_end=1793
+  _globals['_RESTOREBACKUPREQUEST_RENAMESENTRY']._serialized_start=1700
+  _globals['_RESTOREBACKUPREQUEST_RENAMESENTRY']._serialized_end=1746
+  _globals['_RESTOREBACKUPREQUEST_LABELSENTRY']._serialized_start=481
+  _globals['_RESTOREBACKUPREQUEST_LABELSENTRY']._serialized_end=526
+  _globals['_EXPORTBACKUPREQUEST']._serialized_start=1795
+  _globals['_EXPORTBACKUPREQUEST']._serialized_end=1837
+  _globals['_EXPORTBACKUPRESPONSE']._serialized_start=1839
+  _globals['_EXPORTBACKUPRESPONSE']._serialized_end=1876
+  _globals['_IMPORTBACKUPREQUEST']._serialized_start=1878
+  _globals['_IMPORTBACKUPREQUEST']._serialized_end=1935
+  _globals['_VERIFYBACKUPREQUEST']._serialized_start=1938
+  _globals['_VERIFYBACKUPREQUEST']._serialized_end=2091
+  _globals['_BACKUPSERVICE']._serialized_start=2094
+  _globals['_BACKUPSERVICE']._serialized_end=2919
 # @@protoc_insertion_point(module_scope)

@@ -52,6 +52,9 @@ class CreateBackupRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     PARTITIONS_FIELD_NUMBER: _builtins.int
+    STRATEGY_FIELD_NUMBER: _builtins.int
+    PAUSE_GC_FIELD_NUMBER: _builtins.int
+    RBAC_FIELD_NUMBER: _builtins.int
     backup_name: _builtins.str
     """The name: `[A-Za-z_][A-Za-z0-9_]*`, at most 128 characters, free in the repository. Empty: one is made from the
     time (`backup_YYYY_MM_DD_HH_MM_SS_nanoseconds`).
@@ -64,6 +67,14 @@ class CreateBackupRequest(_message.Message):
     """Run every check, write nothing, flush nothing, and return a finished operation with the plan. If something is in the
     way that a plan can tell of, the operation has FAILED, with the error that the call would give and the plan.
     """
+    strategy: _backup_pb2.BackupStrategy.ValueType
+    """How Milvus is flushed, and whether rows are backed up. Default: AUTO."""
+    pause_gc: _builtins.bool
+    """Pause Milvus's garbage collection meanwhile. Where that cannot be done, a warning of the operation says so; the backup
+    is as good without: a collection whose objects vanish meanwhile is flushed and copied anew.
+    """
+    rbac: _builtins.bool
+    """Also back up users, roles and grants. Needs Milvus 2.4.9 or later; refused with others."""
     @_builtins.property
     def collections(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What to back up: `collection` (of database `default`), `database.collection`, `database.*` (all of its
@@ -91,10 +102,13 @@ class CreateBackupRequest(_message.Message):
         request_id: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
         partitions: _abc.Iterable[Global___CollectionPartitions] | None = ...,
+        strategy: _backup_pb2.BackupStrategy.ValueType = ...,
+        pause_gc: _builtins.bool = ...,
+        rbac: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "collections", b"collections", "labels", b"labels", "partitions", b"partitions", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "collections", b"collections", "labels", b"labels", "partitions", b"partitions", "pause_gc", b"pause_gc", "rbac", b"rbac", "request_id", b"request_id", "strategy", b"strategy", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

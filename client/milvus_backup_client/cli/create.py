@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from milvus_backup.v1.backup_pb2 import BackupStrategy
 from milvus_backup_client.cli.arguments import split_names
 from milvus_backup_client.cli.commands import Command
 from milvus_backup_client.cli.exits import ExitCode, UsageFailure
@@ -18,29 +19,27 @@ from milvus_backup_client.cli.options import (
     VALIDATE_ONLY,
     checked,
     coming,
+    go_flag,
     refuse_coming,
     removed,
 )
 from milvus_backup_client.cli.session import Session, service_command
 
-_STRATEGIES = ("auto", "meta_only", "skip_flush", "bulk_flush", "serial_flush")
+_STRATEGIES = ("auto", "serial_flush", "bulk_flush", "skip_flush", "meta_only")
 _FORMATS = ("auto", "binlog", "snapshot")
 _DONE = {"", "auto", "binlog"}
-_COMING = ("--rbac", "--backup_index_extra")
+_COMING = ("--backup_index_extra",)
 
 
 def _check(options: dict[str, Any]) -> None:
-    strategy, kind = options.pop("strategy"), options.pop("kind")
+    strategy, kind = options["strategy"], options.pop("kind")
     if strategy == "snapshot":
         raise UsageFailure("--strategy snapshot is not a strategy, use --format snapshot")
     if strategy and strategy not in _STRATEGIES:
         raise UsageFailure(f"--strategy {strategy} is none of {', '.join(_STRATEGIES)}")
     if kind and kind not in _FORMATS:
         raise UsageFailure(f"--format {kind} is none of {', '.join(_FORMATS)}")
-    chosen = (("--strategy", strategy), ("--format", kind))
-    refuse_coming(
-        options, _COMING, *(f"{flag} {value}" for flag, value in chosen if value not in _DONE)
-    )
+    refuse_coming(options, _COMING, *([] if kind in _DONE else [f"--format {kind}"]))
 
 
 @click.command(
@@ -48,6 +47,7 @@ def _check(options: dict[str, Any]) -> None:
     examples=(
         "milvus-backup create -n nightly",
         "milvus-backup create -n shops --filter 'hello_milvus,shop.*'",
+        "milvus-backup create -n schemas --strategy meta_only",
         "milvus-backup create -n nightly --validate-only",
     ),
 )
@@ -71,8 +71,8 @@ def _check(options: dict[str, Any]) -> None:
     "--strategy",
     default="",
     metavar="NAME",
-    help="How Milvus flushes: auto; not supported yet: serial_flush, bulk_flush, skip_flush,"
-    " meta_only.  [default: auto]",
+    help="How Milvus is flushed: auto (all at once), serial_flush (one after another), skip_flush (not at"
+    " all: no stated moment), meta_only (no rows), bulk_flush (Milvus 2.6.11 or later).  [default: auto]",
 )
 @click.option(
     "--format",
@@ -80,6 +80,12 @@ def _check(options: dict[str, Any]) -> None:
     default="",
     metavar="NAME",
     help="What a backup holds: binlog; not supported yet: snapshot.  [default: auto]",
+)
+@go_flag("--rbac", help_text="Also users, roles and grants (Milvus 2.4.9 or later).")
+@click.option(
+    "--pause-gc",
+    is_flag=True,
+    help="Pause Milvus's garbage collection meanwhile, where it can be done.",
 )
 @coming(_COMING)
 @LABELS
@@ -99,6 +105,9 @@ async def create(
     name: str,
     names: tuple[str, ...],
     partitions: dict[str, list[str]],
+    strategy: str,
+    rbac: bool,
+    pause_gc: bool,
     labels: dict[str, str],
     request_id: str | None,
     validate_only: bool,
@@ -113,6 +122,9 @@ async def create(
         name,
         collections=names,
         partitions=partitions,
+        strategy=BackupStrategy.Value(f"BACKUP_STRATEGY_{strategy.upper() or 'UNSPECIFIED'}"),
+        pause_gc=pause_gc,
+        rbac=rbac,
         labels=labels,
         request_id=request_id,
         validate_only=validate_only,

@@ -7,7 +7,14 @@ from collections.abc import Iterable, Iterator
 from google.protobuf.timestamp_pb2 import Timestamp
 from rich.filesize import decimal
 
-from milvus_backup.v1.backup_pb2 import Backup, BackupCollection, BackupState
+from milvus_backup.v1.backup_pb2 import (
+    BACKUP_STRATEGY_AUTO,
+    BACKUP_STRATEGY_UNSPECIFIED,
+    Backup,
+    BackupCollection,
+    BackupState,
+    BackupStrategy,
+)
 from milvus_backup_client.cli.tables import table_lines
 from milvus_backup_client.cli.texts import enum_text, time_text
 from milvus_backup_client.cli.verified import verification_text
@@ -57,6 +64,7 @@ def _facts(backup: Backup) -> Iterator[tuple[str, str]]:
     if backup.HasField("size_bytes"):
         yield "size", decimal(backup.size_bytes)
     yield "exact", "yes, to the moment of each collection" if backup.exact else "no"
+    yield "strategy", _strategy(backup)
     yield "labels", ", ".join(f"{key}={text}" for key, text in sorted(backup.labels.items()))
     for found in backup.verifications:
         yield "verified", verification_text(found)
@@ -73,6 +81,12 @@ def _collection_row(found: BackupCollection) -> tuple[str, ...]:
         _time(found.moment_time) or "none",
         ", ".join(found.indexes),
     )
+
+
+def _strategy(backup: Backup) -> str:
+    """Return how it was made, empty for what is usual or not known."""
+    usual = backup.strategy in (BACKUP_STRATEGY_UNSPECIFIED, BACKUP_STRATEGY_AUTO)
+    return "" if usual else enum_text(BackupStrategy.DESCRIPTOR, backup.strategy).replace(" ", "_")
 
 
 def _state(backup: Backup) -> str:

@@ -18,6 +18,7 @@ from milvus_backup_server.domain.records import DatabaseBackupInfo, KeyValue
 from milvus_backup_server.domain.renaming import CollectionMapping
 from milvus_backup_server.domain.requests import CreateRequest, DeleteRequest, RestoreRequest
 from milvus_backup_server.domain.selection import CollectionPartitions
+from milvus_backup_server.domain.strategies import BackupStrategy
 
 MAX_NOTES = 20
 DATABASE_BYTES = 32 * 1024
@@ -31,6 +32,12 @@ FORMATS = {
     form: backup_pb2.BackupFormat.Value(f"BACKUP_FORMAT_{form.name}") for form in BackupFormat
 }
 
+STRATEGIES = {
+    item: backup_pb2.BackupStrategy.Value(f"BACKUP_STRATEGY_{item.name}") for item in BackupStrategy
+}
+
+_UNKNOWN_STRATEGY = backup_pb2.BACKUP_STRATEGY_UNSPECIFIED
+
 
 def create_request(message: backup_service_pb2.CreateBackupRequest) -> CreateRequest:
     """Read a request to create a backup; the use case checks it."""
@@ -41,6 +48,9 @@ def create_request(message: backup_service_pb2.CreateBackupRequest) -> CreateReq
         request_id=message.request_id,
         validate_only=message.validate_only,
         partitions=_partitions(message.partitions),
+        strategy=_strategy(message.strategy),
+        pause_gc=message.pause_gc,
+        rbac=message.rbac,
     )
 
 
@@ -65,6 +75,15 @@ def restore_request(message: backup_service_pb2.RestoreBackupRequest) -> Restore
 def delete_request(message: backup_service_pb2.DeleteBackupRequest) -> DeleteRequest:
     """Read a request to delete a backup; the use case checks it."""
     return DeleteRequest(backup_name=message.backup_name)
+
+
+def _strategy(number: int) -> BackupStrategy:
+    if number == backup_pb2.BACKUP_STRATEGY_UNSPECIFIED:
+        return BackupStrategy.AUTO
+    for strategy, known in STRATEGIES.items():
+        if known == number:
+            return strategy
+    raise InvalidRequest(FieldViolation("strategy", f"{number} is not a known value"))
 
 
 def _partitions(
@@ -113,6 +132,7 @@ def backup_message(backup: Backup) -> backup_pb2.Backup:
         databases=within(map(_database, backup.databases), DATABASE_BYTES),
         backup_timestamp=fit_int(backup.backup_timestamp, signed=False),
         rpc_channel=_rpc_channel(backup.rpc_channel),
+        strategy=STRATEGIES[backup.strategy] if backup.strategy else _UNKNOWN_STRATEGY,
         verifications=map(verification_message, backup.verifications[:MAX_VERIFICATIONS]),
     )
 

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from milvus_backup_server.domain.milvus import DEFAULT_DATABASE
 from milvus_backup_server.domain.records import CollectionBackupInfo, DatabaseBackupInfo
+from milvus_backup_server.domain.strategies import BackupStrategy
 from milvus_backup_server.domain.verification import BackupIdentity, Verification
 
 T = TypeVar("T")
@@ -88,6 +89,7 @@ class Backup:
     rpc_channel: Mapping[str, Any] = field(default_factory=dict)
     identity: BackupIdentity | None = None
     verifications: tuple[Verification, ...] = ()
+    strategy: BackupStrategy | None = None
 
 
 @dataclass(frozen=True, slots=True)

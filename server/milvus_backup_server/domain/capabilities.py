@@ -13,6 +13,9 @@ TESTED_RANGE = f">= {TESTED_FROM}, < {TESTED_BEFORE}"
 """Versions with which this service makes and restores backups, for messages."""
 
 DATABASE_PROPERTIES_FROM = MilvusVersion(2, 4, 3)
+GC_PAUSE_FROM = MilvusVersion(2, 4, 0)
+RBAC_FROM = MilvusVersion(2, 4, 9)
+BULK_FLUSH_FROM = MilvusVersion(2, 6, 11)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +55,7 @@ def capabilities_of(version: MilvusVersion | None) -> Capabilities:
         hybrid_end_ts=version >= MilvusVersion(2, 4, 0),
         parallel_import=version >= MilvusVersion(2, 4, 0),
         rest_import=version >= MilvusVersion(2, 4, 0),
-        gc_pause=version >= MilvusVersion(2, 4, 0),
+        gc_pause=version >= GC_PAUSE_FROM,
         database_properties=version >= DATABASE_PROPERTIES_FROM,
         segment_descriptions=version >= MilvusVersion(2, 5, 8),
     )

@@ -99,6 +99,8 @@ class ManifestHead(Record):
     Attributes:
         files: SHA-256 of other metadata files by name; of ``full_meta.json`` without our key.
         row_count: An upper bound as soon as rows were deleted.
+        exact: Whether every collection has a moment.
+        strategy: How the create came to what it copied; empty in the oldest ones, which were flushed.
     """
 
     format_version: int = json_key("format_version", FORMAT_VERSION)
@@ -116,6 +118,7 @@ class ManifestHead(Record):
     size: int = json_key("size", 0, always=True)
     row_count: int = json_key("row_count", 0, always=True)
     exact: bool = json_key("exact", default=False, always=True)
+    strategy: str = json_key("strategy", "")
     collections_file: str = json_key("collections_file", "")
     files: Mapping[str, str] = json_key("files", {})
 

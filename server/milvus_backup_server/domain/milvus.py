@@ -88,6 +88,7 @@ class SegmentInfo:
         level: Data or L0.
         storage_version: 0 and 1 are one binlog a field, 2 are column groups.
         channel: Its virtual channel, empty if not told.
+        flushed: Whether all of it is written.
     """
 
     segment_id: int
@@ -96,6 +97,7 @@ class SegmentInfo:
     level: SegmentLevel = SegmentLevel.DATA
     storage_version: int = 0
     channel: str = ""
+    flushed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from milvus_backup_server.domain.selection import (
     entry_faults,
     partition_faults,
 )
+from milvus_backup_server.domain.strategies import BackupStrategy
 from milvus_backup_server.domain.verification import VerifyLevel
 
 MAX_REQUEST_ID = 128
@@ -42,6 +43,7 @@ class CreateRequest:
         task_id: A name that the caller gives the operation and the backup, to find them again. Unlike
             a ``request_id`` it need not be unique and makes no two requests one. Empty: the
             operation's own name.
+        gc_pause_address: Where the pause should be asked for. Only the address of the settings may be.
     """
 
     backup_name: str = ""
@@ -51,6 +53,11 @@ class CreateRequest:
     validate_only: bool = False
     task_id: str = ""
     partitions: tuple[CollectionPartitions, ...] = ()
+    strategy: BackupStrategy = BackupStrategy.AUTO
+    pause_gc: bool = False
+    gc_pause_seconds: int = 0
+    gc_pause_address: str = ""
+    rbac: bool = False
 
     @property
     def selection(self) -> Selection:
@@ -66,6 +73,7 @@ class CreateRequest:
             *_label_faults(self.labels),
             *_id_faults("request_id", self.request_id),
             *_id_faults("task_id", self.task_id),
+            *_pause_faults(self.gc_pause_seconds),
         )
 
 
@@ -239,6 +247,11 @@ def _sample_faults(level: VerifyLevel, percent: int) -> Iterator[FieldViolation]
             "sample_percent",
             f"level {level.value} reads no objects; a sample is of level {VerifyLevel.CONTENT.value}",
         )
+
+
+def _pause_faults(seconds: int) -> Iterator[FieldViolation]:
+    if seconds < 0:
+        yield FieldViolation("gc_pause_seconds", f"{seconds} is no time: 0 or more is expected")
 
 
 def _id_faults(name: str, given: str) -> Iterator[FieldViolation]:

@@ -56,20 +56,41 @@ class CreateBody(Body):
         description="Collections by database; an empty list for all of the database.",
         json_schema_extra=DEPRECATED,
     )
-    force: bool = _later(default=False)
-    meta_only: bool = _later(default=False)
-    gc_pause_enable: bool = _later(default=False)
-    gc_pause_seconds: Int32 = _later(default=0)
-    gc_pause_address: str = _later(default="")
-    rbac: bool = _later(default=False)
+    force: bool = Field(
+        default=False,
+        description="As `strategy` `skip_flush`, which wins over it.",
+        json_schema_extra=DEPRECATED,
+    )
+    meta_only: bool = Field(
+        default=False,
+        description="As `strategy` `meta_only`; `strategy` and `force` win over it.",
+        json_schema_extra=DEPRECATED,
+    )
+    gc_pause_enable: bool = Field(
+        default=False,
+        description="Pause Milvus's garbage collection meanwhile. Where that cannot be done, a warning of the "
+        "operation says so.",
+    )
+    gc_pause_seconds: Int32 = Field(
+        default=0,
+        description="Without effect, as in the Go tool: a pause lasts as long as the backup.",
+    )
+    gc_pause_address: str = Field(
+        default="", description="`milvus.management.endpoint` of the settings; no other is asked."
+    )
+    rbac: bool = Field(
+        default=False,
+        description="Also users, roles and grants. Needs Milvus 2.4.9 or later; refused with others.",
+    )
     backup_root_path: str = _later(default="")
     filter: dict[str, CollFilter] | None = Field(
         default=None, description="Collections by database. An empty object is refused."
     )
     strategy: str = Field(
         default="",
-        description="`auto` or empty. `meta_only`, `skip_flush`, `bulk_flush` and `serial_flush` are "
-        "not supported yet.",
+        description="`auto` or empty: all collections are flushed at once. `serial_flush`: one after "
+        "another. `skip_flush`: nothing is flushed, and the backup has no stated moment. `meta_only`: no "
+        "rows. `bulk_flush` needs Milvus 2.6.11 or later and is refused with others.",
     )
     with_index_extra: bool = _later(default=False)
     format: str = Field(

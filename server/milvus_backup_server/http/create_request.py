@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from milvus_backup_server.domain.errors import FieldViolation
 from milvus_backup_server.domain.requests import CreateRequest
+from milvus_backup_server.domain.strategies import BackupStrategy
 from milvus_backup_server.http.asked import NOT_YET, Asked, Entries, not_yet
 from milvus_backup_server.http.bodies import CreateBody
 
-_STRATEGIES: Final = ("", "auto")
-_LATER_STRATEGIES: Final = ("meta_only", "skip_flush", "bulk_flush", "serial_flush")
+_STRATEGIES: Final = {strategy.value: strategy for strategy in BackupStrategy}
 _FORMATS: Final = ("", "auto", "binlog")
 _LATER_FORMATS: Final = ("snapshot",)
 
@@ -23,10 +23,17 @@ def create_request(body: CreateBody, task_id: str) -> Asked[CreateRequest]:
         InvalidRequest: With every fault, by the names of the body.
     """
     entries = _selection(body)
-    asked = Asked(
-        CreateRequest(body.backup_name, entries.texts, task_id=task_id),
-        {"task_id": "requestId", **entries.names("collections")},
+    request = CreateRequest(
+        body.backup_name,
+        entries.texts,
+        task_id=task_id,
+        strategy=_strategy(body),
+        pause_gc=body.gc_pause_enable,
+        gc_pause_seconds=body.gc_pause_seconds,
+        gc_pause_address=body.gc_pause_address,
+        rbac=body.rbac,
     )
+    asked = Asked(request, {"task_id": "requestId", **entries.names("collections")})
     asked.refuse([*_unsupported(body), *entries.faults])
     return asked
 
@@ -39,28 +46,30 @@ def _selection(body: CreateBody) -> Entries:
     return Entries.of_names("collection_names", body.collection_names)
 
 
+def _strategy(body: CreateBody) -> BackupStrategy:
+    """Return what is asked for; the newest of the three ways to say it wins."""
+    if body.strategy:
+        return _STRATEGIES.get(body.strategy, BackupStrategy.AUTO)
+    if body.force:
+        return BackupStrategy.SKIP_FLUSH
+    return BackupStrategy.META_ONLY if body.meta_only else BackupStrategy.AUTO
+
+
 def _unsupported(body: CreateBody) -> Iterator[FieldViolation]:
     yield from not_yet(
         {
-            "force": body.force,
-            "meta_only": body.meta_only,
-            "gc_pause_enable": body.gc_pause_enable,
-            "gc_pause_seconds": body.gc_pause_seconds,
-            "gc_pause_address": body.gc_pause_address,
-            "rbac": body.rbac,
             "backup_root_path": body.backup_root_path,
             "with_index_extra": body.with_index_extra,
         }
     )
-    yield from _choice("strategy", body.strategy, _STRATEGIES, _LATER_STRATEGIES)
-    yield from _choice("format", body.format, _FORMATS, _LATER_FORMATS)
+    if body.strategy and body.strategy not in _STRATEGIES:
+        yield _unknown("strategy", body.strategy, _STRATEGIES)
+    if body.format in _LATER_FORMATS:
+        yield FieldViolation("format", f"{body.format} {NOT_YET}")
+    elif body.format not in _FORMATS:
+        yield _unknown("format", body.format, (*filter(None, _FORMATS), *_LATER_FORMATS))
 
 
-def _choice(
-    name: str, value: str, known: tuple[str, ...], later: tuple[str, ...]
-) -> Iterator[FieldViolation]:
-    if value in later:
-        yield FieldViolation(name, f"{value} {NOT_YET}")
-    elif value not in known:
-        choices = ", ".join((*filter(None, known), *later))
-        yield FieldViolation(name, f"{value[:100]!r} is unknown: expected one of {choices}")
+def _unknown(name: str, value: str, choices: Iterable[str]) -> FieldViolation:
+    text = f"{value[:100]!r} is unknown: expected one of {', '.join(choices)}"
+    return FieldViolation(name, text)

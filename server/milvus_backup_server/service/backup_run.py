@@ -6,8 +6,6 @@ comes first and ``full_meta.json`` last; each collection's objects are those of 
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +13,6 @@ from datetime import UTC, datetime
 from milvus_backup_server.domain.capabilities import Capabilities
 from milvus_backup_server.domain.errors import (
     BackupError,
-    OperationStalled,
     SourceInconsistent,
     SourceStorageMismatch,
 )
@@ -31,11 +28,18 @@ from milvus_backup_server.domain.operations import (
 )
 from milvus_backup_server.domain.records import BackupInfo, DatabaseBackupInfo
 from milvus_backup_server.domain.selection import Selection
+from milvus_backup_server.domain.strategies import BackupStrategy
 from milvus_backup_server.ports.transfer import TransferEngine
-from milvus_backup_server.service.collection_plan import CollectionPlan, PlanStale
+from milvus_backup_server.service.collection_plan import (
+    CollectionPlan,
+    CollectionSnapshot,
+    PlanStale,
+)
 from milvus_backup_server.service.concurrency import for_each
 from milvus_backup_server.service.context import Cluster, Environment, Repository, Storage
 from milvus_backup_server.service.copying import CollectionCopier
+from milvus_backup_server.service.create_options import not_paused
+from milvus_backup_server.service.flushing import Flushing
 from milvus_backup_server.service.held_name import HeldName
 from milvus_backup_server.service.late_writes import LateWrites
 from milvus_backup_server.service.listing import plan_collection
@@ -54,6 +58,8 @@ class CheckedCreate:
         selected: What that meant when the call was accepted.
         accepted: Milvus's timestamp when the call was accepted; the moments lie behind it.
         accept_time: The same by our own clock.
+        strategy: How Milvus is flushed, and whether rows are copied.
+        pause_gc: Whether a pause of Milvus's garbage collection was asked for.
     """
 
     operation: str
@@ -69,6 +75,8 @@ class CheckedCreate:
     capabilities: Capabilities
     accepted: int
     accept_time: datetime
+    strategy: BackupStrategy = BackupStrategy.AUTO
+    pause_gc: bool = False
 
     @property
     def backup_id(self) -> str:
@@ -111,11 +119,18 @@ class BackupRun:
             tracker=tracker,
             require_name=self._name.require,
         )
-        self._late = LateWrites(
+        late = LateWrites(
             checked.cluster.gateway,
             checked.source,
             checked.accepted,
             environment.limits.copied_seconds,
+        )
+        self._flushing = Flushing(
+            checked.cluster.gateway,
+            self._snapshots,
+            late,
+            checked.strategy,
+            environment.limits,
         )
         self._selected = checked.selected
         self._plans: dict[CollectionName, CollectionPlan] = {}
@@ -142,6 +157,8 @@ class BackupRun:
 
     async def _plan(self, spools: SpoolDirectory) -> None:
         self._tracker.enter(Phase.PLANNING)
+        if self._checked.pause_gc:
+            self._tracker.warn(not_paused(self._checked.milvus_version))
         # The operation may have waited for its turn, and collections come and go meanwhile.
         faults = Faults()
         self._selected = await select(
@@ -150,18 +167,10 @@ class BackupRun:
         faults.raise_all()
         names = self._selected.collections
         self._tracker.add_collections(CollectionProgress(source=name) for name in names)
-        await self._snapshots.wait_past(self._checked.accepted)
+        if self._checked.strategy.flushes:
+            await self._snapshots.wait_past(self._checked.accepted)
         self._tracker.enter(Phase.FLUSHING)
-        flushes = await self._snapshots.flush(names)
-
-        async def settle(name: CollectionName) -> None:
-            flushes[name] = await self._settle(name, flushes[name])
-
-        await for_each(
-            names,
-            lambda name: self._each(name, settle(name)),
-            concurrent=self._limits.collections,
-        )
+        flushes = await self._flushing.all(names, self._each)
         self._tracker.enter(Phase.LISTING)
         await for_each(
             names,
@@ -174,7 +183,7 @@ class BackupRun:
         for _ in range(self._limits.replans + 1):
             snapshot = await self._snapshots.describe(name, flush, chosen)
             try:
-                self._note_plan(await plan_collection(snapshot, self._checked.source, spools))
+                self._note_plan(await self._list(snapshot, spools))
                 return
             except PlanStale:
                 pass
@@ -183,8 +192,13 @@ class BackupRun:
                 again = await self._snapshots.describe(name, flush, chosen)
                 if again.segments == snapshot.segments:
                     raise
-            flush = await self._flush_again(name)
+            flush = await self._flushing.one(name)
         raise _never_still(name)
+
+    async def _list(self, snapshot: CollectionSnapshot, spools: SpoolDirectory) -> CollectionPlan:
+        if self._checked.strategy.copies:
+            return await plan_collection(snapshot, self._checked.source, spools)
+        return CollectionPlan(snapshot, delta=spools.spool(), insert=spools.spool())
 
     def _note_plan(self, plan: CollectionPlan) -> None:
         self._plans[plan.snapshot.name] = plan
@@ -193,28 +207,8 @@ class BackupRun:
             bytes_done=0,
             bytes_total=plan.amount.bytes,
             row_count=plan.amount.rows,
-            moment=plan.snapshot.moment,
+            moment=plan.snapshot.moment or None,
         )
-
-    async def _flush_again(self, name: CollectionName) -> Flush:
-        return await self._settle(name, (await self._snapshots.flush([name]))[name])
-
-    async def _settle(self, name: CollectionName, flush: Flush) -> Flush:
-        """Wait until a flush is written, and flush again until there is one that is exact."""
-        end = time.monotonic() + self._limits.flush_seconds
-        while True:
-            await self._snapshots.wait_flushed(name, flush)
-            settled = await self._late.settled(name, flush)
-            if settled is not None:
-                return settled
-            if time.monotonic() > end:
-                raise OperationStalled(
-                    f"no moment of {name} could be found within {self._limits.flush_seconds:g} s: "
-                    "writes or compactions were under way at each flush",
-                    collection=str(name),
-                )
-            await asyncio.sleep(self._limits.poll_seconds)
-            flush = (await self._snapshots.flush([name]))[name]
 
     # --- copying
 
@@ -244,7 +238,7 @@ class BackupRun:
         """Replace a plan whose objects vanished by one of a new moment."""
         old = self._plans[name]
         self._tracker.advance(-old.copied)
-        await self._plan_one(name, await self._flush_again(name), spools)
+        await self._plan_one(name, await self._flushing.one(name), spools)
         self._tracker.set_totals(self._totals())
         if old.collection_id != self._plans[name].collection_id:  # made anew under its name
             await self._copier.discard(old)
@@ -321,7 +315,8 @@ class BackupRun:
             ),
             labels=dict(self._checked.labels),
             databases=self._databases(),
-            exact=True,
+            exact=self._checked.strategy.flushes,
+            strategy=self._checked.strategy.value,
         )
 
     def _databases(self) -> tuple[DatabaseBackupInfo, ...]:

@@ -24,6 +24,7 @@ from milvus_backup_server.domain.objects import ObjectInfo
 from milvus_backup_server.domain.operations import SHOWN_COLLECTIONS, OperationKind
 from milvus_backup_server.domain.records import BackupInfo
 from milvus_backup_server.domain.requests import check_backup_name
+from milvus_backup_server.domain.strategies import BackupStrategy
 from milvus_backup_server.domain.summaries import summary_of_manifest, summary_of_record
 from milvus_backup_server.domain.verification import BackupIdentity, Verification
 from milvus_backup_server.service.backup_reader import BackupAside, BackupReader
@@ -46,6 +47,15 @@ _NOTES = {
     ),
     BackupFormat.SNAPSHOT: ("a snapshot of Milvus 3.0 or later: this service does not restore it"),
     BackupFormat.UNKNOWN: "its format is {!r}: this service does not know it",
+}
+_NOTES_OF = {
+    BackupStrategy.SKIP_FLUSH: (
+        "made without a flush (skip_flush): no stated moment; a restore gives the rows of exactly the "
+        "objects that were copied"
+    ),
+    BackupStrategy.META_ONLY: (
+        "made with meta_only: it holds no rows; a restore makes empty collections"
+    ),
 }
 _ACTIVE_STATES = {
     OperationKind.CREATE_BACKUP: BackupState.CREATING,
@@ -249,6 +259,12 @@ async def _with_heads(
     return _of_go_tool(backup, info, files)
 
 
+def _strategy(head: ManifestHead) -> BackupStrategy | None:
+    """Return how a backup was made; the oldest manifests do not name it, later ones may name a new one."""
+    known = {strategy.value: strategy for strategy in BackupStrategy}
+    return known.get(head.strategy or BackupStrategy.AUTO.value)
+
+
 def _with_verifications(
     backup: Backup, known: tuple[BackupIdentity, tuple[Verification, ...]] | None
 ) -> Backup:
@@ -258,6 +274,8 @@ def _with_verifications(
 
 
 def _of_manifest(backup: Backup, info: BackupInfo, head: ManifestHead) -> Backup:
+    strategy = _strategy(head)
+    note = _NOTES_OF.get(strategy) if strategy else None
     return replace(
         backup,
         format=BackupFormat.BINLOG,
@@ -270,6 +288,8 @@ def _of_manifest(backup: Backup, info: BackupInfo, head: ManifestHead) -> Backup
         milvus_version=info.milvus_version,
         labels=head.labels,
         exact=head.exact,
+        strategy=strategy,
+        notes=(*backup.notes, *([note] if note else [])),
         identity=BackupIdentity(head.operation, head.generation),
     )
 

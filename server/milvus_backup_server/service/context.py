@@ -32,11 +32,16 @@ class Storage:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """One Milvus: its gateway and, where we may read it, its object store."""
+    """One Milvus: its gateway and, where we may read it, its object store.
+
+    Attributes:
+        management_endpoint: The address of its management API, empty if the settings name none.
+    """
 
     name: str
     gateway: MilvusGateway
     storage: Storage | None = None
+    management_endpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

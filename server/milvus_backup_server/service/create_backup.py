@@ -25,6 +25,7 @@ from milvus_backup_server.service.checks import (
 )
 from milvus_backup_server.service.claim import refuse_taken_name
 from milvus_backup_server.service.context import Environment, Repository
+from milvus_backup_server.service.create_options import option_faults
 from milvus_backup_server.service.create_plan import CreatePlanner
 from milvus_backup_server.service.operations import OperationManager
 from milvus_backup_server.service.planning import planned_operation
@@ -98,6 +99,7 @@ class CreateBackup:
             accepted = await cluster.gateway.allocate_timestamp()
             selected = await select(cluster.gateway, selection, faults)
         source = await cluster_storage(cluster, deadline)
+        faults.add_all(option_faults(request, cluster, version))
         async with deadline.asking_store(repository.storage):
             await self._check_repository(repository, name, faults)
         if not request.validate_only:
@@ -116,6 +118,8 @@ class CreateBackup:
             capabilities=capabilities,
             accepted=accepted,
             accept_time=datetime.now(UTC),
+            strategy=request.strategy,
+            pause_gc=request.pause_gc,
         )
         return checked, faults
 
@@ -130,7 +134,11 @@ class CreateBackup:
 
     async def _plan(self, checked: CheckedCreate, faults: Faults) -> CreatePlan:
         planner = CreatePlanner(
-            checked.cluster.gateway, checked.source, checked.selection, self._environment.limits
+            checked.cluster.gateway,
+            checked.source,
+            checked.selection,
+            self._environment.limits,
+            copies=checked.strategy.copies,
         )
         collections = await planner.plan(checked.selected.collections, faults)
         target = checked.repository.storage.store

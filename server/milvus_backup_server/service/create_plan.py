@@ -25,18 +25,26 @@ class CreatePlanner:
         storage: The source's object store.
         selection: What is to be backed up.
         limits: How many at one time, and how long the objects are listed at most.
+        copies: Whether rows are to be backed up.
 
     Attributes:
         sized: Whether the objects of all collections could be listed in time.
     """
 
     def __init__(
-        self, gateway: MilvusGateway, storage: Storage, selection: Selection, limits: WorkLimits
+        self,
+        gateway: MilvusGateway,
+        storage: Storage,
+        selection: Selection,
+        limits: WorkLimits,
+        *,
+        copies: bool,
     ) -> None:
         self._gateway = gateway
         self._storage = storage
         self._selection = selection
         self._limits = limits
+        self._copies = copies
         self._segments: dict[CollectionName, frozenset[int]] = {}
         self._planned: dict[CollectionName, PlannedCollection] = {}
         self.sized = False
@@ -67,7 +75,9 @@ class CreatePlanner:
         )
         chosen = self._selection.partitions.get(name)
         kept = [it for it in partitions if chosen is None or it.name in chosen]
-        if chosen is not None:
+        if not self._copies:
+            segments = []
+        elif chosen is not None:
             segments = _of(segments, kept)
         self._segments[name] = frozenset(segment.segment_id for segment in segments)
         self._planned[name] = PlannedCollection(

@@ -104,6 +104,7 @@ def _segment(info: Message) -> SegmentInfo:
         level=SegmentLevel.L0 if l0 else SegmentLevel.DATA,
         storage_version=info.storage_version,
         channel=info.insert_channel,
+        flushed=info.state == common_pb2.Flushed,
     )
 
 

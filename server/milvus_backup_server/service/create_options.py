@@ -1,0 +1,60 @@
+"""Options of a create that the connected Milvus, or the operator's settings, may not allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from milvus_backup_server.domain.capabilities import (
+    BULK_FLUSH_FROM,
+    GC_PAUSE_FROM,
+    RBAC_FROM,
+    TESTED_RANGE,
+)
+from milvus_backup_server.domain.errors import (
+    BackupError,
+    FieldViolation,
+    InvalidRequest,
+    MilvusVersionUnsupported,
+)
+from milvus_backup_server.domain.milvus import MilvusVersion
+from milvus_backup_server.domain.requests import CreateRequest
+from milvus_backup_server.domain.strategies import BackupStrategy
+from milvus_backup_server.service.context import Cluster
+
+
+def option_faults(
+    request: CreateRequest, cluster: Cluster, version: str
+) -> Iterator[tuple[str, BackupError]]:
+    """Yield what cannot be done, each with its field."""
+    if request.strategy is BackupStrategy.BULK_FLUSH:
+        yield "strategy", _needs("the strategy bulk_flush", BULK_FLUSH_FROM, version)
+    if request.rbac:
+        yield "rbac", _needs("backing up users, roles and grants", RBAC_FROM, version)
+    if request.gc_pause_address.rstrip("/") not in ("", cluster.management_endpoint.rstrip("/")):
+        text = (
+            "is not the address of the settings (milvus.management.endpoint), and no other is asked"
+        )
+        yield "gc_pause_address", InvalidRequest(FieldViolation("gc_pause_address", text))
+
+
+def not_paused(version: str) -> MilvusVersionUnsupported:
+    """Return the warning that the garbage collection goes on; it names what that means."""
+    return MilvusVersionUnsupported(
+        f"Milvus's garbage collection was not paused: that needs Milvus {GC_PAUSE_FROM} or later and is "
+        f"not done by this service yet (this is {version}); a collection whose objects vanish "
+        "meanwhile is flushed and copied anew",
+        subject="milvus",
+        version=version,
+        needed=str(GC_PAUSE_FROM),
+    )
+
+
+def _needs(what: str, needed: MilvusVersion, version: str) -> MilvusVersionUnsupported:
+    return MilvusVersionUnsupported(
+        f"{what} needs Milvus {needed} or later; this is {version}, and this service works with "
+        f"{TESTED_RANGE}",
+        subject="milvus",
+        version=version,
+        needed=str(needed),
+        supported=TESTED_RANGE,
+    )
