@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support.environment import Environment
+from tests.support.seaweedfs import SeaweedFS
 
 # Tests are not timed: on a busy machine any example may take long.
 settings.register_profile("untimed", deadline=None)
@@ -31,3 +32,12 @@ def environment() -> Iterator[Environment]:
     """One SeaweedFS and one Milvus for the run (of each xdist process)."""
     with Environment() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def seaweed() -> Iterator[SeaweedFS]:
+    """A SeaweedFS without a Milvus in it, with the buckets `suite-one` and `suite-two`."""
+    with SeaweedFS() as server:
+        for bucket in ("suite-one", "suite-two"):
+            server.make_bucket(bucket)
+        yield server

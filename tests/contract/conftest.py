@@ -1,20 +1,10 @@
-"""A SeaweedFS for the tests of this directory, without a Milvus in it."""
+"""Clients for the tests of this directory."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from milvus_backup_server.adapters.s3 import S3Clients, S3ClientSettings
-from tests.support.seaweedfs import SeaweedFS
-
-
-@pytest.fixture(scope="session")
-def seaweed() -> Iterator[SeaweedFS]:
-    """A server with the buckets `suite-one` and `suite-two`."""
-    with SeaweedFS() as server:
-        for bucket in ("suite-one", "suite-two"):
-            server.make_bucket(bucket)
-        yield server
 
 
 @pytest.fixture(scope="session")

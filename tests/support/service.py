@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from milvus_backup_server.adapters.memory_store import MemoryServer, MemoryStore
+from milvus_backup_server.adapters.memory_store import MemoryServer
 from milvus_backup_server.adapters.transfer import AsyncTransferEngine, TransferSettings
 from milvus_backup_server.domain.errors import BackupError
 from milvus_backup_server.domain.milvus import CollectionName
@@ -25,6 +25,7 @@ from milvus_backup_server.domain.requests import (
     RestoreRequest,
     VerifyRequest,
 )
+from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.catalog import Catalog
 from milvus_backup_server.service.context import (
     DEFAULT,
@@ -84,8 +85,8 @@ class World:
     create_backup_bucket: bool = True
 
     def __post_init__(self) -> None:
-        self.milvus_store = self.server.store(self.milvus_bucket)
-        self.backup_store = (self.backup_server or self.server).store(
+        self.milvus_store: ObjectStore = self.server.store(self.milvus_bucket)
+        self.backup_store: ObjectStore = (self.backup_server or self.server).store(
             self.backup_bucket, create=self.create_backup_bucket
         )
         self.milvus = FakeMilvus(self.milvus_store, ROOT)
@@ -249,7 +250,7 @@ def succeeded(operation: Operation) -> Operation:
     return operation
 
 
-async def keys_below(store: MemoryStore, prefix: str = "") -> list[str]:
+async def keys_below(store: ObjectStore, prefix: str = "") -> list[str]:
     """Return all keys below a prefix, none where the bucket is missing."""
     if not await store.bucket_exists():
         return []

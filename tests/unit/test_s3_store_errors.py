@@ -301,6 +301,28 @@ async def test_a_broken_connection_is_told(s3: ScriptedS3, store: S3Store) -> No
 # Profiles
 
 
+@pytest.mark.parametrize(
+    ("bodies", "expected"),
+    [(("abc", "abc"), b"abc"), (("abc", "abd"), None)],
+    ids=["an ETag that is no MD5", "damaged on the way"],
+)
+async def test_bytes_that_an_etag_denies_count_only_if_they_come_again(
+    s3: ScriptedS3, store: S3Store, bodies: tuple[str, str], expected: bytes | None
+) -> None:
+    left = list(bodies)
+
+    async def respond(_: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(text=left.pop(0), headers={"ETag": f'"{ETAG}"'})
+
+    s3.respond = respond
+    if expected is None:
+        with pytest.raises(StorageUnavailable, match="arrived damaged"):
+            await store.get("k")
+    else:
+        assert await store.get("k") == expected
+    assert left == []
+
+
 def test_secrets_are_not_shown() -> None:
     credentials = S3Credentials("zaphod", SECRET, "zaphod-token")
     profile = S3Profile("s3", "", "eu-central-1", "bucket", credentials=credentials)

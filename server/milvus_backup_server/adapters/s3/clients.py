@@ -13,7 +13,9 @@ from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, cast
 
+import aiohttp
 from aiobotocore.config import AioConfig
+from aiobotocore.httpsession import AIOHTTPSession
 from aiobotocore.session import AioSession, get_session
 from botocore.handlers import add_expect_header
 
@@ -165,12 +167,27 @@ class S3Clients:
             warm_up_loader_caches=True,
             # RetryingStore is the one layer that retries.
             retries={"mode": "standard", "total_max_attempts": 1},
+            http_session_cls=_OneTrySession,
             # Bodies carry a signed Content-MD5 instead, which every store knows. Hashing them for
             # the signature costs 5 ms of the event loop for each MiB.
             s3={"addressing_style": profile.addressing, "payload_signing_enabled": False},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
+
+
+class _OneTrySession(AIOHTTPSession):
+    """Sends a request once.
+
+    aiohttp sends what it takes for idempotent again on a new connection when a kept one breaks, and
+    tells nobody (its issue 10790: there is no public way to turn that off). A PUT that must not find
+    an object then finds the one that itself wrote a moment before, and is taken for a conflict.
+    """
+
+    async def _get_session(self, proxy_url: str | None) -> aiohttp.ClientSession:
+        session: aiohttp.ClientSession = await super()._get_session(proxy_url)  # type: ignore[misc]
+        session._retry_connection = False  # noqa: SLF001 - as the class says
+        return session
 
 
 def _session() -> AioSession:

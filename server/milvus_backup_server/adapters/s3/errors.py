@@ -185,6 +185,17 @@ def from_answer(answer: Mapping[str, object], asked: Asked) -> BackupError:
     )
 
 
+def damaged(asked: Asked) -> StorageUnavailable:
+    """Return the error for bytes that are not those that the store sent."""
+    return StorageUnavailable(
+        f"cannot {asked.action} {asked.path} at {asked.endpoint}: {_DAMAGED.words}",
+        subject=asked.endpoint,
+        bucket=asked.bucket,
+        key=asked.key,
+        endpoint=asked.endpoint,
+    )
+
+
 def from_exception(error: Exception, asked: Asked) -> BackupError:
     """Return the error that an exception of the client libraries means."""
     kind = next((row for cls, row in _RAISED if isinstance(error, cls)), _REFUSED)
