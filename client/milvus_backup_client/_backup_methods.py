@@ -22,6 +22,7 @@ from milvus_backup.v1.backup_service_pb2 import (
     ListBackupCollectionsRequest,
     ListBackupsRequest,
     RestoreBackupRequest,
+    SkipParams,
     VerifyBackupRequest,
 )
 from milvus_backup.v1.operation_pb2 import Operation
@@ -97,6 +98,11 @@ class BackupMethods:
         renames: Mapping[str, str] | None = None,
         mappings: Sequence[CollectionMapping] = (),
         restore_indexes: bool = False,
+        use_auto_index: bool = False,
+        meta_only: bool = False,
+        max_shard_count: int = 0,
+        skip_params: SkipParams | None = None,
+        rbac: bool = False,
         skip_content_check: bool = False,
         labels: Mapping[str, str] | None = None,
         request_id: str | None = None,
@@ -117,6 +123,11 @@ class BackupMethods:
                 go to several targets, each with shards and a description of its own. Without
                 ``target_collections`` nothing else is restored.
             restore_indexes: Make the backed-up indexes again.
+            use_auto_index: Let Milvus choose type and parameters of the indexes on vectors.
+            meta_only: Make databases, collections, partitions and indexes, but import no rows.
+            max_shard_count: The most shards that a collection gets; 0: as in the backup.
+            skip_params: Properties and parameters that are left out of what is made.
+            rbac: Restore users, roles and grants too; refused by Milvus before 2.4.9.
             skip_content_check: Compare only presence and size of the objects before Milvus reads
                 them. A damaged object can crash Milvus.
             labels: To keep with the operation.
@@ -136,6 +147,11 @@ class BackupMethods:
             renames=renames,
             mappings=mappings,
             restore_indexes=restore_indexes,
+            use_auto_index=use_auto_index,
+            meta_only=meta_only,
+            max_shard_count=max_shard_count,
+            skip_params=skip_params,
+            rbac=rbac,
             skip_content_check=skip_content_check,
             labels=labels,
             request_id=_request_id(request_id),

@@ -33,6 +33,7 @@ from tests.e2e.gateway_conformance import (
     create,
     ended,
     flushed,
+    until,
 )
 
 FLAT = IndexInfo(
@@ -331,3 +332,68 @@ async def _directories(subject: Subject, name: CollectionName) -> ImportSource:
     (partition,) = await subject.gateway.list_partitions(name)
     tail = f"{number}/{partition.partition_id}/"
     return ImportSource(f"{ROOT}/insert_log/{tail}", f"{ROOT}/delta_log/{tail}")
+
+
+async def test_aliases(subject: Subject, new_name: NewName) -> None:
+    gateway, one, two = subject.gateway, new_name(), new_name()
+    alias = CollectionName("default", f"{one.name}_alias")
+    await create(subject, one)
+    await create(subject, two)
+    await gateway.create_alias(one, alias.name)
+    await gateway.create_alias(one, alias.name)
+    for taken in (alias.name, one.name):
+        with pytest.raises(MilvusRefused):
+            await gateway.create_alias(two, taken)
+    await gateway.alter_alias(two, alias.name)
+    await gateway.rename_collection(two, f"{two.name}_renamed")
+    renamed = replace(two, name=f"{two.name}_renamed")
+    found = await gateway.describe_collection(alias)
+    assert (found.name, found.aliases) == (renamed, (alias.name,))
+    # What a dropped collection was called is free again.
+    await gateway.drop_collection(renamed)
+    assert not await gateway.has_collection(alias)
+    await gateway.create_alias(one, alias.name)
+    assert (await gateway.describe_collection(alias)).name == one
+    await gateway.drop_alias("default", alias.name)
+    await gateway.drop_alias("default", alias.name)
+    assert (await gateway.describe_collection(one)).aliases == ()
+    with pytest.raises(MilvusRefused):
+        await gateway.alter_alias(one, alias.name)
+
+
+async def test_a_partition_is_loaded(subject: Subject, new_name: NewName) -> None:
+    gateway, name = subject.gateway, new_name()
+    await create(subject, name)
+    await gateway.create_partition(name, "p")
+    await subject.insert(name, range(5))
+    with pytest.raises(MilvusRefused):
+        await gateway.load_collection(name)
+    await gateway.create_index(name, FLAT)
+    assert (await gateway.count_rows(name), await gateway.replica_count(name)) == (None, 0)
+    nodes = await gateway.query_node_count()
+    with pytest.raises(MilvusRefused):
+        await gateway.load_collection(name, replicas=nodes + 1)
+    await gateway.load_collection(name, ["_default"])
+
+    async def answers() -> bool:
+        return await gateway.count_rows(name) == len(range(5))
+
+    await until(answers)
+    await until(lambda: _is_loaded(subject, name))
+    assert await gateway.load_state(name, "p") == "NotLoad"
+    assert await gateway.replica_count(name) == 1
+    with pytest.raises(MilvusRefused):
+        await gateway.drop_index(name, FLAT)
+
+
+async def test_indexes_are_dropped(subject: Subject, new_name: NewName) -> None:
+    gateway, name = subject.gateway, new_name()
+    await create(subject, name)
+    await gateway.create_index(name, FLAT)
+    await gateway.drop_index(name, FLAT)
+    await gateway.drop_index(name, FLAT)
+    assert await gateway.list_indexes(name) == []
+
+
+async def _is_loaded(subject: Subject, name: CollectionName) -> bool:
+    return await subject.gateway.load_state(name) == "Loaded"

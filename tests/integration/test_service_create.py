@@ -36,7 +36,7 @@ async def two_collections(world: World) -> tuple[CollectionName, CollectionName]
     await flushed(milvus, one)
     milvus.delete(one, [3, 101])
     milvus.load(one)
-    milvus.alter_alias(one, "first")
+    milvus.point_alias(one, "first")
     two = await add_collection(milvus, "shop.two", range(3), shards=2)
     return one, two
 

@@ -79,7 +79,7 @@ async def test_targets_that_exist_are_all_named() -> None:
 
 async def test_an_alias_of_a_target_s_name_is_in_the_way_too() -> None:
     world = await with_backup()
-    world.milvus.alter_alias(named("one"), "uno")
+    world.milvus.point_alias(named("one"), "uno")
     error = await refused(world, renames={"two": "uno"}, collections=("two",))
     assert isinstance(error, TargetAlreadyExists)
 

@@ -25,7 +25,7 @@ from milvus_backup_server.domain.milvus import (
 )
 from milvus_backup_server.domain.records import CollectionSchema, IndexInfo, KeyValue
 from milvus_backup_server.ports.object_store import ObjectStore
-from tests.support.fake_milvus_cluster import FakeCluster, refused
+from tests.support.fake_milvus_cluster import refused
 from tests.support.fake_milvus_imports import (
     FakeImport,
     ImportFault,
@@ -34,12 +34,13 @@ from tests.support.fake_milvus_imports import (
     check_columns,
     surviving,
 )
+from tests.support.fake_milvus_serving import FakeServing
 from tests.support.fake_milvus_state import FakeCollection, SegmentState, numbered
 
 _PARTITION_KEY_PARTITIONS = 64
 
 
-class FakeMilvus(FakeCluster):
+class FakeMilvus(FakeServing):
     """One Milvus.
 
     Attributes:
@@ -100,11 +101,6 @@ class FakeMilvus(FakeCluster):
 
     async def list_indexes(self, collection: CollectionName) -> list[IndexInfo]:
         return list(self.collection(collection).indexes)
-
-    async def load_state(self, collection: CollectionName, partition: str = "") -> str:
-        if partition:
-            self._partition(collection, partition)
-        return self.collection(collection).load_state
 
     async def list_segments(self, collection: CollectionName) -> list[SegmentInfo]:
         return [

@@ -80,11 +80,7 @@ class FakeCluster:
         """Delete and insert rows in one timestamp, and return it."""
         return self.delete(name, keys, self.insert(name, keys, partition))
 
-    def load(self, name: CollectionName, state: str = "Loaded") -> None:
-        """Set the load state of a collection and its partitions."""
-        self.collection(name).load_state = state
-
-    def alter_alias(self, name: CollectionName, alias: str) -> None:
+    def point_alias(self, name: CollectionName, alias: str) -> None:
         """Point an alias at a collection."""
         self.aliases[CollectionName(name.database, alias)] = self.collection(
             name

@@ -76,6 +76,10 @@ class FakeCollection:
     deleted: dict[Key, int] = field(default_factory=dict)
     """The latest delete of each key."""
     load_state: str = "NotLoad"
+    loaded: list[str] = field(default_factory=list)
+    """Names of the partitions that the load state is of."""
+    load_polls: int = 0
+    replicas: int = 1
 
     @property
     def collection_id(self) -> int:

@@ -132,6 +132,50 @@ class GatewayDecorator:
             "create_index", str(collection), lambda: self._inner.create_index(collection, index)
         )
 
+    async def drop_index(self, collection: CollectionName, index: IndexInfo) -> None:
+        await self._call(
+            "drop_index", str(collection), lambda: self._inner.drop_index(collection, index)
+        )
+
+    async def create_alias(self, collection: CollectionName, alias: str) -> None:
+        await self._call(
+            "create_alias", str(collection), lambda: self._inner.create_alias(collection, alias)
+        )
+
+    async def alter_alias(self, collection: CollectionName, alias: str) -> None:
+        await self._call(
+            "alter_alias", str(collection), lambda: self._inner.alter_alias(collection, alias)
+        )
+
+    async def drop_alias(self, database: str, alias: str) -> None:
+        await self._call(
+            "drop_alias",
+            f"{database}.{alias}",
+            lambda: self._inner.drop_alias(database, alias),
+        )
+
+    async def load_collection(
+        self, collection: CollectionName, partitions: Sequence[str] = (), *, replicas: int = 1
+    ) -> None:
+        await self._call(
+            "load_collection",
+            str(collection),
+            lambda: self._inner.load_collection(collection, partitions, replicas=replicas),
+        )
+
+    async def replica_count(self, collection: CollectionName) -> int:
+        return await self._call(
+            "replica_count", str(collection), lambda: self._inner.replica_count(collection)
+        )
+
+    async def query_node_count(self) -> int:
+        return await self._call("query_node_count", "", self._inner.query_node_count)
+
+    async def count_rows(self, collection: CollectionName) -> int | None:
+        return await self._call(
+            "count_rows", str(collection), lambda: self._inner.count_rows(collection)
+        )
+
     async def drop_collection(self, collection: CollectionName) -> None:
         await self._call(
             "drop_collection", str(collection), lambda: self._inner.drop_collection(collection)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,11 @@ from milvus_backup.v1.backup_pb2 import (
     BACKUP_STRATEGY_SERIAL_FLUSH,
     BACKUP_STRATEGY_SKIP_FLUSH,
 )
-from milvus_backup.v1.backup_service_pb2 import CreateBackupRequest
+from milvus_backup.v1.backup_service_pb2 import (
+    CreateBackupRequest,
+    RestoreBackupRequest,
+    SkipParams,
+)
 from tests.support.command_line import run
 from tests.support.scripted_service import ScriptedService, serving
 
@@ -83,13 +88,9 @@ NOBODY = "127.0.0.1:1"
             "create --rbac --backup_index_extra --format snapshot",
             "not supported yet: --format snapshot, --backup_index_extra",
         ),
-        ("restore -n x --meta_only", "not supported yet: --meta_only"),
-        ("restore -n x --use_auto_index", "not supported yet: --use_auto_index"),
         ("restore -n x --drop_exist_collection", "not supported yet: --drop_exist_collection"),
         ("restore -n x --drop_exist_index", "not supported yet: --drop_exist_index"),
         ("restore -n x --skip_create_collection", "not supported yet: --skip_create_collection"),
-        ("restore -n x --rbac=true", "not supported yet: --rbac"),
-        ("restore -n x --use_v2_restore", "not supported yet: --use_v2_restore"),
         ("restore -n=", "Missing option '-n' / '--name'; see milvus-backup restore --help"),
         ("get --name=", "Missing option '-n' / '--name'; see milvus-backup get --help"),
     ],
@@ -154,6 +155,39 @@ async def test_options_of_a_create(
     request.ClearField("request_id")
     asked.backup_name = "x"
     assert request == asked
+
+
+@pytest.mark.parametrize(
+    ("words", "fields"),
+    [
+        ("", {}),
+        ("--rebuild_index --use_auto_index", {"restore_indexes": True, "use_auto_index": True}),
+        ("--meta_only", {"meta_only": True}),
+        ("--rbac=true --use_v2_restore", {"rbac": True}),
+        ("--max-shards 2", {"max_shard_count": 2}),
+        (
+            (
+                "--skip-collection-properties a,b --skip-field-type-params c"
+                " --skip-field-index-params d --skip-index-params=e"
+            ),
+            {
+                "skip_params": SkipParams(
+                    collection_properties=["a", "b"],
+                    field_type_params=["c"],
+                    field_index_params=["d"],
+                    index_params=["e"],
+                )
+            },
+        ),
+    ],
+)
+async def test_flags_of_how_collections_are_made(
+    service: ScriptedService, address: str, words: str, fields: dict[str, Any]
+) -> None:
+    done = await run(address, "restore", "-n", "x", "--request-id", "r", *words.split())
+    assert (done.stderr, done.exit_code) == ("", 0)
+    (request,) = service.requests["RestoreBackup"]
+    assert request == RestoreBackupRequest(backup_name="x", request_id="r", **fields)
 
 
 @pytest.mark.parametrize(

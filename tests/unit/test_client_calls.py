@@ -9,7 +9,11 @@ from google.rpc.status_pb2 import Status
 
 from milvus_backup.v1 import backup_pb2, backup_service_pb2, operation_pb2, operation_service_pb2
 from milvus_backup.v1 import server_service_pb2 as server
-from milvus_backup.v1.backup_service_pb2 import CollectionMapping, CollectionPartitions
+from milvus_backup.v1.backup_service_pb2 import (
+    CollectionMapping,
+    CollectionPartitions,
+    SkipParams,
+)
 from milvus_backup_client import (
     BackupClient,
     BackupNotFound,
@@ -82,6 +86,11 @@ async def test_restore_sends_every_field(service: ScriptedService, client: Backu
         renames={"shop.*": "shop2.*"},
         mappings=[CollectionMapping(source="a", target="b", shard_count=2, description="")],
         restore_indexes=True,
+        use_auto_index=True,
+        meta_only=True,
+        max_shard_count=2,
+        skip_params=SkipParams(index_params=["nlist"]),
+        rbac=True,
         skip_content_check=True,
         labels={"why": "drill"},
         request_id="r-2",
@@ -97,6 +106,11 @@ async def test_restore_sends_every_field(service: ScriptedService, client: Backu
             renames={"shop.*": "shop2.*"},
             mappings=[CollectionMapping(source="a", target="b", shard_count=2, description="")],
             restore_indexes=True,
+            use_auto_index=True,
+            meta_only=True,
+            max_shard_count=2,
+            skip_params=SkipParams(index_params=["nlist"]),
+            rbac=True,
             skip_content_check=True,
             labels={"why": "drill"},
             request_id="r-2",

@@ -8,6 +8,7 @@ import pytest
 from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
 from milvus_backup_server.domain.renaming import CollectionMapping as M
 from milvus_backup_server.domain.requests import RestoreRequest
+from milvus_backup_server.domain.restore_options import RestoreOptions, SkipParams
 from milvus_backup_server.http.bodies import RestoreBody
 from milvus_backup_server.http.restore_request import restore_request
 
@@ -16,6 +17,7 @@ NAMES_RULE = (
     "collections) or database. (itself alone), each name of letters, digits and _"
 )
 NOT_YET = "is not supported yet"
+BETWEEN = "is not between 1 and 1024; 0 for no own choice"
 NO_NAME = "a collection's name is empty"
 
 
@@ -75,6 +77,37 @@ def refused(body: Mapping[str, Any], task_id: str = "") -> list[tuple[str, str]]
 )
 def test_what_a_restore_asks_for(body: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     assert restore(body) == RestoreRequest("b", **expected)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"metaOnly": True}, {"meta_only": True}),
+        ({"useAutoIndex": True}, {"use_auto_index": True}),
+        ({"rbac": True}, {"rbac": True}),
+        ({"maxShardNum": 2}, {"max_shard_count": 2}),
+        (
+            {
+                "skipParams": {
+                    "collectionProperties": ["p"],
+                    "fieldIndexParams": ["q"],
+                    "fieldTypeParams": ["r"],
+                    "indexParams": ["s", "t"],
+                }
+            },
+            {
+                "skip_params": SkipParams(
+                    collection_properties=("p",),
+                    field_index_params=("q",),
+                    field_type_params=("r",),
+                    index_params=("s", "t"),
+                )
+            },
+        ),
+    ],
+)
+def test_how_collections_are_made(body: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    assert restore(body) == RestoreRequest("b", options=RestoreOptions(**expected))
 
 
 OVERRIDE = {"source": "c1", "target": "c2", "override": {"shardNum": 1, "description": "d"}}
@@ -139,8 +172,6 @@ NOT_COMBINED = "cannot be combined with restorePlan; give one of them"
     [
         ({"bucket_name": "x"}, [("bucket_name", NOT_YET)]),
         ({"path": "x"}, [("path", NOT_YET)]),
-        ({"metaOnly": True}, [("metaOnly", NOT_YET)]),
-        ({"useAutoIndex": True}, [("useAutoIndex", NOT_YET)]),
         ({"dropExistCollection": True}, [("dropExistCollection", NOT_YET)]),
         ({"dropExistIndex": True}, [("dropExistIndex", NOT_YET)]),
         ({"skipCreateCollection": True}, [("skipCreateCollection", NOT_YET)]),
@@ -152,15 +183,17 @@ NOT_COMBINED = "cannot be combined with restorePlan; give one of them"
                 ("skipCreateCollection", NOT_YET),
             ],
         ),
-        ({"rbac": True}, [("rbac", NOT_YET)]),
-        ({"maxShardNum": 2}, [("maxShardNum", NOT_YET)]),
+        ({"maxShardNum": -2}, [("maxShardNum", f"-2 {BETWEEN}")]),
         (
-            {"skipParams": {"collectionProperties": ["p"]}},
-            [("skipParams.collectionProperties", NOT_YET)],
+            {"skipParams": {"fieldTypeParams": ["p", "dim"], "indexParams": [""]}},
+            [
+                ("skipParams.indexParams[0]", "the name is empty"),
+                (
+                    "skipParams.fieldTypeParams[1]",
+                    "Milvus makes no field without its 'dim'; leave it out of this list",
+                ),
+            ],
         ),
-        ({"skipParams": {"fieldIndexParams": ["p"]}}, [("skipParams.fieldIndexParams", NOT_YET)]),
-        ({"skipParams": {"fieldTypeParams": ["p"]}}, [("skipParams.fieldTypeParams", NOT_YET)]),
-        ({"skipParams": {"indexParams": ["p"]}}, [("skipParams.indexParams", NOT_YET)]),
         ({"truncateBinlogByTs": True}, [("truncateBinlogByTs", NOT_YET)]),
         ({"ezkMapping": {"a": "b"}}, [("ezkMapping", NOT_YET)]),
         (

@@ -17,6 +17,7 @@ from milvus_backup_server.domain.records import (
     SegmentBackupInfo,
 )
 from milvus_backup_server.domain.renaming import Target
+from milvus_backup_server.domain.restore_options import RestoreOptions
 from milvus_backup_server.domain.restore_plan import (
     ImportUnit,
     expected_objects,
@@ -28,6 +29,7 @@ from milvus_backup_server.domain.restore_plan import (
     record_faults,
     version_fault,
 )
+from milvus_backup_server.domain.target_collection import target_collection
 from tests.support.fixtures import WITH_DATA, backup_objects, metadata
 
 LARGE = 1 << 40
@@ -170,9 +172,11 @@ def test_what_a_plan_says_of_a_collection() -> None:
         shard_count=2,
     )
     record = replace(record, shards_num=2, index_infos=(IndexInfo(), IndexInfo()))
-    assert planned(record, Target(B), job_bytes=150, indexes=False) == plan
+    made = target_collection(record, Target(B), RestoreOptions(), indexes=False)
+    assert planned(record, Target(B), made, job_bytes=150) == plan
     wider = replace(plan, shard_count=3, index_count=2)
-    assert planned(record, Target(B, shard_count=3), job_bytes=150, indexes=True) == wider
+    made = replace(made, shard_count=3, indexes=record.index_infos)
+    assert planned(record, Target(B), made, job_bytes=150) == wider
 
 
 def test_deletes_are_seen_in_any_segment() -> None:

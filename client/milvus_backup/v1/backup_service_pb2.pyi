@@ -402,6 +402,11 @@ class RestoreBackupRequest(_message.Message):
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     PARTITIONS_FIELD_NUMBER: _builtins.int
     MAPPINGS_FIELD_NUMBER: _builtins.int
+    META_ONLY_FIELD_NUMBER: _builtins.int
+    USE_AUTO_INDEX_FIELD_NUMBER: _builtins.int
+    MAX_SHARD_COUNT_FIELD_NUMBER: _builtins.int
+    SKIP_PARAMS_FIELD_NUMBER: _builtins.int
+    RBAC_FIELD_NUMBER: _builtins.int
     backup_name: _builtins.str
     """The backup's name. It must be complete or legacy."""
     suffix: _builtins.str
@@ -416,6 +421,16 @@ class RestoreBackupRequest(_message.Message):
     """As in CreateBackupRequest."""
     validate_only: _builtins.bool
     """Run every check, write nothing, and return a finished operation with the plan; as in CreateBackupRequest."""
+    meta_only: _builtins.bool
+    """Make databases, collections, partitions and, with `restore_indexes`, indexes, but import no rows."""
+    use_auto_index: _builtins.bool
+    """Let Milvus choose type and parameters of the indexes on vectors; the metric stays. Counts with `restore_indexes`."""
+    max_shard_count: _builtins.int
+    """The most shards that a collection gets, 1 to 1,024. 0: as in the backup. A mapping's `shard_count` wins over it."""
+    rbac: _builtins.bool
+    """Restore users, roles and grants too. Needs Milvus 2.4.9 or later, and is refused with those that this service
+    makes restores with today.
+    """
     @_builtins.property
     def collections(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What to restore, by the names in the backup, in the grammar of CreateBackupRequest. Empty, with `partitions` empty
@@ -451,6 +466,10 @@ class RestoreBackupRequest(_message.Message):
         own names, as far as `target_collections` names these. At most 10,000 entries.
         """
 
+    @_builtins.property
+    def skip_params(self) -> Global___SkipParams:
+        """Properties and parameters that are left out of what is made."""
+
     def __init__(
         self,
         *,
@@ -466,14 +485,63 @@ class RestoreBackupRequest(_message.Message):
         validate_only: _builtins.bool = ...,
         partitions: _abc.Iterable[Global___CollectionPartitions] | None = ...,
         mappings: _abc.Iterable[Global___CollectionMapping] | None = ...,
+        meta_only: _builtins.bool = ...,
+        use_auto_index: _builtins.bool = ...,
+        max_shard_count: _builtins.int = ...,
+        skip_params: Global___SkipParams | None = ...,
+        rbac: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["skip_params", b"skip_params"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "collections", b"collections", "labels", b"labels", "mappings", b"mappings", "partitions", b"partitions", "renames", b"renames", "request_id", b"request_id", "restore_indexes", b"restore_indexes", "skip_content_check", b"skip_content_check", "suffix", b"suffix", "target_collections", b"target_collections", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "collections", b"collections", "labels", b"labels", "mappings", b"mappings", "max_shard_count", b"max_shard_count", "meta_only", b"meta_only", "partitions", b"partitions", "rbac", b"rbac", "renames", b"renames", "request_id", b"request_id", "restore_indexes", b"restore_indexes", "skip_content_check", b"skip_content_check", "skip_params", b"skip_params", "suffix", b"suffix", "target_collections", b"target_collections", "use_auto_index", b"use_auto_index", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RestoreBackupRequest: _TypeAlias = RestoreBackupRequest  # noqa: Y015
+
+@_typing.final
+class SkipParams(_message.Message):
+    """Names of properties and parameters that a restore leaves out; each list at most 1,000."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLLECTION_PROPERTIES_FIELD_NUMBER: _builtins.int
+    FIELD_TYPE_PARAMS_FIELD_NUMBER: _builtins.int
+    FIELD_INDEX_PARAMS_FIELD_NUMBER: _builtins.int
+    INDEX_PARAMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def collection_properties(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Properties of collections, such as `collection.ttl.seconds`."""
+
+    @_builtins.property
+    def field_type_params(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Type parameters of fields, such as `mmap.enabled`. `dim`, `max_length` and `max_capacity` are errors: Milvus makes
+        no field without them.
+        """
+
+    @_builtins.property
+    def field_index_params(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Index parameters that fields carry."""
+
+    @_builtins.property
+    def index_params(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Parameters of indexes, such as `nlist`; `index_type` leaves the type to Milvus."""
+
+    def __init__(
+        self,
+        *,
+        collection_properties: _abc.Iterable[_builtins.str] | None = ...,
+        field_type_params: _abc.Iterable[_builtins.str] | None = ...,
+        field_index_params: _abc.Iterable[_builtins.str] | None = ...,
+        index_params: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection_properties", b"collection_properties", "field_index_params", b"field_index_params", "field_type_params", b"field_type_params", "index_params", b"index_params"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SkipParams: _TypeAlias = SkipParams  # noqa: Y015
 
 @_typing.final
 class ExportBackupRequest(_message.Message):

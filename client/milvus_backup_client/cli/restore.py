@@ -19,21 +19,17 @@ from milvus_backup_client.cli.options import (
     VALIDATE_ONLY,
     checked,
     coming,
-    go_flag,
     refuse_coming,
     removed,
 )
+from milvus_backup_client.cli.restore_flags import making_flags, take_making
 from milvus_backup_client.cli.session import Session, service_command
 
 _EXCLUSIVE = (("suffix", "renames"), ("drop_exist_collection", "skip_create_collection"))
 _COMING = (
-    "--meta_only",
-    "--use_auto_index",
     "--drop_exist_collection",
     "--drop_exist_index",
     "--skip_create_collection",
-    "--rbac",
-    "--use_v2_restore",
 )
 
 
@@ -42,6 +38,7 @@ def _check(options: dict[str, Any]) -> None:
         if options[first] and options[second]:
             raise UsageFailure(f"{_written(first)} and {_written(second)} exclude each other")
     refuse_coming(options, _COMING)
+    options["making"] = take_making(options)
 
 
 def _written(name: str) -> str:
@@ -87,7 +84,7 @@ def _written(name: str) -> str:
     callback=split_renames,
     help="New names: coll:coll2, db.coll:db2.coll2, db.*:db2.*, db.:db2. (the database alone).",
 )
-@go_flag("--rebuild_index", help_text="Make the backed-up indexes again.")
+@making_flags
 @click.option(
     "--skip-content-check",
     is_flag=True,
@@ -112,7 +109,7 @@ async def restore(
     partitions: dict[str, list[str]],
     suffix: str,
     renames: dict[str, str],
-    rebuild_index: bool,
+    making: dict[str, Any],
     skip_content_check: bool,
     labels: dict[str, str],
     request_id: str | None,
@@ -131,7 +128,7 @@ async def restore(
         partitions=partitions,
         suffix=suffix,
         renames=renames,
-        restore_indexes=rebuild_index,
+        **making,
         skip_content_check=skip_content_check,
         labels=labels,
         request_id=request_id,

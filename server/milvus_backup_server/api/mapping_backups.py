@@ -8,6 +8,7 @@ from typing import Any
 from milvus_backup.v1 import backup_pb2, backup_service_pb2
 from milvus_backup_server.api.mapping import label_map, timestamp
 from milvus_backup_server.api.mapping_collections import collection_message
+from milvus_backup_server.api.mapping_restores import restore_options
 from milvus_backup_server.api.mapping_verifications import verification_message
 from milvus_backup_server.api.pages import within
 from milvus_backup_server.api.texts import fit, fit_int
@@ -69,6 +70,7 @@ def restore_request(message: backup_service_pb2.RestoreBackupRequest) -> Restore
         validate_only=message.validate_only,
         partitions=_partitions(message.partitions),
         mappings=tuple(map(_mapping, message.mappings)),
+        options=restore_options(message),
     )
 
 

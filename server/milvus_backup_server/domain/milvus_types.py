@@ -29,6 +29,12 @@ _NAMES = {
 }
 
 ARRAY = 22
+_VECTORS = frozenset(number for number, name in _NAMES.items() if name.endswith("Vector"))
+
+
+def is_vector(number: int) -> bool:
+    """Tell whether a data type is one of vectors."""
+    return number in _VECTORS
 
 
 def data_type_name(number: int) -> str:

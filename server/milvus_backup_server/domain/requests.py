@@ -18,6 +18,7 @@ from milvus_backup_server.domain.renaming import (
     rename_faults,
 )
 from milvus_backup_server.domain.restore_mapping import Wanted
+from milvus_backup_server.domain.restore_options import RestoreOptions
 from milvus_backup_server.domain.selection import (
     CollectionPartitions,
     Selection,
@@ -83,6 +84,7 @@ class RestoreRequest:
 
     Attributes:
         task_id: A name that the caller gives the operation; see ``CreateRequest``.
+        options: How collections are made, and what happens to those that are there.
     """
 
     backup_name: str
@@ -98,6 +100,7 @@ class RestoreRequest:
     task_id: str = ""
     partitions: tuple[CollectionPartitions, ...] = ()
     mappings: tuple[CollectionMapping, ...] = ()
+    options: RestoreOptions = field(default_factory=RestoreOptions)
 
     @property
     def wanted(self) -> Wanted:
@@ -119,6 +122,7 @@ class RestoreRequest:
             *partition_faults(self.partitions),
             *entry_faults("target_collections", self.target_collections),
             *_renaming_faults(self.suffix, self.renames, self.mappings),
+            *self.options.faults(),
             *_label_faults(self.labels),
             *_id_faults("request_id", self.request_id),
             *_id_faults("task_id", self.task_id),

@@ -110,8 +110,24 @@ def mapped_databases(wanted: Wanted, contents: Contents) -> tuple[MappedDatabase
     return tuple(MappedDatabase(name, needed[name]) for name in sorted(needed))
 
 
-def narrowed(record: CollectionBackupInfo, chosen: Iterable[str] | None) -> CollectionBackupInfo:
-    """Return a collection with the chosen partitions only; with all of them if None are chosen."""
+def without_data(record: CollectionBackupInfo) -> CollectionBackupInfo:
+    """Return a collection with its partitions, but as if it had no rows."""
+    empty = (replace(it, segment_backups=(), size=0) for it in record.partition_backups)
+    return replace(record, partition_backups=tuple(empty), l0_segments=(), size=0)
+
+
+def narrowed(
+    record: CollectionBackupInfo, chosen: Iterable[str] | None, *, meta_only: bool = False
+) -> CollectionBackupInfo:
+    """Return a collection with the chosen partitions only, and without rows if asked for.
+
+    Args:
+        record: The collection.
+        chosen: Names of its partitions; None: all.
+        meta_only: Leave out what it holds.
+    """
+    if meta_only:
+        record = without_data(record)
     if chosen is None:
         return record
     names = frozenset(chosen)

@@ -21,6 +21,7 @@ from milvus_backup_server.domain.records import (
     SegmentBackupInfo,
 )
 from milvus_backup_server.domain.renaming import Target
+from milvus_backup_server.domain.target_collection import TargetCollection
 
 NEVER_CREATED = "_default"
 """The partition that every collection without a partition key has from the start."""
@@ -149,15 +150,15 @@ def import_units(
 
 
 def planned(
-    record: CollectionBackupInfo, target: Target, job_bytes: int, *, indexes: bool
+    record: CollectionBackupInfo, target: Target, made: TargetCollection, job_bytes: int
 ) -> PlannedCollection:
     """Return what a plan says of a collection and one of its targets.
 
     Args:
         record: The collection.
         target: Where it goes.
+        made: What it becomes there.
         job_bytes: The most that one import job should read.
-        indexes: Whether its indexes are made again.
     """
     partitions = record.partition_backups
     every = [segment for partition in partitions for segment in partition.segment_backups]
@@ -174,8 +175,8 @@ def planned(
         row_count=sum(segment.num_of_rows for segment in every),
         size_bytes=sum(segment.size for segment in every),
         import_job_count=sum(len(units) for units in jobs),
-        shard_count=target.shard_count or record.shards_num,
-        index_count=len(record.index_infos) if indexes else 0,
+        shard_count=made.shard_count,
+        index_count=len(made.indexes),
     )
 
 

@@ -102,10 +102,20 @@ class CreateBody(Body):
 class SkipParams(Body):
     """Properties and parameters that a restore leaves out."""
 
-    collection_properties: Names = _later("collectionProperties", default=[])
-    field_index_params: Names = _later("fieldIndexParams", default=[])
-    field_type_params: Names = _later("fieldTypeParams", default=[])
-    index_params: Names = _later("indexParams", default=[])
+    collection_properties: Names = Field(
+        default=[], alias="collectionProperties", description="Properties of collections."
+    )
+    field_index_params: Names = Field(
+        default=[], alias="fieldIndexParams", description="Index parameters that fields carry."
+    )
+    field_type_params: Names = Field(
+        default=[],
+        alias="fieldTypeParams",
+        description="Type parameters of fields; not `dim`, `max_length` or `max_capacity`.",
+    )
+    index_params: Names = Field(
+        default=[], alias="indexParams", description="Parameters of indexes."
+    )
 
 
 class Override(Body):
@@ -188,11 +198,20 @@ class RestoreBody(Body):
         description="Collections by database, by their names in the backup; an empty list for all of "
         "the database. Wins over `collection_names`.",
     )
-    meta_only: bool = _later("metaOnly", default=False)
+    meta_only: bool = Field(
+        default=False,
+        alias="metaOnly",
+        description="Make collections, partitions and indexes, but import no rows.",
+    )
     restore_index: bool = Field(
         default=False, alias="restoreIndex", description="Make the indexes again."
     )
-    use_auto_index: bool = _later("useAutoIndex", default=False)
+    use_auto_index: bool = Field(
+        default=False,
+        alias="useAutoIndex",
+        description="Let Milvus choose the indexes of vectors; the metric stays. Counts with "
+        "`restoreIndex`.",
+    )
     drop_exist_collection: bool = _later("dropExistCollection", default=False)
     drop_exist_index: bool = _later("dropExistIndex", default=False)
     skip_create_collection: bool = _later("skipCreateCollection", default=False)
@@ -202,8 +221,15 @@ class RestoreBody(Body):
         description="Without effect, as in the Go tool: the check is always skipped.",
         json_schema_extra=DEPRECATED,
     )
-    rbac: bool = _later(default=False)
-    max_shard_num: Int32 = _later("maxShardNum", default=0)
+    rbac: bool = Field(
+        default=False,
+        description="Restore users, roles and grants too: refused by Milvus before 2.4.9.",
+    )
+    max_shard_num: Int32 = Field(
+        default=0,
+        alias="maxShardNum",
+        description="The most shards that a collection gets; 0: as in the backup.",
+    )
     skip_params: SkipParams = Field(SkipParams(), alias="skipParams")
     use_v2_restore: bool = Field(
         default=False,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from milvus_backup_server.domain.errors import FieldViolation
 from milvus_backup_server.domain.renaming import CollectionMapping
 from milvus_backup_server.domain.requests import RestoreRequest
+from milvus_backup_server.domain.restore_options import RestoreOptions, SkipParams
 from milvus_backup_server.http.asked import Asked, Entries, not_yet
 from milvus_backup_server.http.bodies import RestoreBody
 from milvus_backup_server.http.plan_request import PlannedNames, read_plan
@@ -17,6 +18,11 @@ _NAMES = {
     "suffix": "collection_suffix",
     "collections": "collection_names",
     "target_collections": "db_collections_after_rename",
+    "max_shard_count": "maxShardNum",
+    "skip_params.collection_properties": "skipParams.collectionProperties",
+    "skip_params.field_type_params": "skipParams.fieldTypeParams",
+    "skip_params.field_index_params": "skipParams.fieldIndexParams",
+    "skip_params.index_params": "skipParams.indexParams",
 }
 
 
@@ -52,6 +58,7 @@ def restore_request(body: RestoreBody, task_id: str) -> Asked[RestoreRequest]:
         renames=chosen.renames,
         mappings=chosen.mappings,
         restore_indexes=body.restore_index,
+        options=_options(body),
         task_id=task_id,
     )
     entries = chosen.sources.names("collections") | chosen.targets.names("target_collections")
@@ -60,6 +67,22 @@ def restore_request(body: RestoreBody, task_id: str) -> Asked[RestoreRequest]:
         [*_unsupported(body), *chosen.faults, *chosen.sources.faults, *chosen.targets.faults]
     )
     return asked
+
+
+def _options(body: RestoreBody) -> RestoreOptions:
+    skipped = body.skip_params
+    return RestoreOptions(
+        meta_only=body.meta_only,
+        use_auto_index=body.use_auto_index,
+        max_shard_count=body.max_shard_num,
+        skip_params=SkipParams(
+            collection_properties=tuple(skipped.collection_properties),
+            field_type_params=tuple(skipped.field_type_params),
+            field_index_params=tuple(skipped.field_index_params),
+            index_params=tuple(skipped.index_params),
+        ),
+        rbac=body.rbac,
+    )
 
 
 def _sources(body: RestoreBody) -> Entries:
@@ -101,22 +124,13 @@ def _unsupported(body: RestoreBody) -> Iterator[FieldViolation]:
     if body.drop_exist_collection and body.skip_create_collection:
         fault = "cannot be true together with skipCreateCollection"
         yield FieldViolation("dropExistCollection", fault)
-    skipped = body.skip_params
     yield from not_yet(
         {
             "bucket_name": body.bucket_name,
             "path": body.path,
-            "metaOnly": body.meta_only,
-            "useAutoIndex": body.use_auto_index,
             "dropExistCollection": body.drop_exist_collection,
             "dropExistIndex": body.drop_exist_index,
             "skipCreateCollection": body.skip_create_collection,
-            "rbac": body.rbac,
-            "maxShardNum": body.max_shard_num,
-            "skipParams.collectionProperties": skipped.collection_properties,
-            "skipParams.fieldIndexParams": skipped.field_index_params,
-            "skipParams.fieldTypeParams": skipped.field_type_params,
-            "skipParams.indexParams": skipped.index_params,
             "truncateBinlogByTs": body.truncate_binlog_by_ts,
             "ezkMapping": body.ezk_mapping,
         }

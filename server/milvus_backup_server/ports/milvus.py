@@ -109,8 +109,42 @@ class MilvusGateway(Protocol):
         """Make an index with the type, name and parameters given."""
         ...
 
+    async def drop_index(self, collection: CollectionName, index: IndexInfo) -> None:
+        """Remove an index; no error if it does not exist, refused while the collection is loaded."""
+        ...
+
+    async def create_alias(self, collection: CollectionName, alias: str) -> None:
+        """Give a collection an alias; refused when another collection has it, or is called so."""
+        ...
+
+    async def alter_alias(self, collection: CollectionName, alias: str) -> None:
+        """Point an alias of the database at a collection, whatever it pointed at."""
+        ...
+
+    async def drop_alias(self, database: str, alias: str) -> None:
+        """Remove an alias; no error if it does not exist."""
+        ...
+
+    async def load_collection(
+        self, collection: CollectionName, partitions: Sequence[str] = (), *, replicas: int = 1
+    ) -> None:
+        """Begin to load a collection, or some partitions of it; refused without its indexes."""
+        ...
+
+    async def replica_count(self, collection: CollectionName) -> int:
+        """Return how many times a collection is loaded; 0 if it is not."""
+        ...
+
+    async def query_node_count(self) -> int:
+        """Return how many nodes can hold replicas: the most that a collection can have."""
+        ...
+
+    async def count_rows(self, collection: CollectionName) -> int | None:
+        """Return the rows that a loaded collection finds; None while it does not answer queries."""
+        ...
+
     async def drop_collection(self, collection: CollectionName) -> None:
-        """Remove a collection; no error if it does not exist."""
+        """Remove a collection; no error if it does not exist. Its aliases should be gone before."""
         ...
 
     async def rename_collection(self, collection: CollectionName, name: str) -> None:

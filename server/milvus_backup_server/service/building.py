@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -20,10 +20,10 @@ from milvus_backup_server.domain.errors import (
 )
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.names import temporary_name
-from milvus_backup_server.domain.records import CollectionBackupInfo, IndexInfo
-from milvus_backup_server.domain.renaming import Target
+from milvus_backup_server.domain.records import IndexInfo
 from milvus_backup_server.domain.restore_mapping import MappedDatabase
 from milvus_backup_server.domain.restore_plan import NEVER_CREATED
+from milvus_backup_server.domain.target_collection import TargetCollection
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.context import WorkLimits
 from milvus_backup_server.service.tracker import Tracker
@@ -88,29 +88,23 @@ class CollectionBuilder:
                     self._tracker.warn(_without_properties(database))
 
     async def create(
-        self, source: CollectionName, target: Target, record: CollectionBackupInfo
+        self, source: CollectionName, target: CollectionName, wanted: TargetCollection
     ) -> Built:
         """Make an empty collection with its partitions under a temporary name."""
-        assert record.schema is not None  # noqa: S101 the request's checks saw to it
-        schema = record.schema
-        if target.description is not None:
-            schema = replace(schema, description=target.description)
         name = temporary_name(self._operation, next(self._numbers))
-        temporary = CollectionName(target.name.database, name)
+        temporary = CollectionName(target.database, name)
         self._temporary.append(temporary)
-        keyed = any(field.is_partition_key for field in record.schema.fields)
         await self._gateway.create_collection(
             temporary,
-            schema,
-            shards=target.shard_count or record.shards_num,
-            consistency_level=record.consistency_level,
-            properties=record.properties,
-            partition_count=len(record.partition_backups) if keyed else 0,
+            wanted.schema,
+            shards=wanted.shard_count,
+            consistency_level=wanted.consistency_level,
+            properties=wanted.properties,
+            partition_count=wanted.partition_count,
         )
-        if not keyed:
-            await self._create_partitions(temporary, record)
+        await self._create_partitions(temporary, wanted.partitions)
         description = await self._gateway.describe_collection(temporary)
-        return Built(source, temporary, target.name, description.collection_id, record.index_infos)
+        return Built(source, temporary, target, description.collection_id, wanted.indexes)
 
     async def create_indexes(self, built: Built) -> None:
         """Make the indexes of the backup on a collection."""
@@ -182,11 +176,11 @@ class CollectionBuilder:
         self._tracker.warn(LeftBehind(f"{what} {how}", subject=what))
 
     async def _create_partitions(
-        self, collection: CollectionName, record: CollectionBackupInfo
+        self, collection: CollectionName, partitions: Iterable[str]
     ) -> None:
-        for partition in record.partition_backups:
-            if partition.partition_name != NEVER_CREATED:
-                await self._gateway.create_partition(collection, partition.partition_name)
+        for partition in partitions:
+            if partition != NEVER_CREATED:
+                await self._gateway.create_partition(collection, partition)
 
     async def _drop_renamed(self, built: Built) -> None:
         """Remove a collection under its final name, but only if it is the one that we made."""

@@ -97,6 +97,18 @@ async def supported_version(gateway: MilvusGateway, limits: WorkLimits) -> tuple
     return text, capabilities
 
 
+def version_needed(what: str, needed: MilvusVersion, version: str) -> MilvusVersionUnsupported:
+    """Return the error for something that this version of Milvus cannot do."""
+    return MilvusVersionUnsupported(
+        f"{what} needs Milvus {needed} or later; this is {version}, and this service works with "
+        f"{TESTED_RANGE}",
+        subject="milvus",
+        version=version,
+        needed=str(needed),
+        supported=TESTED_RANGE,
+    )
+
+
 async def cluster_storage(cluster: Cluster, deadline: Deadline) -> Storage:
     """Return a cluster's storage whose bucket is there.
 

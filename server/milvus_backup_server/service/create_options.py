@@ -8,7 +8,6 @@ from milvus_backup_server.domain.capabilities import (
     BULK_FLUSH_FROM,
     GC_PAUSE_FROM,
     RBAC_FROM,
-    TESTED_RANGE,
 )
 from milvus_backup_server.domain.errors import (
     BackupError,
@@ -16,9 +15,9 @@ from milvus_backup_server.domain.errors import (
     InvalidRequest,
     MilvusVersionUnsupported,
 )
-from milvus_backup_server.domain.milvus import MilvusVersion
 from milvus_backup_server.domain.requests import CreateRequest
 from milvus_backup_server.domain.strategies import BackupStrategy
+from milvus_backup_server.service.checks import version_needed
 from milvus_backup_server.service.context import Cluster
 
 
@@ -27,9 +26,9 @@ def option_faults(
 ) -> Iterator[tuple[str, BackupError]]:
     """Yield what cannot be done, each with its field."""
     if request.strategy is BackupStrategy.BULK_FLUSH:
-        yield "strategy", _needs("the strategy bulk_flush", BULK_FLUSH_FROM, version)
+        yield "strategy", version_needed("the strategy bulk_flush", BULK_FLUSH_FROM, version)
     if request.rbac:
-        yield "rbac", _needs("backing up users, roles and grants", RBAC_FROM, version)
+        yield "rbac", version_needed("backing up users, roles and grants", RBAC_FROM, version)
     if request.gc_pause_address.rstrip("/") not in ("", cluster.management_endpoint.rstrip("/")):
         text = (
             "is not the address of the settings (milvus.management.endpoint), and no other is asked"
@@ -46,15 +45,4 @@ def not_paused(version: str) -> MilvusVersionUnsupported:
         subject="milvus",
         version=version,
         needed=str(GC_PAUSE_FROM),
-    )
-
-
-def _needs(what: str, needed: MilvusVersion, version: str) -> MilvusVersionUnsupported:
-    return MilvusVersionUnsupported(
-        f"{what} needs Milvus {needed} or later; this is {version}, and this service works with "
-        f"{TESTED_RANGE}",
-        subject="milvus",
-        version=version,
-        needed=str(needed),
-        supported=TESTED_RANGE,
     )

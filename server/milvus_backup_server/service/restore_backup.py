@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from milvus_backup_server.domain.capabilities import RBAC_FROM
 from milvus_backup_server.domain.conflicts import Footprint
 from milvus_backup_server.domain.errors import BackupError
 from milvus_backup_server.domain.faults import Faults
@@ -21,6 +22,7 @@ from milvus_backup_server.service.checks import (
     cluster_storage,
     require_restorable,
     supported_version,
+    version_needed,
 )
 from milvus_backup_server.service.context import Environment
 from milvus_backup_server.service.importing import ImportQueue
@@ -123,6 +125,9 @@ class RestoreBackup:
         async with deadline.asking_store(repository.storage):
             files = await reader.files()
         planner = RestorePlanner(request, limits)
+        if request.options.rbac:
+            what = "restoring users, roles and grants"
+            planner.faults.add(version_needed(what, RBAC_FROM, version), "rbac")
         await planner.read(reader, files)
         # The metadata may be large and its reading, bounded by each request alone, takes its time:
         # Milvus is not blamed for that.

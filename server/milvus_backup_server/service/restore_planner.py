@@ -21,6 +21,7 @@ from milvus_backup_server.domain.restore_mapping import (
     nothing_wanted,
 )
 from milvus_backup_server.domain.restore_plan import name_of, planned, record_faults
+from milvus_backup_server.domain.target_collection import target_collection
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.backup_reader import BackupAside, BackupReader
 from milvus_backup_server.service.concurrency import for_each
@@ -99,7 +100,7 @@ class RestorePlanner:
         return RestorePlan(
             collections=self.plan,
             new_databases=tuple(database.name for database in self.new_databases),
-            staged=staged,
+            staged=staged and not self._request.options.meta_only,
             staged_bytes=self._source_bytes if staged else 0,
             obstacles=self.faults.obstacles(),
         )
@@ -114,14 +115,17 @@ class RestorePlanner:
         if not targets:
             return []
         self.targets[source] = targets
-        record = narrowed(record, chosen)
+        record = narrowed(record, chosen, meta_only=self._request.options.meta_only)
         for fault in record_faults(record):
             unfit.add(fault, "collections")
-        indexes = self._request.restore_indexes
-        job_bytes = self._limits.import_job_bytes
-        plan = [planned(record, target, job_bytes, indexes=indexes) for target in targets]
+        plan = [self._planned(record, target) for target in targets]
         self._source_bytes += plan[0].size_bytes
         return plan
+
+    def _planned(self, record: CollectionBackupInfo, target: Target) -> PlannedCollection:
+        request = self._request
+        made = target_collection(record, target, request.options, indexes=request.restore_indexes)
+        return planned(record, target, made, self._limits.import_job_bytes)
 
     def _note_partitions(self, source: CollectionName, record: CollectionBackupInfo) -> None:
         fields = record.schema.fields if record.schema else ()

@@ -20,6 +20,7 @@ from milvus_backup_server.domain.operations import (
 from milvus_backup_server.domain.records import CollectionBackupInfo
 from milvus_backup_server.domain.renaming import Target
 from milvus_backup_server.domain.restore_plan import name_of
+from milvus_backup_server.domain.target_collection import target_collection
 from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.building import Built, CollectionBuilder
 from milvus_backup_server.service.context import Environment
@@ -136,17 +137,18 @@ class RestoreRun:
     ) -> None:
         built = await self._import_whole(target, record, objects)
         self._built.append(built)
-        if self._checked.request.restore_indexes:
-            # Not of all collections at once at the end: Milvus 2.3 loses the notice of an index
-            # that is made right after another collection's, and builds it half a minute later.
-            await self._builder.create_indexes(built)
+        # Not of all collections at once at the end: Milvus 2.3 loses the notice of an index that is
+        # made right after another collection's, and builds it half a minute later.
+        await self._builder.create_indexes(built)
 
     async def _import_whole(
         self, target: Target, record: CollectionBackupInfo, objects: SourceObjects
     ) -> Built:
         """Import everything, into a collection made anew where Milvus lost an import."""
+        request = self._checked.request
+        wanted = target_collection(record, target, request.options, indexes=request.restore_indexes)
         for attempt in itertools.count(1):
-            built = await self._builder.create(name_of(record), target, record)
+            built = await self._builder.create(name_of(record), target.name, wanted)
             try:
                 await self._importer.run(record, objects, built)
             except ImportLost as lost:

@@ -67,7 +67,9 @@ class RestoreSource:
         async for record in self._reader.collections(await self._reader.files()):
             name = name_of(record)
             if name in self._checked.targets:
-                yield narrowed(record, self._checked.wanted.sources.partitions.get(name))
+                chosen = self._checked.wanted.sources.partitions.get(name)
+                meta_only = self._checked.request.options.meta_only
+                yield narrowed(record, chosen, meta_only=meta_only)
 
     async def verify(self, spools: SpoolDirectory) -> dict[CollectionName, SourceObjects]:
         """Compare all objects of the wanted collections with what was recorded.
@@ -110,6 +112,8 @@ class RestoreSource:
         line: ManifestCollection | None,
         objects: SourceObjects,
     ) -> Verified:
+        if self._checked.request.options.meta_only:
+            return Verified()
         wanted: AsyncIterator[ManifestObject] = (
             sorted_objects(expected_objects(record))
             if line is None

@@ -41,6 +41,9 @@ class Answer(Enum):
     DATABASE_EXISTS = "database exists"
     INDEX_MISSING = "index missing"
     NOT_LOADED = "not loaded"
+    ALIAS_MISSING = "alias missing"
+    ALIAS_EXISTS = "alias exists"
+    REPLICA_MISSING = "replica missing"
     KEY_MISSING = "key missing"
     PASSING = "passing"
     LOST = "lost"
@@ -73,12 +76,15 @@ _CODES: Mapping[int, Answer] = {
     100: Answer.COLLECTION_MISSING,
     101: Answer.NOT_LOADED,
     201: Answer.NOT_LOADED,  # of a partition
+    400: Answer.REPLICA_MISSING,
     600: Answer.PASSING,  # a segment that a compaction replaced while it was looked up
     700: Answer.INDEX_MISSING,
     800: Answer.DATABASE_MISSING,
     1000: Answer.KEY_MISSING,
     1400: Answer.DENIED,
     1401: Answer.DENIED,
+    1600: Answer.ALIAS_MISSING,
+    1602: Answer.ALIAS_EXISTS,
 }
 
 # The numbers before them, which 2.3 sends as well and some of its parts alone.

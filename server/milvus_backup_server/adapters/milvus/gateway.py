@@ -8,6 +8,7 @@ from milvus_backup_server.adapters.milvus import imports, mapping
 from milvus_backup_server.adapters.milvus.answers import Answer
 from milvus_backup_server.adapters.milvus.connection import MilvusConnection
 from milvus_backup_server.adapters.milvus.schemas import key_value_messages, schema_message
+from milvus_backup_server.adapters.milvus.serving import ServingCalls
 from milvus_backup_server.adapters.milvus.settings import MilvusSettings
 from milvus_backup_server.adapters.milvus.stubs import milvus_pb2
 from milvus_backup_server.domain.errors import CollectionNotFound, MilvusRefused
@@ -27,7 +28,7 @@ _FLUSH_SECONDS = 0.5
 """What one more collection may add to the time of a flush; Milvus seals one after another."""
 
 
-class GrpcMilvusGateway:
+class GrpcMilvusGateway(ServingCalls):
     """``ports.milvus.MilvusGateway`` over one gRPC channel.
 
     It can be made while Milvus is down: the channel opens with the first call.
@@ -199,8 +200,18 @@ class GrpcMilvusGateway:
         )
         await self._call("CreateIndex", request, collection)
 
+    async def drop_index(self, collection: CollectionName, index: IndexInfo) -> None:
+        """Remove an index; no error if it does not exist."""
+        request = milvus_pb2.DropIndexRequest(
+            db_name=collection.database,
+            collection_name=collection.name,
+            field_name=index.field_name,
+            index_name=index.index_name,
+        )
+        await self._call("DropIndex", request, collection)
+
     async def drop_collection(self, collection: CollectionName) -> None:
-        """Remove a collection; no error if it does not exist."""
+        """Remove a collection; no error if it does not exist. Its aliases should be gone before."""
         request = milvus_pb2.DropCollectionRequest(
             db_name=collection.database, collection_name=collection.name
         )

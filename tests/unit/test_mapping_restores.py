@@ -1,0 +1,52 @@
+"""The options of a restore, read from the contract."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from milvus_backup.v1 import backup_service_pb2 as pb
+from milvus_backup_server.api.mapping_restores import restore_options
+from milvus_backup_server.domain.restore_options import RestoreOptions, SkipParams
+
+NAMES = st.lists(st.text("ab", max_size=3), max_size=3).map(tuple)
+SKIPPED = st.builds(
+    SkipParams,
+    collection_properties=NAMES,
+    field_type_params=NAMES,
+    field_index_params=NAMES,
+    index_params=NAMES,
+)
+
+
+@given(
+    st.builds(
+        RestoreOptions,
+        meta_only=st.booleans(),
+        use_auto_index=st.booleans(),
+        max_shard_count=st.integers(-3, 3),
+        skip_params=SKIPPED,
+        rbac=st.booleans(),
+    )
+)
+def test_every_option_arrives(options: RestoreOptions) -> None:
+    skipped = options.skip_params
+    fields: dict[str, Any] = {
+        "meta_only": options.meta_only,
+        "use_auto_index": options.use_auto_index,
+        "max_shard_count": options.max_shard_count,
+        "rbac": options.rbac,
+        "skip_params": pb.SkipParams(
+            collection_properties=skipped.collection_properties,
+            field_type_params=skipped.field_type_params,
+            field_index_params=skipped.field_index_params,
+            index_params=skipped.index_params,
+        ),
+    }
+    assert restore_options(pb.RestoreBackupRequest(**fields)) == options
+
+
+def test_a_request_without_options_has_the_defaults() -> None:
+    assert restore_options(pb.RestoreBackupRequest()) == RestoreOptions()
