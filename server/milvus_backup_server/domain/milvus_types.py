@@ -29,6 +29,12 @@ _NAMES = {
 }
 
 ARRAY = 22
+JSON = 23
+FLOAT_VECTOR = 101
+SPARSE_FLOAT_VECTOR = 104
+INT8_VECTOR = 105
+ARRAY_OF_VECTOR = 106
+
 _VECTORS = frozenset(number for number, name in _NAMES.items() if name.endswith("Vector"))
 
 

@@ -196,14 +196,15 @@ def expected_objects(record: CollectionBackupInfo) -> Iterator[tuple[str, int]]:
     """
     for partition in record.partition_backups:
         for segment in partition.segment_backups:
-            yield from _segment_objects(record.collection_id, partition.partition_id, segment)
+            yield from segment_objects(record.collection_id, partition.partition_id, segment)
     for segment in record.l0_segments:
-        yield from _segment_objects(record.collection_id, ALL_PARTITIONS, segment)
+        yield from segment_objects(record.collection_id, ALL_PARTITIONS, segment)
 
 
-def _segment_objects(
+def segment_objects(
     collection: int, partition: int, segment: SegmentBackupInfo
 ) -> Iterator[tuple[str, int]]:
+    """Yield key (relative to the backup's directory) and size of a segment's objects, delta logs last."""
     group = f"{segment.group_id}/" if segment.group_id else ""
     inner = f"{collection}/{partition}/{group}{segment.segment_id}"
     for logs in segment.binlogs:

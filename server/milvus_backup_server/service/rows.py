@@ -1,0 +1,185 @@
+"""The rows that a collection has: those of its segments that are not deleted, at a moment or at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Self
+
+from milvus_backup_server.domain.binlogs import Delete, Key, RowBatch, SegmentLogs, columns_of
+from milvus_backup_server.domain.records import (
+    CollectionBackupInfo,
+    CollectionSchema,
+    PartitionBackupInfo,
+    SegmentBackupInfo,
+)
+from milvus_backup_server.domain.restore_plan import segment_objects
+from milvus_backup_server.ports.binlogs import BinlogReader
+from milvus_backup_server.ports.object_store import ObjectStore
+
+_DELTAS = "binlogs/delta_log/"
+_NO_CUT = (1 << 63) - 1
+_KEYS_AT_ONCE = 500
+_PUT = "INSERT INTO deletes VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET at = max(at, excluded.at)"
+
+
+class DeleteIndex:
+    """The last delete of each key, in a temporary file as soon as it is large. Close it.
+
+    Args:
+        moment: Deletes after this hybrid timestamp do not count; None counts all.
+    """
+
+    def __init__(self, moment: int | None = None) -> None:
+        self._moment = _NO_CUT if moment is None else moment
+        # The empty name is SQLite's for a database in a temporary file that ends with it.
+        self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
+        self._database.execute("PRAGMA synchronous = OFF")
+        self._database.execute("PRAGMA journal_mode = OFF")
+        self._database.execute("CREATE TABLE deletes (key PRIMARY KEY, at) WITHOUT ROWID")
+
+    def add(self, deletes: Sequence[Delete]) -> None:
+        """Note deletes; of several of one key the last counts."""
+        pairs = [(item.key, item.timestamp) for item in deletes if item.timestamp <= self._moment]
+        self._database.execute("BEGIN")
+        self._database.executemany(_PUT, pairs)
+        self._database.execute("COMMIT")
+
+    def deleted_at(self, keys: Sequence[Key]) -> dict[Key, int]:
+        """Return when keys were deleted, those of them that were."""
+        found: dict[Key, int] = {}
+        for begin in range(0, len(keys), _KEYS_AT_ONCE):
+            some = keys[begin : begin + _KEYS_AT_ONCE]
+            marks = ",".join("?" * len(some))
+            query = f"SELECT key, at FROM deletes WHERE key IN ({marks})"  # noqa: S608 - marks alone
+            found.update(self._database.execute(query, some))
+        return found
+
+    def close(self) -> None:
+        """Give the space back."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        """Begin to use it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+
+async def live_rows(
+    reader: BinlogReader,
+    store: ObjectStore,
+    logs: SegmentLogs,
+    schema: CollectionSchema,
+    *,
+    deletes: Sequence[DeleteIndex] = (),
+    moment: int | None = None,
+    fields: Sequence[str] | None = None,
+) -> AsyncGenerator[RowBatch, None]:
+    """Yield the rows of one segment that are not deleted, as an import of Milvus leaves them.
+
+    Args:
+        reader: Decodes the logs.
+        store: Where they are.
+        logs: The segment's logs; its own delta logs count.
+        schema: Of the collection.
+        deletes: Of L0 segments that hold for this one too.
+        moment: Rows and deletes after it do not count; None counts all.
+        fields: Names of the fields to decode, all if None.
+    """
+    with DeleteIndex(moment) as own:
+        await note_deletes(reader, store, logs.deltas, own)
+        indexes = (own, *deletes)
+        async with aclosing(reader.rows(store, logs, schema, fields=fields)) as batches:
+            async for batch in batches:
+                alive = await asyncio.to_thread(_alive, batch, indexes, moment)
+                if alive:
+                    yield batch.keep(alive)
+
+
+async def note_deletes(
+    reader: BinlogReader, store: ObjectStore, keys: Sequence[str], index: DeleteIndex
+) -> None:
+    """Add the deletes in delta logs to an index."""
+    async with aclosing(reader.deletes(store, keys)) as batches:
+        async for batch in batches:
+            await asyncio.to_thread(index.add, batch)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackupRows:
+    """The rows of one backup, as a restore gives them.
+
+    Attributes:
+        reader: Decodes the logs.
+        store: Where the backup is.
+        directory: Of the backup, ending in ``/``.
+        moment: Rows and deletes after it do not count; None counts all.
+        fields: Names of the fields to decode, all if None.
+    """
+
+    reader: BinlogReader
+    store: ObjectStore
+    directory: str
+    moment: int | None = None
+    fields: Sequence[str] | None = None
+
+    async def of_collection(self, record: CollectionBackupInfo) -> AsyncGenerator[RowBatch, None]:
+        """Yield the rows of a collection; its metadata must be sound."""
+        with DeleteIndex(self.moment) as everywhere:
+            await self._note(record.collection_id, record.l0_segments, everywhere)
+            for partition in record.partition_backups:
+                async with aclosing(self._of_partition(record, partition, everywhere)) as batches:
+                    async for batch in batches:
+                        yield batch
+
+    async def _of_partition(
+        self, record: CollectionBackupInfo, partition: PartitionBackupInfo, everywhere: DeleteIndex
+    ) -> AsyncGenerator[RowBatch, None]:
+        segments = partition.segment_backups
+        with DeleteIndex(self.moment) as inside:
+            await self._note(record.collection_id, [it for it in segments if it.is_l0], inside)
+            for segment in segments:
+                if segment.is_l0:
+                    continue
+                rows = live_rows(
+                    self.reader,
+                    self.store,
+                    self._logs(record.collection_id, segment),
+                    record.schema or CollectionSchema(),
+                    deletes=(inside, everywhere),
+                    moment=self.moment,
+                    fields=self.fields,
+                )
+                async with aclosing(rows) as batches:
+                    async for batch in batches:
+                        yield batch
+
+    async def _note(
+        self, collection_id: int, segments: Iterable[SegmentBackupInfo], index: DeleteIndex
+    ) -> None:
+        for segment in segments:
+            logs = self._logs(collection_id, segment)
+            await note_deletes(self.reader, self.store, logs.deltas, index)
+
+    def _logs(self, collection_id: int, segment: SegmentBackupInfo) -> SegmentLogs:
+        found = segment_objects(collection_id, segment.partition_id, segment)
+        keys = [f"{self.directory}{key}" for key, _ in found]
+        deltas = [key for key in keys if key.startswith(f"{self.directory}{_DELTAS}")]
+        inserts = keys[: len(keys) - len(deltas)]
+        return SegmentLogs(columns_of(inserts), deltas)
+
+
+def _alive(batch: RowBatch, indexes: Sequence[DeleteIndex], moment: int | None) -> list[int]:
+    last = _NO_CUT if moment is None else moment
+    ends = [index.deleted_at(batch.keys) for index in indexes]
+    return [
+        number
+        for number, (key, written) in enumerate(zip(batch.keys, batch.timestamps, strict=True))
+        if written <= last and all(end.get(key, 0) <= written for end in ends)
+    ]
