@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from milvus_backup_server.app import serve
 from milvus_backup_server.command_line import (
@@ -37,11 +38,12 @@ def server_command(argv: Sequence[str]) -> int:
     """
     options = _parser().parse_args(argv)
     try:
-        loaded = load(options.config, assignments(options.set) | _overrides(options))
+        read = partial(load, options.config, assignments(options.set) | _overrides(options))
+        loaded = read()
         log = loaded.settings.log
         configure_logging(log.level, console=log.console, file=log_file(log))
         with asyncio.Runner() as runner:
-            runner.run(serve(loaded, stop_with_stdin=options.stop_with_stdin))
+            runner.run(serve(loaded, read, stop_with_stdin=options.stop_with_stdin))
     except InvalidSettings as error:
         return complain(_COMMAND, ExitCode.WRONG_USE, fault_lines(error.violations))
     except BackupError as error:

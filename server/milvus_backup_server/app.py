@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from milvus_backup_server.adapters.store_rates import RateLimiter
 from milvus_backup_server.adapters.transfer import AsyncTransferEngine
 from milvus_backup_server.api.server import ApiServer, Endpoint
 from milvus_backup_server.http.options import HttpOptions
 from milvus_backup_server.lifeline import watching_stdin
+from milvus_backup_server.reloading import Read, reloading
 from milvus_backup_server.service.catalog import Catalog
 from milvus_backup_server.service.context import (
     DEFAULT,
@@ -80,11 +82,13 @@ class RunningApp:
         endpoint: Where it listens for gRPC.
         use_cases: What its faces call.
         http: Where it listens for HTTP; None if that is off.
+        rates: How much its stores are asked for; can be changed.
     """
 
     endpoint: Endpoint
     use_cases: UseCases
     http: HttpOptions | None = None
+    rates: RateLimiter = field(default_factory=RateLimiter)
 
     @property
     def address(self) -> str:
@@ -121,17 +125,18 @@ async def running_app(
         stack.push_async_callback(server.stop)
         endpoint = await server.start(_endpoint(settings))
         http = await _serve_http(stack, settings, use_cases)
-        yield RunningApp(endpoint, use_cases, http)
+        yield RunningApp(endpoint, use_cases, http, outside.rates)
         # Watchers are served up to the last state of what they watch; then no stream is open.
         await server.announce_stop()
         await _drain(operations, settings.service.shutdown_grace_seconds, stop or StopRequest())
 
 
-async def serve(loaded: Loaded, *, stop_with_stdin: bool = False) -> None:
+async def serve(loaded: Loaded, read: Read, *, stop_with_stdin: bool = False) -> None:
     """Run the service until a signal asks it to stop.
 
     Args:
         loaded: The settings.
+        read: Reads them again.
         stop_with_stdin: Stop at once when standard input ends, too.
 
     Raises:
@@ -143,7 +148,10 @@ async def serve(loaded: Loaded, *, stop_with_stdin: bool = False) -> None:
     _warn_of_open_addresses(loaded.settings.service)
     stop = StopRequest()
     with _signals(stop), watching_stdin(stop.ask_at_once) if stop_with_stdin else nullcontext():
-        async with running_app(loaded.settings, stop=stop) as app:
+        async with (
+            running_app(loaded.settings, stop=stop) as app,
+            reloading(loaded.settings, read, app.rates),
+        ):
             _log.info(
                 "serving",
                 address=app.address,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
@@ -13,11 +13,14 @@ from milvus_backup_server.adapters.local import LocalStore
 from milvus_backup_server.adapters.milvus import GrpcMilvusGateway, TlsMode
 from milvus_backup_server.adapters.milvus import MilvusSettings as GatewaySettings
 from milvus_backup_server.adapters.s3 import (
+    Encryption,
     S3Clients,
     S3ClientSettings,
     S3Credentials,
     S3Profile,
+    S3Writing,
 )
+from milvus_backup_server.adapters.store_rates import RateLimiter
 from milvus_backup_server.adapters.store_wrappers import RequestLimiter, RetryPolicy, reliable
 from milvus_backup_server.adapters.transfer import CopyMode, TransferSettings
 from milvus_backup_server.domain.errors import (
@@ -36,6 +39,7 @@ from milvus_backup_server.settings.models import (
     Settings,
     StorageSettings,
 )
+from milvus_backup_server.settings.stores import StoreAccessSettings
 
 MIB: Final = 1 << 20
 _ADDRESSING: Final[dict[str, Literal["auto", "path", "virtual"]]] = {
@@ -44,17 +48,25 @@ _ADDRESSING: Final[dict[str, Literal["auto", "path", "virtual"]]] = {
     "hwc": "virtual",
 }
 _AWS_HOST: Final = "s3.amazonaws.com"
+_ENCRYPTIONS: Final = {
+    "none": Encryption.NONE,
+    "sse-s3": Encryption.S3,
+    "sse-kms": Encryption.KMS,
+}
+_LARGEST_COPY_MIB: Final = 5 << 10
+"""By one request: a rule of S3."""
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """What the use cases reach the outside with."""
+    """What the use cases reach the outside with; the rates can be changed."""
 
     gateway: MilvusGateway
     milvus_store: ObjectStore
     backup_store: ObjectStore
+    rates: RateLimiter = field(default_factory=RateLimiter)
 
 
 async def open_adapters(stack: AsyncExitStack, settings: Settings) -> Adapters:
@@ -64,23 +76,31 @@ async def open_adapters(stack: AsyncExitStack, settings: Settings) -> Adapters:
         BackupError: The settings cannot be used, which only the libraries could find out.
     """
     clients = await stack.enter_async_context(S3Clients(client_settings(settings)))
-    limiter = RequestLimiter(settings.service.limits.requests_in_flight)
-    retries = retry_policy(settings)
+    rates = RateLimiter(*rates_of(settings))
+    limiter = RequestLimiter(settings.service.limits.requests_in_flight, rates)
+    retries, waits = retry_policy(settings), settings.service.storage
 
-    async def store(storage: StorageSettings) -> ObjectStore:
+    async def store(storage: StorageSettings, access: StoreAccessSettings) -> ObjectStore:
         return reliable(
-            await _store(clients, storage),
+            await _store(clients, storage, access),
             limiter,
             retries,
-            deadline_seconds=settings.service.storage.request_timeout_seconds,
+            deadline_seconds=waits.request_timeout_seconds,
+            slowest_bytes_per_second=waits.slowest_mib_per_second * MIB,
             on_retry=_note_retry,
         )
 
-    milvus_store = await store(settings.milvus.storage)
-    backup_store = await store(settings.backup.storage)
+    milvus_store = await store(settings.milvus.storage, waits.milvus)
+    backup_store = await store(settings.backup.storage, waits.backup)
     gateway = GrpcMilvusGateway(gateway_settings(settings))
     stack.push_async_callback(gateway.close)
-    return Adapters(gateway, milvus_store, backup_store)
+    return Adapters(gateway, milvus_store, backup_store, rates)
+
+
+def rates_of(settings: Settings) -> tuple[int, int]:
+    """Return the requests and the bytes per second; 0 is no limit."""
+    limits = settings.service.limits
+    return limits.requests_per_second, limits.mib_per_second * MIB
 
 
 def log_file(log: LogSettings) -> RotatingLogFile | None:
@@ -107,9 +127,12 @@ def log_file(log: LogSettings) -> RotatingLogFile | None:
 def client_settings(settings: Settings) -> S3ClientSettings:
     """Return how object stores are asked."""
     waits = settings.service.storage
+    largest_mib = min(settings.transfer.multipart_copy_threshold_mib, _LARGEST_COPY_MIB)
     return S3ClientSettings(
         connect_timeout_seconds=waits.connect_timeout_seconds,
-        read_timeout_seconds=waits.request_timeout_seconds,
+        # Deadlines by size are the stores' decorator's; this must not end the longest one before.
+        read_timeout_seconds=waits.request_timeout_seconds
+        + largest_mib / waits.slowest_mib_per_second,
         max_connections=settings.service.limits.requests_in_flight,
     )
 
@@ -137,19 +160,29 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
     )
 
 
-def s3_profile(storage: StorageSettings) -> S3Profile:
-    """Return how a bucket is reached."""
+def s3_profile(storage: StorageSettings, access: StoreAccessSettings) -> S3Profile:
+    """Return how a bucket is reached and written to."""
     # Amazon's one name for all regions is left to the library, which knows each region's own.
-    amazon = storage.address == _AWS_HOST
+    is_amazon = storage.address == _AWS_HOST
     return S3Profile(
         provider=storage.provider,
-        endpoint="" if amazon else f"{storage.address}:{storage.port}",
+        endpoint="" if is_amazon else f"{storage.address}:{storage.port}",
         region=storage.region,
         bucket=storage.bucket_name,
-        addressing="auto" if amazon else _ADDRESSING.get(storage.provider, "path"),
+        addressing=_addressing(storage, access),
         credentials=_credentials(storage.auth),
         use_ssl=storage.use_ssl,
+        ca_file=access.ca_cert_path if storage.use_ssl else "",
+        writing=S3Writing(access.storage_class, _ENCRYPTIONS[access.encryption], access.kms_key_id),
     )
+
+
+def _addressing(
+    storage: StorageSettings, access: StoreAccessSettings
+) -> Literal["auto", "path", "virtual"]:
+    if access.addressing != "auto":
+        return access.addressing
+    return "auto" if storage.address == _AWS_HOST else _ADDRESSING.get(storage.provider, "path")
 
 
 def work_limits(settings: Settings) -> WorkLimits:
@@ -198,10 +231,12 @@ def transfer_settings(settings: Settings) -> TransferSettings:
     )
 
 
-async def _store(clients: S3Clients, storage: StorageSettings) -> ObjectStore:
+async def _store(
+    clients: S3Clients, storage: StorageSettings, access: StoreAccessSettings
+) -> ObjectStore:
     if storage.provider == "local":
         return LocalStore(Path(storage.root_path))
-    return await clients.store(s3_profile(storage))
+    return await clients.store(s3_profile(storage, access))
 
 
 def _credentials(auth: AuthSettings) -> S3Credentials | None:

@@ -140,6 +140,8 @@ class _CompactingStore(StoreDecorator):
         super().__init__(inner)
         self._compactions = compactions
 
-    async def copy(self, source: StoreLocation, source_key: str, key: str, *, if_match: str) -> str:
+    async def copy(
+        self, source: StoreLocation, source_key: str, key: str, *, if_match: str, size: int = 0
+    ) -> str:
         await self._compactions.reached(Point.COPYING)
-        return await super().copy(source, source_key, key, if_match=if_match)
+        return await super().copy(source, source_key, key, if_match=if_match, size=size)

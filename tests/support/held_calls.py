@@ -73,9 +73,13 @@ class AroundStore(StoreDecorator):
             "put", key, lambda: self._inner.put(key, data, if_absent=if_absent, if_match=if_match)
         )
 
-    async def copy(self, source: StoreLocation, source_key: str, key: str, *, if_match: str) -> str:
+    async def copy(
+        self, source: StoreLocation, source_key: str, key: str, *, if_match: str, size: int = 0
+    ) -> str:
         return await self._about(
-            "copy", key, lambda: self._inner.copy(source, source_key, key, if_match=if_match)
+            "copy",
+            key,
+            lambda: self._inner.copy(source, source_key, key, if_match=if_match, size=size),
         )
 
     async def copy_part(

@@ -1,6 +1,6 @@
 """Blocking access to an S3 server, beside and independent of the service's own adapter."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Protocol, TypedDict, cast
 
 import botocore.session
@@ -30,6 +30,7 @@ class _Client(Protocol):
     def get_paginator(self, operation_name: str) -> _Pages: ...
     def get_object(self, *, Bucket: str, Key: str) -> _Content: ...  # noqa: N803
     def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> object: ...  # noqa: N803
+    def head_object(self, *, Bucket: str, Key: str) -> Mapping[str, object]: ...  # noqa: N803
     def delete_object(self, *, Bucket: str, Key: str) -> object: ...  # noqa: N803
     def close(self) -> None: ...
 
@@ -77,6 +78,10 @@ class S3Objects:
     def write(self, bucket: str, key: str, body: bytes) -> None:
         """Write an object, over an earlier one if there is one."""
         self._client.put_object(Bucket=bucket, Key=key, Body=body)
+
+    def describe(self, bucket: str, key: str) -> Mapping[str, object]:
+        """Return what the server tells of an object, by the names of its API."""
+        return self._client.head_object(Bucket=bucket, Key=key)
 
     def delete(self, bucket: str, key: str) -> None:
         """Delete an object; one that is not there is fine."""

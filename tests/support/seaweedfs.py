@@ -5,10 +5,12 @@ import secrets
 import shutil
 import sysconfig
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
+
+import trustme
 
 from tests.support.processes import (
     ChildProcess,
@@ -24,6 +26,7 @@ _REGION = "us-east-1"
 # A bucket takes seven volumes as soon as it holds an object.
 _VOLUMES = 500
 _VOLUME_MIB = 1024
+_SSE_KEY = "5e" * 32  # without one, objects cannot be encrypted (SSE-S3)
 _ROLES = ("master", "volume", "filer", "s3")
 _FLAGS = (
     "-s3",
@@ -49,18 +52,69 @@ def weed_binary() -> Path:
     return Path(found)
 
 
+class Identity(NamedTuple):
+    """A key pair and what it may do, such as `List:bucket` or `Read:bucket/prefix/*`."""
+
+    access_key: str
+    secret_key: str
+    actions: tuple[str, ...]
+
+    def described(self) -> dict[str, object]:
+        """Return it as the file of identities has it."""
+        pair = {"accessKey": self.access_key, "secretKey": self.secret_key}
+        return {"name": self.access_key, "credentials": [pair], "actions": list(self.actions)}
+
+
+class Certificate(NamedTuple):
+    """Files in PEM: a chain, its key, and the authority that signed it."""
+
+    chain: Path
+    key: Path
+    authority: Path
+
+
+def certificate(directory: Path, *names: str) -> Certificate:
+    """Have a new authority sign a certificate for these names and addresses."""
+    authority = trustme.CA()
+    signed = authority.issue_cert(*names)
+    made = Certificate(*(directory / f"{name}.pem" for name in Certificate._fields))
+    signed.cert_chain_pems[0].write_to_path(made.chain)
+    signed.private_key_pem.write_to_path(made.key)
+    authority.cert_pem.write_to_path(made.authority)
+    return made
+
+
 class SeaweedFS:
     """One SeaweedFS with an S3 gateway on free ports of 127.0.0.1, its data in a run directory.
 
-    Only the one key pair is accepted. A context manager: entering starts it, leaving stops it and
-    removes its data.
+    Only its own key pair and those of `identities` are accepted. A context manager: entering starts
+    it, leaving stops it and removes its data.
+
+    Attributes:
+        tls_port: where it speaks TLS, if it has a certificate.
     """
 
     host = "127.0.0.1"
     region = _REGION
 
-    def __init__(self) -> None:
-        """Choose ports, keys and a run directory; nothing is started yet."""
+    def __init__(
+        self,
+        *,
+        domain: str = "",
+        certificate: Certificate | None = None,
+        identities: Sequence[Identity] = (),
+    ) -> None:
+        """Choose ports, keys and a run directory; nothing is started yet.
+
+        Args:
+            domain: names below it are buckets, too.
+            certificate: for a second port.
+            identities: who else may do what.
+        """
+        self._domain = domain
+        self._certificate = certificate
+        self._identities = identities
+        (self.tls_port,) = free_ports(1) if certificate else (0,)
         self.access_key = "test-access-key"
         self.secret_key = secrets.token_hex(16)
         self.directory = run_directory("seaweedfs")
@@ -104,7 +158,7 @@ class SeaweedFS:
             directory=self.directory,
             log=self.directory / "weed.log",
             ports=self._ports,
-            environment=plain_environment(TMPDIR=str(self.directory)),
+            environment=plain_environment(TMPDIR=str(self.directory), WEED_S3_SSE_KEK=_SSE_KEY),
         )
 
     def wait_ready(self) -> None:
@@ -165,14 +219,20 @@ class SeaweedFS:
             yield f"-{role}.port.grpc={self._ports[2 * number + 1]}"
         yield f"-s3.config={self._write_identities()}"
         yield f"-dir={self.directory}"
+        if self._domain:
+            yield f"-s3.domainName={self._domain}"
+        if self._certificate:
+            yield f"-s3.port.https={self.tls_port}"
+            yield f"-s3.cert.file={self._certificate.chain}"
+            yield f"-s3.key.file={self._certificate.key}"
         yield f"-volume.max={_VOLUMES}"
         yield f"-master.volumeSizeLimitMB={_VOLUME_MIB}"
         yield f"-ip={self.host}"
         yield f"-ip.bind={self.host}"
 
     def _write_identities(self) -> Path:
-        credentials = {"accessKey": self.access_key, "secretKey": self.secret_key}
-        identity = {"name": "tests", "credentials": [credentials], "actions": ["Admin"]}
+        own = Identity(self.access_key, self.secret_key, ("Admin",))
+        identities = [identity.described() for identity in (own, *self._identities)]
         path = self.directory / "identities.json"
-        path.write_text(json.dumps({"identities": [identity]}))
+        path.write_text(json.dumps({"identities": identities}))
         return path

@@ -17,6 +17,7 @@ import structlog
 from milvus_backup_server.adapters.s3 import S3Profile
 from milvus_backup_server.settings import Settings
 from milvus_backup_server.settings.models import StorageSettings
+from milvus_backup_server.settings.stores import StoreAccessSettings
 from milvus_backup_server.telemetry import configure_logging
 from milvus_backup_server.wiring import (
     MIB,
@@ -24,6 +25,7 @@ from milvus_backup_server.wiring import (
     gateway_settings,
     log_file,
     operation_limits,
+    rates_of,
     retry_policy,
     s3_profile,
     transfer_settings,
@@ -97,10 +99,13 @@ def file_of(path: Path | None) -> str:
 
 
 def storage_rows(
-    section: str, root: str, storage: Callable[[Settings], StorageSettings]
+    section: str,
+    root: str,
+    storage: Callable[[Settings], StorageSettings],
+    access: Callable[[Settings], StoreAccessSettings],
 ) -> list[Row]:
     def seen(profile: Callable[[S3Profile], object]) -> Seen:
-        return lambda it: profile(s3_profile(storage(it)))
+        return lambda it: profile(s3_profile(storage(it), access(it)))
 
     def url(profile: S3Profile) -> str:
         return profile.endpoint_url
@@ -118,7 +123,46 @@ def storage_rows(
         Row("auth.secretAccessKey", "minioadmin", "pw", seen(secret_key), "pw"),
         Row("auth.sessionToken", "", "t", seen(session_token), "t"),
     ]
-    return [row._replace(key=f"{section}.{row.key}") for row in rows]
+    ours = [
+        Row(
+            "caCertPath",
+            "",
+            "a.pem",
+            seen(lambda it: it.ca_file),
+            "a.pem",
+            (f"{section}.useSSL=true",),
+        ),
+        Row("addressing", "auto", "virtual", seen(lambda it: it.addressing), "virtual"),
+        Row(
+            "storageClass",
+            "",
+            "standard_ia",
+            seen(lambda it: it.writing.options()),
+            {"StorageClass": "STANDARD_IA"},
+        ),
+        Row(
+            "encryption",
+            "none",
+            "SSE-S3",
+            seen(lambda it: it.writing.options()),
+            {"ServerSideEncryption": "AES256"},
+        ),
+        Row(
+            "kmsKeyID",
+            "",
+            "k",
+            seen(lambda it: it.writing.options()),
+            {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "k"},
+            (f"service.storage.{section.split('.', maxsplit=1)[0]}.encryption=sse-kms",),
+        ),
+    ]
+    return [
+        *(row._replace(key=f"{section}.{row.key}") for row in rows),
+        *(
+            row._replace(key=f"service.storage.{section.split('.', maxsplit=1)[0]}.{row.key}")
+            for row in ours
+        ),
+    ]
 
 
 TLS = ("milvus.grpc.tlsMode=server",)
@@ -169,8 +213,18 @@ EFFECTS = [
         "a.pem",
         ("milvus.grpc.tlsMode=mutual", "milvus.grpc.mtlsCertPath=a.pem"),
     ),
-    *storage_rows("milvus.storage", "files", lambda it: it.milvus.storage),
-    *storage_rows("backup.storage", "backup", lambda it: it.backup.storage),
+    *storage_rows(
+        "milvus.storage",
+        "files",
+        lambda it: it.milvus.storage,
+        lambda it: it.service.storage.milvus,
+    ),
+    *storage_rows(
+        "backup.storage",
+        "backup",
+        lambda it: it.backup.storage,
+        lambda it: it.service.storage.backup,
+    ),
     Row("backup.concurrency.collections", 4, "7", lambda it: work_limits(it).collections, 7),
     Row(
         "transfer.mode",
@@ -206,6 +260,8 @@ EFFECTS = [
         lambda it: client_settings(it).max_connections,
         7,
     ),
+    Row("service.limits.requestsPerSecond", 0, "7", lambda it: rates_of(it)[0], 7),
+    Row("service.limits.mibPerSecond", 0, "7", lambda it: rates_of(it)[1], 7 * MIB),
     Row("service.limits.archives", 4, "7", lambda it: work_limits(it).streams, 7),
     Row(
         "service.limits.archiveStallSeconds",
@@ -279,7 +335,14 @@ EFFECTS = [
         60.0,
         "1",
         lambda it: client_settings(it).read_timeout_seconds,
-        1.0,
+        501.0,
+    ),
+    Row(
+        "service.storage.slowestMiBPerSecond",
+        1,
+        "500",
+        lambda it: client_settings(it).read_timeout_seconds,
+        61.0,
     ),
     Row(
         "service.storage.retryBudgetSeconds",

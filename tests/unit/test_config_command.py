@@ -136,7 +136,7 @@ def test_migrate_writes_a_whole_file_to_stdout(
 ) -> None:
     (folder / "backup.yaml").write_text(
         "milvus: {user: me, password: 'a: \"b\"', tlsMode: 2, adress: x}\n"
-        "minio: {storageType: ali, useSSL: 'true', accessKeyID: key, backupUseIAM: true}\n"
+        "minio: {storageType: AWS, useSSL: 'true', accessKeyID: key, backupUseIAM: true}\n"
         "http: {enabled: false}\n"
     )
     monkeypatch.setenv("MINIO_SECRET_KEY", "geheim")
@@ -187,7 +187,7 @@ milvus:
     endpoints: [localhost:2379]
     rootPath: by-dev
   storage:
-    provider: aliyun
+    provider: aws
     address: localhost
     port: 9000
     region: ""
@@ -204,7 +204,7 @@ milvus:
 
 backup:
   storage:
-    provider: aliyun
+    provider: aws
     address: localhost
     port: 9000
     region: ""

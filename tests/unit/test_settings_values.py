@@ -34,6 +34,36 @@ from tests.support.settings_files import faults_v2, read_v2
             "milvus.grpc.address",
             "expected a host alone; the",
         ),
+        (
+            "service: {storage: {backup: {storageClass: glacier}}}",
+            "service.storage.backup.storageClass",
+            "such as STANDARD_IA: those of an archive cannot be restored from",
+        ),
+        (
+            "service: {storage: {backup: {storageClass: a b}}}",
+            "service.storage.backup.storageClass",
+            "expected letters",
+        ),
+        (
+            "service: {storage: {milvus: {encryption: aes}}}",
+            "service.storage.milvus.encryption",
+            "expected one of 'none', 'sse-s3' or 'sse-kms'",
+        ),
+        (
+            "service: {storage: {milvus: {encryption: SSE-S3, kmsKeyID: k}}}",
+            "service.storage.milvus.kmsKeyID",
+            "is for encryption: SSE-KMS, and it is sse-s3",
+        ),
+        (
+            "service: {storage: {milvus: {caCertPath: absent.pem}}}",
+            "service.storage.milvus.caCertPath",
+            "absent.pem: no such file",
+        ),
+        (
+            "milvus: {storage: {provider: gcp, auth: {type: iam}}}",
+            "milvus.storage.auth.type",
+            "iam of gcp is its own and not supported; expected static",
+        ),
         ("milvus: {storage: {address: 'x:9000'}}", "milvus.storage.address", "set by the port key"),
         (
             "backup: {storage: {address: '[::1]:9'}}",
@@ -151,6 +181,30 @@ def test_credentials_that_do_not_go_together(tmp_path: Path, auth: str, field: s
     found = faults_v2(tmp_path, f"backup: {{storage: {{auth: {auth}}}}}")
     assert list(found) == [f"backup.storage.auth.{field}"]
     assert "geheim" not in str(found)
+
+
+def test_how_the_store_of_the_backups_is_used_is_taken_over(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").touch()
+    text = f"""
+milvus: {{storage: {{useSSL: true}}}}
+service:
+  storage:
+    milvus: {{caCertPath: {tmp_path}/ca.pem, encryption: SSE-KMS, kmsKeyID: k, storageClass: ONEZONE_IA}}
+    backup: {{storageClass: STANDARD_IA, encryption: none}}
+"""
+    loaded = read_v2(tmp_path, text)
+    backup = loaded.settings.service.storage.backup
+    assert (backup.ca_cert_path, backup.kms_key_id) == (f"{tmp_path}/ca.pem", "k")
+    assert (backup.storage_class, backup.encryption) == ("STANDARD_IA", "none")
+    assert loaded.warnings == ()
+
+
+def test_certificates_of_a_store_without_tls_have_no_effect(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").touch()
+    text = f"service: {{storage: {{milvus: {{caCertPath: {tmp_path}/ca.pem}}}}}}"
+    assert read_v2(tmp_path, text).warnings == (
+        "accepted, no effect: service.storage.milvus.caCertPath: milvus.storage.useSSL is false",
+    )
 
 
 def test_mutual_tls_needs_both_files(tmp_path: Path) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 from milvus_backup_server.adapters.milvus import TlsMode
+from milvus_backup_server.adapters.s3 import S3Profile
 from milvus_backup_server.settings.models import Settings, StorageSettings
+from milvus_backup_server.settings.stores import StoreAccessSettings
 from milvus_backup_server.wiring import (
     MIB,
     gateway_settings,
@@ -23,6 +26,12 @@ from milvus_backup_server.wiring import (
 
 def settings(**values: Any) -> Settings:
     return Settings.model_validate(values)
+
+
+def profile_of(storage: Any, access: Any = MappingProxyType({})) -> S3Profile:
+    return s3_profile(
+        StorageSettings.model_validate(storage), StoreAccessSettings.model_validate(access)
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,15 +54,15 @@ def settings(**values: Any) -> Settings:
     ids=["minio", "tls", "aws", "aliyun", "gcp"],
 )
 def test_endpoints(storage: dict[str, Any], url: str, addressing: str) -> None:
-    profile = s3_profile(StorageSettings.model_validate(storage))
+    profile = profile_of(storage)
     assert (profile.endpoint_url, profile.addressing) == (url, addressing)
 
 
 def test_credentials() -> None:
-    static = s3_profile(StorageSettings.model_validate({"auth": {"sessionToken": "t"}}))
+    static = profile_of({"auth": {"sessionToken": "t"}})
     assert static.credentials is not None
     assert (static.credentials.secret_key, static.credentials.session_token) == ("minioadmin", "t")
-    assert s3_profile(StorageSettings.model_validate({"auth": {"type": "iam"}})).credentials is None
+    assert profile_of({"auth": {"type": "iam"}}).credentials is None
 
 
 def test_gateway() -> None:

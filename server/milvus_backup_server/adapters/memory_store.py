@@ -131,7 +131,15 @@ class MemoryStore:
         bucket.write(key, _content(bytes(data)))
         return _described(key, bucket.objects[key])
 
-    async def copy(self, source: StoreLocation, source_key: str, key: str, *, if_match: str) -> str:
+    async def copy(
+        self,
+        source: StoreLocation,
+        source_key: str,
+        key: str,
+        *,
+        if_match: str,
+        size: int = 0,  # noqa: ARG002 - for decorators
+    ) -> str:
         """Copy an object of a bucket of the same server."""
         bucket = await self._bucket()
         found = _find(self._other(source), source_key, if_match)

@@ -36,6 +36,10 @@ class StoreDecorator:
         """
         return await call()
 
+    async def _moving(self, method: str, size: int, call: Callable[[], Awaitable[T]]) -> T:  # noqa: ARG002
+        """Make a request that moves so many bytes; 0 if they are not known before."""
+        return await self._request(method, call)
+
     @property
     def location(self) -> StoreLocation:
         """Where the decorated store is."""
@@ -57,8 +61,9 @@ class StoreDecorator:
         self, key: str, *, offset: int = 0, length: int | None = None, if_match: str = ""
     ) -> bytes:
         """Pass on."""
-        return await self._request(
+        return await self._moving(
             "get",
+            length or 0,
             lambda: self._inner.get(key, offset=offset, length=length, if_match=if_match),
         )
 
@@ -70,14 +75,20 @@ class StoreDecorator:
         self, key: str, data: bytes, *, if_absent: bool = False, if_match: str = ""
     ) -> ObjectInfo:
         """Pass on."""
-        return await self._request(
-            "put", lambda: self._inner.put(key, data, if_absent=if_absent, if_match=if_match)
+        return await self._moving(
+            "put",
+            len(data),
+            lambda: self._inner.put(key, data, if_absent=if_absent, if_match=if_match),
         )
 
-    async def copy(self, source: StoreLocation, source_key: str, key: str, *, if_match: str) -> str:
+    async def copy(
+        self, source: StoreLocation, source_key: str, key: str, *, if_match: str, size: int = 0
+    ) -> str:
         """Pass on."""
-        return await self._request(
-            "copy", lambda: self._inner.copy(source, source_key, key, if_match=if_match)
+        return await self._moving(
+            "copy",
+            size,
+            lambda: self._inner.copy(source, source_key, key, if_match=if_match, size=size),
         )
 
     async def start_upload(self, key: str) -> Upload:
@@ -86,8 +97,8 @@ class StoreDecorator:
 
     async def upload_part(self, upload: Upload, number: int, data: bytes) -> UploadedPart:
         """Pass on."""
-        return await self._request(
-            "upload_part", lambda: self._inner.upload_part(upload, number, data)
+        return await self._moving(
+            "upload_part", len(data), lambda: self._inner.upload_part(upload, number, data)
         )
 
     async def copy_part(
@@ -102,8 +113,9 @@ class StoreDecorator:
         if_match: str,
     ) -> UploadedPart:
         """Pass on."""
-        return await self._request(
+        return await self._moving(
             "copy_part",
+            length,
             lambda: self._inner.copy_part(
                 upload, number, source, source_key, offset=offset, length=length, if_match=if_match
             ),

@@ -1,4 +1,4 @@
-"""Decorators of ``ObjectStore``: limit of requests in flight, ends of writes, the one layer that retries.
+"""Decorators of ``ObjectStore``: limits of requests, ends of writes, the one layer that retries.
 
 They stand in the order Retry(Settle(Limit(store))): a request that waits for its next try holds no
 slot, and a cancelled one is not tried again.
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from milvus_backup_server.adapters.store_decorator import StoreDecorator
+from milvus_backup_server.adapters.store_rates import RateLimiter
 from milvus_backup_server.domain.errors import (
     ObjectAlreadyExists,
     ObjectChanged,
@@ -30,43 +31,73 @@ T = TypeVar("T")
 
 _READS = frozenset({"bucket_exists", "now", "head", "get", "list_page", "list_uploads"})
 _SETTLE_SECONDS = 5.0
+SLOWEST_BYTES_PER_SECOND = 1 << 20
 
 RetryHook = Callable[[str, StorageUnavailable], None]
 """Told of every retry: the method, and what the try before it failed with."""
 
 
 class RequestLimiter:
-    """The limit of requests in flight, shared by all stores of a process."""
+    """The limits of requests in flight and of rates, shared by all stores of a process."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, rates: RateLimiter | None = None) -> None:
         self.limit = limit
+        self.rates = rates or RateLimiter()
         self._slots = asyncio.Semaphore(limit)
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
-        """Hold one of the slots; first come, first served."""
+    async def slot(self, size: int = 0) -> AsyncIterator[None]:
+        """Hold one of the slots for a request that moves so many bytes; first come, first served."""
+        await self.rates.admit(size)
         async with self._slots:
             yield
 
 
 class LimitedStore(StoreDecorator):
-    """Takes a slot and sets a deadline for every request."""
+    """Takes a slot and sets a deadline for every request.
+
+    Args:
+        inner: The store.
+        limiter: Has the slots.
+        deadline_seconds: For a request without bytes.
+        slowest_bytes_per_second: How much longer one may take that moves bytes: many copies at a time
+            share a store's disks.
+    """
 
     def __init__(
-        self, inner: ObjectStore, limiter: RequestLimiter, *, deadline_seconds: float
+        self,
+        inner: ObjectStore,
+        limiter: RequestLimiter,
+        *,
+        deadline_seconds: float,
+        slowest_bytes_per_second: int = SLOWEST_BYTES_PER_SECOND,
     ) -> None:
         super().__init__(inner)
         self._limiter = limiter
         self._deadline = deadline_seconds
+        self._slowest = slowest_bytes_per_second
+
+    async def get(
+        self, key: str, *, offset: int = 0, length: int | None = None, if_match: str = ""
+    ) -> bytes:
+        """Pass on; how many bytes there are to the end is known behind it."""
+        data = await super().get(key, offset=offset, length=length, if_match=if_match)
+        if length is None:
+            self._limiter.rates.note(len(data))
+        return data
 
     async def _request(self, method: str, call: Callable[[], Awaitable[T]]) -> T:
-        async with self._limiter.slot():
+        return await self._moving(method, 0, call)
+
+    async def _moving(self, method: str, size: int, call: Callable[[], Awaitable[T]]) -> T:
+        seconds = self._deadline + size / self._slowest
+        async with self._limiter.slot(size):
             try:
-                async with asyncio.timeout(self._deadline):
+                async with asyncio.timeout(seconds):
                     return await call()
             except TimeoutError as error:
                 raise StorageUnavailable(
-                    f"the store did not finish {method} in {self._deadline} s",
+                    f"the store did not finish {method} in {seconds:g} s",
                     subject=self.location.endpoint,
                     bucket=self.location.bucket,
                 ) from error
@@ -227,8 +258,14 @@ def reliable(
     policy: RetryPolicy,
     *,
     deadline_seconds: float,
+    slowest_bytes_per_second: int = SLOWEST_BYTES_PER_SECOND,
     on_retry: RetryHook = _ignore,
 ) -> ObjectStore:
     """Return the store with all decorators that the service wants, in their order."""
-    limited = LimitedStore(store, limiter, deadline_seconds=deadline_seconds)
+    limited = LimitedStore(
+        store,
+        limiter,
+        deadline_seconds=deadline_seconds,
+        slowest_bytes_per_second=slowest_bytes_per_second,
+    )
     return RetryingStore(SettlingStore(limited), policy, on_retry)

@@ -84,10 +84,13 @@ class ObjectStore(Protocol):
         """
         ...
 
-    async def copy(self, source: StoreLocation, source_key: str, key: str, *, if_match: str) -> str:
+    async def copy(
+        self, source: StoreLocation, source_key: str, key: str, *, if_match: str, size: int = 0
+    ) -> str:
         """Copy an object of a bucket of the same endpoint without reading it, up to 5 GiB.
 
-        An empty ``if_match`` copies whatever is there. Returns the copy's ETag.
+        An empty ``if_match`` copies whatever is there. ``size`` is what the source was listed with, by
+        which the request may take longer and counts in limits. Returns the copy's ETag.
 
         Raises:
             ObjectNotFound: The source does not exist.

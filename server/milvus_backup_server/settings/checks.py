@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from milvus_backup_server.domain.errors import FieldViolation
-from milvus_backup_server.settings.models import AuthSettings, Settings, StorageSettings
+from milvus_backup_server.settings.models import Settings, StorageSettings
 from milvus_backup_server.settings.sources import Rows
+from milvus_backup_server.settings.stores import StoreAccessSettings
 
 MAX_SOCKET_BYTES: Final = 100
 """The system's own bound is 107 bytes for a unix socket's path."""
@@ -17,6 +18,7 @@ _DIRECTORIES_OF_MILVUS: Final = frozenset(
     {"insert_log", "delta_log", "stats_log", "index_files", "analyze_stats", "bm25_stats"}
 )
 _STATIC: Final = ("accessKeyID", "secretAccessKey", "sessionToken")
+_OWN_LOGINS: Final = frozenset({"gcp", "aliyun", "tencent", "hwc"})
 _OF_OTHER_STORES: Final = ("accountKey", "credentialsFile")
 
 
@@ -35,6 +37,9 @@ def cross_faults(
     for section, storage in _storages(settings):
         if section not in unknown:
             yield from _storage_faults(section, storage, given)
+    waits = settings.service.storage
+    yield from _access_faults("service.storage.milvus.", waits.milvus, given)
+    yield from _access_faults("service.storage.backup.", waits.backup, given)
     if not unknown:
         yield from _overlap_faults(settings)
         yield from _mode_faults(settings)
@@ -159,10 +164,21 @@ def _storage_faults(
         yield FieldViolation(f"{section}accountName", "is for the provider azure only")
     if storage.milvus_port and not storage.milvus_address:
         yield FieldViolation(f"{section}milvusPort", "needs milvusAddress beside it")
-    yield from _auth_faults(f"{section}auth", storage.auth, given)
+    yield from _auth_faults(f"{section}auth", storage, given)
 
 
-def _auth_faults(section: str, auth: AuthSettings, given: Rows) -> Iterator[FieldViolation]:
+def _access_faults(
+    section: str, access: StoreAccessSettings, given: Rows
+) -> Iterator[FieldViolation]:
+    certificates, key = f"{section}caCertPath", f"{section}kmsKeyID"
+    if _was_given(certificates, given) and not Path(access.ca_cert_path).is_file():
+        yield FieldViolation(certificates, f"{access.ca_cert_path}: no such file")
+    if _was_given(key, given) and access.encryption != "sse-kms":
+        yield FieldViolation(key, f"is for encryption: SSE-KMS, and it is {access.encryption}")
+
+
+def _auth_faults(section: str, storage: StorageSettings, given: Rows) -> Iterator[FieldViolation]:
+    auth = storage.auth
     if _was_given(f"{section}.endpoint", given):
         yield FieldViolation(
             f"{section}.endpoint",
@@ -172,6 +188,14 @@ def _auth_faults(section: str, auth: AuthSettings, given: Rows) -> Iterator[Fiel
     for name in useless:
         if _was_given(f"{section}.{name}", given):
             yield FieldViolation(f"{section}.{name}", f"does not apply when type is {auth.type}")
+    own = storage.provider in _OWN_LOGINS and auth.type == "iam"
+    deciders = (f"{section}.type", f"{section.removesuffix('auth')}provider")
+    if own and any(_was_given(key, given) for key in deciders):
+        yield FieldViolation(
+            f"{section}.type",
+            f"iam of {storage.provider} is its own and not supported; expected static, with the keys of "
+            "its S3 API, or default for such keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        )
     required = {
         "accessKeyID": auth.access_key_id,
         "secretAccessKey": auth.secret_access_key.get_secret_value(),

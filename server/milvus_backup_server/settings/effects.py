@@ -63,6 +63,8 @@ _OF_HTTP: Final = (
     "service.http.maxBodyMiB",
     "server.swaggerBasePath",
 )
+_PLAIN: Final = "{}.useSSL is false"
+_OF_ACCESS: Final = ("caCertPath", "addressing", "storageClass", "encryption", "kmsKeyID")
 _OF_BUCKETS: Final = (
     "address",
     "port",
@@ -140,15 +142,19 @@ def _cases(settings: Settings) -> tuple[_Case, ...]:
         _Case("milvus.grpc.tlsMode", tls == "disabled", _OF_TLS, _NO_TLS),
         _Case("service.grpc.socket", has_socket, _OF_GRPC_PORTS, _SOCKET_ONLY),
         _Case("service.http.enabled", not service.http.enabled, _OF_HTTP, _NO_HTTP),
-        *_of_directories("milvus.storage", settings.milvus.storage),
-        *_of_directories("backup.storage", settings.backup.storage),
+        *_of_store("milvus", settings.milvus.storage),
+        *_of_store("backup", settings.backup.storage),
     )
 
 
-def _of_directories(section: str, storage: StorageSettings) -> tuple[_Case, _Case]:
-    decider, holds = f"{section}.provider", storage.provider == "local"
-    keys = tuple(f"{section}.{name}" for name in _OF_BUCKETS)
+def _of_store(side: str, storage: StorageSettings) -> tuple[_Case, ...]:
+    section, access = f"{side}.storage", f"service.storage.{side}"
+    decider, is_directory = f"{section}.provider", storage.provider == "local"
+    keys = [f"{section}.{name}" for name in _OF_BUCKETS]
+    keys += [f"{access}.{name}" for name in _OF_ACCESS]
+    certificates, plain = (f"{access}.caCertPath",), _PLAIN.format(section)
     return (
-        _Case(decider, holds, keys, _DIRECTORY),
-        _Case(decider, holds, (f"{section}.localPath",), _NOT_IMPORTED_FROM),
+        _Case(f"{section}.useSSL", not storage.use_ssl, certificates, plain),
+        _Case(decider, is_directory, tuple(keys), _DIRECTORY),
+        _Case(decider, is_directory, (f"{section}.localPath",), _NOT_IMPORTED_FROM),
     )

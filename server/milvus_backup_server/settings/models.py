@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
-from pydantic.alias_generators import to_camel
+from pydantic import Field, SecretStr
 
+from milvus_backup_server.settings.section import Section
+from milvus_backup_server.settings.stores import StorageWaitSettings
 from milvus_backup_server.settings.values import (
     AuthType,
     Bucket,
@@ -35,28 +36,6 @@ from milvus_backup_server.settings.values import (
 
 _SHOWN_ENDS: Final = 2
 _SHORTEST_SHOWN: Final = 4
-_SPELLINGS: Final = (("Ssl", "SSL"), ("Mib", "MiB"), ("KeyId", "KeyID"), ("Gc", "GC"))
-
-
-def _key(name: str) -> str:
-    """Return the key of a field, spelled as the Go tool spells such keys."""
-    camel = to_camel(name)
-    for plain, spelled in _SPELLINGS:
-        camel = camel.replace(plain, spelled)
-    return camel
-
-
-class Section(BaseModel):
-    """Part of the settings. Never changes; its texts show no secret."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        alias_generator=_key,
-        validate_by_alias=True,
-        validate_by_name=True,
-        hide_input_in_errors=True,
-    )
 
 
 class LogFileSettings(Section):
@@ -258,9 +237,11 @@ class OperationSettings(Section):
 
 
 class LimitSettings(Section):
-    """``service.limits``: bounds of the process."""
+    """``service.limits``: bounds of the process; 0 for ``*_per_second`` is none."""
 
     requests_in_flight: Count = 64
+    requests_per_second: CountOrNone = 0
+    mib_per_second: CountOrNone = 0
     memory_mib: Annotated[Count, Field(ge=32)] = 256
     archives: Count = 4
     archive_stall_seconds: Seconds = 300.0
@@ -277,15 +258,6 @@ class MilvusWaitSettings(Section):
     import_stall_seconds: Seconds = 900.0
     import_job_max_mib: Count = 4096
     allow_untested_versions: bool = False
-
-
-class StorageWaitSettings(Section):
-    """``service.storage``: how long object stores are waited for."""
-
-    connect_timeout_seconds: Seconds = 5.0
-    request_timeout_seconds: Seconds = 60.0
-    retry_budget_seconds: Seconds = 120.0
-    create_backup_bucket: bool = True
 
 
 class ServiceSettings(Section):

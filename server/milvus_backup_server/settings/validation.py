@@ -17,6 +17,10 @@ from milvus_backup_server.settings.sources import Given, Rows, Source
 _MILVUS_STORAGE: Final = "milvus.storage."
 _BACKUP_STORAGE: Final = "backup.storage."
 _SECTIONS: Final = (_MILVUS_STORAGE, _BACKUP_STORAGE)
+_INHERITED: Final = (
+    (_MILVUS_STORAGE, _BACKUP_STORAGE),
+    ("service.storage.milvus.", "service.storage.backup."),
+)
 _NOT_INHERITED: Final = frozenset({"rootpath", "localpath", "milvusaddress", "milvusport"})
 _OF_DIRECTORIES: Final = frozenset({"provider", "rootpath", "localpath"})
 _KUBERNETES: Final = (
@@ -40,13 +44,14 @@ class Checked(NamedTuple):
 
 
 def with_inherited(given: Rows) -> dict[str, Given]:
-    """Return what was given, with what ``backup.storage`` takes over from ``milvus.storage``."""
+    """Return what was given, with what the store of the backups takes over from Milvus's."""
     rows = dict(given)
-    for key, row in given.items():
-        name = key.removeprefix(_MILVUS_STORAGE)
-        target = _BACKUP_STORAGE + name
-        if name != key and name not in _NOT_INHERITED and target not in given:
-            rows[target] = replace(row, inherited=True)
+    for above, below in _INHERITED:
+        for key, row in given.items():
+            name = key.removeprefix(above)
+            target = below + name
+            if name != key and name not in _NOT_INHERITED and target not in given:
+                rows[target] = replace(row, inherited=True)
     return rows
 
 

@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field
 
 _PROVIDERS: Final = "minio, s3, aws, gcp, aliyun, tencent, hwc, local"
 _WITHOUT_S3: Final = frozenset({"azure", "gcpnative"})
+_ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _TLS_MODES_OF_V1: Final = {"0": "disabled", "1": "server", "2": "mutual"}
 _WEEK: Final = 7 * 24 * 3600
 
@@ -71,6 +72,16 @@ def _provider(value: object) -> object:
     return name
 
 
+def _storage_class(value: object) -> object:
+    name = value.upper() if isinstance(value, str) else value
+    if isinstance(name, str) and name in _ARCHIVES:
+        raise ValueError(
+            "expected a class whose objects can be read at once, such as STANDARD_IA: those of an "
+            "archive cannot be restored from"
+        )
+    return name
+
+
 def _tls_mode(value: object) -> object:
     name = _lower(value)
     if isinstance(name, str) and name in _TLS_MODES_OF_V1:
@@ -116,3 +127,8 @@ Provider: TypeAlias = Annotated[
 TlsMode: TypeAlias = Annotated[Literal["disabled", "server", "mutual"], BeforeValidator(_tls_mode)]
 AuthType: TypeAlias = Annotated[Literal["static", "iam", "default"], BeforeValidator(_lower)]
 TransferMode: TypeAlias = Annotated[Literal["auto", "direct", "streaming"], BeforeValidator(_lower)]
+Addressing: TypeAlias = Annotated[Literal["auto", "path", "virtual"], BeforeValidator(_lower)]
+Encryption: TypeAlias = Annotated[Literal["none", "sse-s3", "sse-kms"], BeforeValidator(_lower)]
+StorageClass: TypeAlias = Annotated[
+    str, BeforeValidator(_storage_class), Field(pattern=r"^[A-Z0-9._-]*$", max_length=64)
+]

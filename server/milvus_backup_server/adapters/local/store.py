@@ -99,7 +99,15 @@ class LocalStore:
             return await self._write(key, lambda: self._files.exchange(key, data, if_match))
         return await self._write(key, lambda: self._files.write(key, [data], if_absent=if_absent))
 
-    async def copy(self, source: StoreLocation, source_key: str, key: str, *, if_match: str) -> str:
+    async def copy(
+        self,
+        source: StoreLocation,
+        source_key: str,
+        key: str,
+        *,
+        if_match: str,
+        size: int = 0,  # noqa: ARG002 - for decorators
+    ) -> str:
         """Copy from another directory of this machine."""
         other = self._other(source)
 

@@ -7,5 +7,14 @@ from milvus_backup_server.adapters.s3.clients import (
     S3Profile,
 )
 from milvus_backup_server.adapters.s3.store import S3Store
+from milvus_backup_server.adapters.s3.writing import Encryption, S3Writing
 
-__all__ = ["S3ClientSettings", "S3Clients", "S3Credentials", "S3Profile", "S3Store"]
+__all__ = [
+    "Encryption",
+    "S3ClientSettings",
+    "S3Clients",
+    "S3Credentials",
+    "S3Profile",
+    "S3Store",
+    "S3Writing",
+]

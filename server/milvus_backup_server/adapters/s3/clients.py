@@ -21,6 +21,7 @@ from botocore.handlers import add_expect_header
 
 from milvus_backup_server.adapters.s3.errors import Asked, translated
 from milvus_backup_server.adapters.s3.store import S3Store
+from milvus_backup_server.adapters.s3.writing import PLAIN, S3Writing
 from milvus_backup_server.domain.errors import StorageRefused
 from milvus_backup_server.domain.objects import StoreLocation
 
@@ -53,6 +54,7 @@ class S3Profile:
         credentials: None asks the environment, the shared files, the container and the machine.
         use_ssl: Decides on the scheme where ``endpoint`` has none.
         ca_file: The certificates to trust instead of the usual ones.
+        writing: How objects are written.
     """
 
     provider: str
@@ -63,6 +65,7 @@ class S3Profile:
     credentials: S3Credentials | None = None
     use_ssl: bool = True
     ca_file: str = ""
+    writing: S3Writing = PLAIN
 
     @property
     def endpoint_url(self) -> str:
@@ -83,7 +86,8 @@ class S3ClientSettings:
 
     Attributes:
         connect_timeout_seconds: For one connection to stand.
-        read_timeout_seconds: Between two pieces of an answer.
+        read_timeout_seconds: Between two pieces of an answer, and for its beginning: a copy by the store
+            itself may take as long.
         max_connections: Of each client; at least the limit of requests in flight, or requests
             would wait for a connection while they hold a slot.
     """
@@ -126,11 +130,11 @@ class S3Clients:
             StorageDenied: The credentials are incomplete.
             StorageRefused: The endpoint is no URL, or the certificates cannot be read.
         """
-        shared = replace(profile, bucket="", provider="")
+        shared = replace(profile, bucket="", provider="", writing=PLAIN)
         async with self._lock:
             if shared not in self._clients:
                 self._clients[shared] = await self._open(profile)
-        return S3Store(self._clients[shared], profile.location)
+        return S3Store(self._clients[shared], profile.location, profile.writing)
 
     async def _open(self, profile: S3Profile) -> S3Client:
         keys = profile.credentials

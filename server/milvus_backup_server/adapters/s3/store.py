@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, TypedDict
 
 from milvus_backup_server.adapters.s3.errors import Asked, damaged, from_answer, translated
+from milvus_backup_server.adapters.s3.writing import PLAIN, S3Writing
 from milvus_backup_server.domain.errors import (
     BackupError,
     BucketNotFound,
@@ -55,8 +56,11 @@ class _CopyCondition(TypedDict, total=False):
 class S3Store:
     """A bucket. Made by ``S3Clients``, which owns the client; promises are those of the port."""
 
-    def __init__(self, client: S3Client, location: StoreLocation) -> None:
+    def __init__(
+        self, client: S3Client, location: StoreLocation, writing: S3Writing = PLAIN
+    ) -> None:
         self._client = client
+        self._options = writing.options()
         self._location = location
         self._bucket = location.bucket
 
@@ -165,12 +169,21 @@ class S3Store:
                     Body=data,
                     ContentMD5=digest,
                     **_put_condition(if_match, if_absent=if_absent),
+                    **self._options,
                 )
         except ObjectNotFound as error:  # how some stores say that nothing is there to match
             raise ObjectChanged(f"{key} is not {if_match} any more", key=key) from error
         return ObjectInfo(key, len(data), _bare(answer.get("ETag", "")), _date(answer))
 
-    async def copy(self, source: StoreLocation, source_key: str, key: str, *, if_match: str) -> str:
+    async def copy(
+        self,
+        source: StoreLocation,
+        source_key: str,
+        key: str,
+        *,
+        if_match: str,
+        size: int = 0,  # noqa: ARG002 - for decorators
+    ) -> str:
         """Copy with the store's own means; the condition is on the source."""
         with translated(self._asked_copy(source, source_key, key)):
             answer = await self._client.copy_object(
@@ -178,13 +191,16 @@ class S3Store:
                 Key=key,
                 CopySource=_source(source, source_key),
                 **_copy_condition(if_match),
+                **self._options,
             )
             return _bare(answer["CopyObjectResult"]["ETag"])
 
     async def start_upload(self, key: str) -> Upload:
         """Begin a multipart upload."""
         with translated(self._asked("begin an upload to", key)):
-            answer = await self._client.create_multipart_upload(Bucket=self._bucket, Key=key)
+            answer = await self._client.create_multipart_upload(
+                Bucket=self._bucket, Key=key, **self._options
+            )
             return Upload(key, answer["UploadId"])
 
     async def upload_part(self, upload: Upload, number: int, data: bytes) -> UploadedPart:

@@ -14,7 +14,9 @@ async def copy_on_server(
 ) -> str:
     """Have the store copy an object, in parts if it is large; return the copy's ETag."""
     if settings.is_one_copy(job.size):
-        return await target.copy(source, job.source_key, job.target_key, if_match=job.etag)
+        return await target.copy(
+            source, job.source_key, job.target_key, if_match=job.etag, size=job.size
+        )
     async with uploading(target, job.target_key) as upload:
 
         async def copy(part: Part) -> UploadedPart:
