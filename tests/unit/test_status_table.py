@@ -50,7 +50,7 @@ def all_classes(base: type[BackupError] = BackupError) -> list[type[BackupError]
 
 
 def elsewhere(kind: type[BackupError]) -> bool:
-    return kind.__module__ != errors.__name__
+    return not kind.__module__.startswith(errors.__name__)
 
 
 def details(status: Status) -> list[Message]:
