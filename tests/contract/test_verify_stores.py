@@ -1,6 +1,5 @@
-"""Verification over real stores: every change of every file of a backup is found."""
+"""Verification over real stores: every kind of damage to the files of a backup is found."""
 
-import itertools
 from pathlib import Path
 
 import pytest
@@ -19,10 +18,11 @@ LISTING, CONTENT = VerifyLevel.LISTING, VerifyLevel.CONTENT
 
 
 async def require_all_found(store: ObjectStore) -> None:
-    """Damage each file of a new backup, each in another way than the one before."""
+    """Do each kind of damage once, each to another file; every pair is tried in memory."""
     backup = await SmallBackup.make(store)
+    step = len(backup.keys) // len(MUTATIONS)
     async with running(backup.world, backup.decorators) as service:
-        for key, mutation in zip(backup.keys, itertools.cycle(MUTATIONS), strict=False):
+        for key, mutation in zip(backup.keys[::step], MUTATIONS, strict=False):
             put_back = await backup.damage(key, mutation)
             read = await backup.found(service, CONTENT)
             assert read is None or key in read, mutation.name

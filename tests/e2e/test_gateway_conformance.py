@@ -36,6 +36,8 @@ from tests.e2e.gateway_conformance import (
     until,
 )
 
+pytestmark = pytest.mark.xdist_group("gateway")
+
 FLAT = IndexInfo(
     field_name="v",
     index_name="vi",

@@ -13,7 +13,8 @@ from tests.support.rows import Rows, assert_same_rows, fetch_many, load_expected
 from tests.support.running_service import Service, environment_settings, running_service
 from tests.support.tars import in_chunks
 
-pytestmark = pytest.mark.e2e
+# In one process: all read from backups that are written once.
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("go_tool_backups")]
 
 ROOT = "from_go"
 EVERY = ("hello_milvus", "all_types", "bin_vec", "empty_one", "churn", "shop.orders")

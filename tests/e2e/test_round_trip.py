@@ -1,13 +1,15 @@
 """Backed up and restored, every row compared: into the same Milvus and into another one."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from milvus_backup.v1.backup_pb2 import BACKUP_STATE_COMPLETE
-from milvus_backup.v1.operation_pb2 import OPERATION_STATE_SUCCEEDED
+from milvus_backup.v1.operation_pb2 import OPERATION_STATE_SUCCEEDED, Operation
 from tests.support.clients import connected
 from tests.support.collection_builder import Dataset
 from tests.support.environment import BACKUP_BUCKET, Environment
@@ -15,7 +17,7 @@ from tests.support.fixtures import metadata
 from tests.support.rows import assert_same_rows, fetch_many
 from tests.support.running_service import Service, environment_settings, running_service
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("round_trip")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("datasets")]
 
 BACKUP = "round_trip"
 NAMES = {
@@ -59,12 +61,34 @@ async def test_the_backup_is_described(service: Service, backup: str) -> None:
     assert orders.moment > 0
 
 
-async def test_restored_beside_the_originals_row_by_row(
-    environment: Environment, service: Service, backup: str, datasets: dict[str, Dataset]
-) -> None:
-    operation = await service.client.restore_backup(backup, suffix="_r", restore_indexes=True)
-    ended = await service.client.wait(operation)
+@dataclass(frozen=True)
+class Restored:
+    """The ended restores of the backup: beside the originals, and into the second Milvus."""
 
+    beside: Operation
+    second: Operation
+
+
+@pytest.fixture(scope="module")
+async def restored(environment: Environment, service: Service, backup: str) -> Restored:
+    """Both at once: each Milvus lets its restore wait for import jobs most of the time."""
+
+    async def restore(made: Service, **options: Any) -> Operation:
+        return await made.client.wait(await made.client.restore_backup(backup, **options))
+
+    second = await asyncio.to_thread(environment.second_milvus)
+    async with running_service(environment_settings(environment, second)) as other:
+        return Restored(
+            *await asyncio.gather(
+                restore(service, suffix="_r", restore_indexes=True), restore(other)
+            )
+        )
+
+
+def test_restored_beside_the_originals_row_by_row(
+    environment: Environment, restored: Restored, datasets: dict[str, Dataset]
+) -> None:
+    ended = restored.beside
     assert ended.restore_backup.content_checked_count > 0
     assert ended.restore_backup.size_checked_count == 0
     uri = environment.milvus.uri
@@ -73,17 +97,13 @@ async def test_restored_beside_the_originals_row_by_row(
     _assert_all_rows(uri, datasets, "_r")
 
 
-async def test_restored_into_another_milvus_with_its_own_bucket(
-    environment: Environment, backup: str, datasets: dict[str, Dataset]
+def test_restored_into_another_milvus_with_its_own_bucket(
+    environment: Environment, restored: Restored, datasets: dict[str, Dataset]
 ) -> None:
     second = environment.second_milvus()
-    before = set(environment.seaweed.objects.keys(second.bucket, "files/milvus-backup-staging"))
-    async with running_service(environment_settings(environment, second)) as other:
-        ended = await other.client.wait(await other.client.restore_backup(backup))
 
-    assert ended.restore_backup.staged_object_count > 0
-    after = set(environment.seaweed.objects.keys(second.bucket, "files/milvus-backup-staging"))
-    assert before == after == set()
+    assert restored.second.restore_backup.staged_object_count > 0
+    assert not set(environment.seaweed.objects.keys(second.bucket, "files/milvus-backup-staging"))
     _assert_all_rows(second.uri, datasets)
 
 

@@ -17,6 +17,7 @@ from milvus_backup_server.domain.errors import BackupCorrupt
 
 _JSON_KEY = "json_key"
 _ALWAYS = "always"
+_PLAIN = frozenset({str, int, bool})
 
 _Decoder: TypeAlias = Callable[[Any], Any]
 
@@ -143,6 +144,8 @@ def _without_none(kind: Any) -> Any:
 
 
 def _encode(value: Any) -> Any:
+    if type(value) in _PLAIN:  # nearly all are, and asking for a Mapping takes long
+        return value
     if isinstance(value, Record):
         return value.to_json()
     if isinstance(value, tuple):
