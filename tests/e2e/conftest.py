@@ -1,4 +1,9 @@
-"""Collections with known rows, for tests that only read them."""
+"""Collections with known rows, for tests that only read them.
+
+Each process that runs an end-to-end test starts servers and fills them. So the modules here belong
+to one of two groups of about the same length, `milvus-one` and `milvus-two`, each with all tests
+that share data sets, and a third process is left to the tests that need no servers.
+"""
 
 import pytest
 

@@ -22,7 +22,7 @@ from tests.support.rows import assert_same_rows, fetch_rows
 from tests.support.running_service import FAST, Service, running_service, settings_of
 from tests.support.traces import Inspector, Traces
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stopping")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("milvus-two")]
 
 SECONDS = 10  # within which an operation has ended after its cancel
 PLENTY = 60

@@ -18,7 +18,7 @@ from tests.support.environment import BACKUP_BUCKET, Environment, as_yaml, servi
 from tests.support.rows import assert_same_rows, fetch_rows
 from tests.support.running_service import FAST, Service, running_service, settings_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("command_line")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("milvus-two")]
 
 COLLECTION, BACKUP, ROOT = "cli_hello", "cli_backup", "cli"
 

@@ -23,7 +23,7 @@ from tests.support.processes import free_ports
 from tests.support.running_service import FAST, Decorators, Service, running_service, settings_of
 from tests.support.traces import Inspector
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("failures")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("milvus-two")]
 
 SECONDS = 10  # within which whoever asks knows what is wrong
 NAME = "failures"

@@ -24,7 +24,7 @@ from tests.support.running_service import (
     running_service,
 )
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("operational")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("milvus-two")]
 
 T = TypeVar("T")
 

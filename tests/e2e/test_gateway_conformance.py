@@ -36,7 +36,7 @@ from tests.e2e.gateway_conformance import (
     until,
 )
 
-pytestmark = pytest.mark.xdist_group("gateway")
+pytestmark = pytest.mark.xdist_group("milvus-one")
 
 FLAT = IndexInfo(
     field_name="v",

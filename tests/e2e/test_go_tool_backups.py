@@ -14,7 +14,7 @@ from tests.support.running_service import Service, environment_settings, running
 from tests.support.tars import in_chunks
 
 # In one process: all read from backups that are written once.
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("go_tool_backups")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("milvus-two")]
 
 ROOT = "from_go"
 EVERY = ("hello_milvus", "all_types", "bin_vec", "empty_one", "churn", "shop.orders")

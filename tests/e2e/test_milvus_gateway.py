@@ -19,7 +19,7 @@ from tests.support.environment import Environment
 from tests.support.milvus import MilvusStandalone
 from tests.support.rows import fetch_rows
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("gateway")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("milvus-one")]
 
 
 ALL_TYPES = CollectionSchema.from_json(

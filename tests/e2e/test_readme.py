@@ -13,7 +13,7 @@ from tests.support.environment import Environment
 from tests.support.readme import OPERATION, alike, block, steps
 from tests.support.running_service import Service, environment_settings, running_service
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("readme")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("milvus-one")]
 
 ADDRESS = "127.0.0.1:50051"
 

@@ -17,7 +17,7 @@ from tests.support.fixtures import metadata
 from tests.support.rows import assert_same_rows, fetch_many
 from tests.support.running_service import Service, environment_settings, running_service
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("datasets")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("milvus-one")]
 
 BACKUP = "round_trip"
 NAMES = {

@@ -10,7 +10,7 @@ from tests.support.environment import Environment
 from tests.support.rows import Row, assert_same_rows, fetch_many
 from tests.support.running_service import environment_settings, running_service
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("datasets")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("milvus-one")]
 
 NAME, TARGETS = "sections", [("default", "sections_copy"), ("sections_db", "narrow")]
 

@@ -27,7 +27,7 @@ from tests.support.processes import ChildProcess, free_ports, plain_environment
 from tests.support.relay import Relay
 from tests.support.rows import assert_same_rows, fetch_rows
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stopping")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("milvus-two")]
 
 START_SECONDS = 60
 STOP_SECONDS = 30

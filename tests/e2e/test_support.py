@@ -20,7 +20,7 @@ from tests.support.rows import assert_same_rows, fetch_rows, load_expected
 from tests.support.s3 import S3Objects
 from tests.support.seaweedfs import SeaweedFS
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("datasets")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("milvus-one")]
 
 SIZES = {
     "hello_milvus": 3_000,

@@ -17,7 +17,7 @@ from tests.support.browser import BrowserMissing, chromium, requested_hosts, run
 from tests.support.environment import Environment
 from tests.support.tutorial import Tutorial, running_server
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("tutorial")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("milvus-one")]
 
 SECONDS = 60
 ROUTES = {

@@ -12,7 +12,7 @@ from tests.support.environment import Environment
 from tests.support.readme import assert_shown
 from tests.support.tutorial import Tutorial, tutorial
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("tutorial")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("milvus-one")]
 
 DURATION = re.compile(r"duration:\d+\.\d\d s")
 

@@ -16,7 +16,7 @@ from tests.support.environment import Environment
 from tests.support.readme import assert_shown
 from tests.support.tutorial import Tutorial, running_server, tutorial
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("tutorial")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("milvus-one")]
 
 SECONDS = 120
 EXECUTING, SUCCESS = 1, 2

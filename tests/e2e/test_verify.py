@@ -19,7 +19,7 @@ from tests.support.running_service import (
     running_service,
 )
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("verify")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("milvus-one")]
 
 ROOT = "verify"
 BACKUP = "verified"

@@ -14,7 +14,7 @@ import pytest
 from tests.support.environment import Environment, service_settings
 from tests.support.processes import ChildProcess, plain_environment
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("wheel")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("milvus-one")]
 
 ROOT = Path(__file__).parents[2]
 SITE = Path(sysconfig.get_path("purelib"))
