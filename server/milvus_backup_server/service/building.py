@@ -116,6 +116,13 @@ class CollectionBuilder:
         await self._patiently(partial(self._gateway.drop_collection, built.temporary))
         self._temporary.remove(built.temporary)
 
+    async def drop_others(self, kept: Sequence[Built]) -> None:
+        """Remove collections that have no final name, but for some; what remains becomes a warning."""
+        named = {built.temporary for built in kept}
+        for temporary in [it for it in self._temporary if it not in named]:
+            await self._removing(str(temporary), partial(self._gateway.drop_collection, temporary))
+            self._temporary.remove(temporary)
+
     async def require_free(self, built: Built) -> None:
         """Raise TargetAlreadyExists if somebody made a collection of the final name meanwhile."""
         if await self._gateway.has_collection(built.target):

@@ -29,18 +29,25 @@ class RestoreEnd:
         self._tracker = tracker
         self._marks = marks
 
-    async def finish(self, every: Sequence[Built]) -> None:
-        """Give whole collections their final names; none of them if one of the names is taken.
+    async def finish(self, every: Sequence[Built]) -> list[Built]:
+        """Give whole collections their final names, and return those that have them now.
 
         Raises:
-            TargetAlreadyExists: Somebody made a collection of a final name meanwhile.
+            BackupError: No collection was restored; it is what the first one failed with.
         """
         self._tracker.enter(Phase.FINISHING)
+        named = []
         for built in every:
-            await self._marks.failing([built.target], self._builder.require_free(built))
-        for built in every:
-            await self._marks.failing([built.target], self._builder.rename(built))
-            self._tracker.collection(built.target, state=CollectionState.SUCCEEDED)
+            if await self._marks.trying([built.target], self._name(built)):
+                named.append(built)
+                self._tracker.collection(built.target, state=CollectionState.SUCCEEDED)
+        self._marks.require_some(named)
+        await self._builder.drop_others(named)
+        return named
+
+    async def _name(self, built: Built) -> None:
+        await self._builder.require_free(built)
+        await self._builder.rename(built)
 
     async def clean_up(self) -> None:
         """Take away what was made; what cannot be removed becomes a warning that names it."""

@@ -77,7 +77,11 @@ class RestoreRun:
         self._source_totals = Totals(bytes=sum(sources.values()))
 
     async def run(self) -> RestoreResult:
-        """Restore and return what was made; failed or stopped it takes away what it made."""
+        """Restore and return what was made; failed or stopped it takes away what it made.
+
+        A collection that cannot be restored does not keep the others from it, as long as what it failed
+        with concerns it alone.
+        """
         self._tracker.add_collections(
             CollectionProgress(
                 source=item.source,
@@ -107,20 +111,25 @@ class RestoreRun:
     async def _work(self, spools: SpoolDirectory) -> None:
         self._tracker.enter(Phase.VERIFYING, self._source_totals)
         objects = await self._source.verify(spools)
+        self._marks.require_some(objects)
         await self._builder.create_databases(
             self._checked.new_databases,
             with_properties=self._checked.capabilities.database_properties,
         )
         async for record in self._source.records():
-            await self._restore(record, objects[name_of(record)])
-        await self._end.finish(self._built)
+            verified = objects.get(name_of(record))
+            if verified is not None:
+                await self._restore(record, verified)
+        self._built = await self._end.finish(self._built)
 
     async def _restore(self, record: CollectionBackupInfo, objects: SourceObjects) -> None:
         """Restore a collection of the backup into each of its targets."""
         name = name_of(record)
-        await self._marks.failing(self._checked.names(name), self._stage(name, objects))
-        for target in self._checked.targets[name]:
-            await self._marks.failing([target.name], self._restore_into(target, record, objects))
+        staged = await self._marks.trying(self._checked.names(name), self._stage(name, objects))
+        for target in self._checked.targets[name] if staged else ():
+            into = self._restore_into(target, record, objects)
+            if not await self._marks.trying([target.name], into):
+                await self._builder.drop_others(self._built)  # its rows need not wait for the end
         await self._staging.clear()
         objects.verified.remove()
 
@@ -136,10 +145,10 @@ class RestoreRun:
         self, target: Target, record: CollectionBackupInfo, objects: SourceObjects
     ) -> None:
         built = await self._import_whole(target, record, objects)
-        self._built.append(built)
         # Not of all collections at once at the end: Milvus 2.3 loses the notice of an index that is
         # made right after another collection's, and builds it half a minute later.
         await self._builder.create_indexes(built)
+        self._built.append(built)
 
     async def _import_whole(
         self, target: Target, record: CollectionBackupInfo, objects: SourceObjects

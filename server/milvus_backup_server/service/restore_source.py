@@ -14,7 +14,7 @@ from milvus_backup_server.domain.restore_plan import expected_objects, name_of
 from milvus_backup_server.service.backup_reader import BackupReader
 from milvus_backup_server.service.context import WorkLimits
 from milvus_backup_server.service.meta_files import StoredMeta
-from milvus_backup_server.service.restore_objects import ObjectVerifier, Verified, sorted_objects
+from milvus_backup_server.service.restore_objects import ObjectVerifier, sorted_objects
 from milvus_backup_server.service.restore_work import CheckedRestore, RestoreCounts, RestoreMarks
 from milvus_backup_server.service.spool import Spool, SpoolDirectory
 from milvus_backup_server.service.tracker import Tracker
@@ -74,8 +74,11 @@ class RestoreSource:
     async def verify(self, spools: SpoolDirectory) -> dict[CollectionName, SourceObjects]:
         """Compare all objects of the wanted collections with what was recorded.
 
+        Returns:
+            The collections of which nothing is missing or other than it was.
+
         Raises:
-            BackupCorrupt: One is missing or other than it was.
+            BackupCorrupt: The metadata of the backup is damaged.
         """
         manifest = await self._manifest()
         every = {}
@@ -84,11 +87,8 @@ class RestoreSource:
             line = manifest.get(name)
             objects = SourceObjects(spools.spool(), moment=line.moment or None if line else None)
             targets = self._checked.names(name)
-            found = await self._marks.failing(targets, self._verify_one(record, line, objects))
-            objects.strays = found.strays
-            every[name] = objects
-            self._counts.content += found.content_checked
-            self._counts.size += found.size_checked
+            if await self._marks.trying(targets, self._verify_one(record, line, objects)):
+                every[name] = objects
             for target in targets:
                 self._tracker.collection(target, moment=objects.moment)
         return every
@@ -111,15 +111,18 @@ class RestoreSource:
         record: CollectionBackupInfo,
         line: ManifestCollection | None,
         objects: SourceObjects,
-    ) -> Verified:
+    ) -> None:
         if self._checked.request.options.meta_only:
-            return Verified()
+            return
         wanted: AsyncIterator[ManifestObject] = (
             sorted_objects(expected_objects(record))
             if line is None
             else _of_partitions(record, self._reader.manifest_objects(line))
         )
-        return await self._verifier.verify(record.collection_id, wanted, objects.verified)
+        found = await self._verifier.verify(record.collection_id, wanted, objects.verified)
+        objects.strays = found.strays
+        self._counts.content += found.content_checked
+        self._counts.size += found.size_checked
 
 
 async def _of_partitions(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence, Sized
 from dataclasses import dataclass
-from typing import TypeVar
 
 from milvus_backup_server.domain.capabilities import Capabilities
 from milvus_backup_server.domain.errors import BackupError
+from milvus_backup_server.domain.failures import concerns_all
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import CollectionState, PlannedCollection
 from milvus_backup_server.domain.renaming import Target
@@ -16,8 +16,6 @@ from milvus_backup_server.domain.restore_mapping import MappedDatabase, Wanted
 from milvus_backup_server.service.context import Cluster, Repository, Storage
 from milvus_backup_server.service.staging import ImportPlace
 from milvus_backup_server.service.tracker import Tracker
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +69,31 @@ class RestoreMarks:
     def __init__(self, checked: CheckedRestore, tracker: Tracker) -> None:
         self._tracker = tracker
         self._sources = {item.target: item.source for item in checked.plan if item.target}
+        self._first: BackupError | None = None
 
-    async def failing(self, targets: Sequence[CollectionName], work: Awaitable[T]) -> T:
-        """Await the work on collections, known by their targets, and mark them when it fails."""
+    async def trying(self, targets: Sequence[CollectionName], work: Awaitable[None]) -> bool:
+        """Await the work on collections, known by their targets, and mark them when it fails.
+
+        Returns:
+            Whether it succeeded.
+
+        Raises:
+            BackupError: It failed in a way that concerns all collections.
+        """
         try:
-            return await work
+            await work
         except BackupError as error:
+            of_all = concerns_all(error)
             for target in targets:
                 self._tracker.collection(target, state=CollectionState.FAILED, error=error)
             error.metadata.setdefault("collection", str(self._sources[targets[0]]))
-            raise
+            self._first = self._first or error
+            if of_all:
+                raise
+            return False
+        return True
+
+    def require_some(self, left: Sized) -> None:
+        """Raise what the first collection failed with unless some collections are left."""
+        if self._first is not None and not left:
+            raise self._first

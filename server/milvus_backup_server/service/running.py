@@ -122,9 +122,10 @@ class Running:
         self._note_change()
 
     def succeed(self, result: Result) -> None:
-        """Note that it ended as asked."""
+        """Note that it ended as asked, or in part, if collections failed meanwhile."""
         self._result = result
-        self._end(OperationState.SUCCEEDED)
+        failed = self.tracker.count(CollectionState.FAILED)
+        self._end(OperationState.PARTIALLY_SUCCEEDED if failed else OperationState.SUCCEEDED)
 
     def fail(self, error: BackupError, result: Result | None = None) -> None:
         """Note that it ended in an error; one that came while it was being cancelled says so."""
