@@ -103,8 +103,8 @@ class Rules:
         return None
 
 
-class ServiceDead(Exception):
-    """The service was killed: nothing more of it is passed on."""
+class ServiceDead(BaseException):
+    """The service was killed: nothing more of it is passed on. Nothing that it does may catch this."""
 
 
 @dataclass
@@ -124,6 +124,11 @@ class KillSwitch:
     kill: Callable[[], None] = lambda: None
     seen: list[str] = field(default_factory=list)
     dead: bool = False
+
+    @property
+    def is_next(self) -> bool:
+        """Whether the next mutation is the one."""
+        return len(self.seen) + 1 == self.at and not self.dead
 
     async def around(self, mutation: str, act: Callable[[], Awaitable[T]]) -> T:
         """Let a mutation happen, or kill the service before or after it.
