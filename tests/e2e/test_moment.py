@@ -24,14 +24,13 @@ from tests.support.writers import Loop, Queue, Upserter, Writer
 # Milvus takes one to five minutes for it, with others beside it on a small machine.
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.torture,
-    pytest.mark.xdist_group("under_load"),
+    pytest.mark.xdist_group("milvus-two"),
     pytest.mark.timeout(900),
 ]
 
 POINTS = (Point.FLUSHING, Point.LISTING, Point.COPYING, Point.LISTING, Point.COPYING)
 COLLECTION = "moment"
-UPSERTED = (range(40), range(40, 80), range(80, 120))  # by one client each
+UPSERTED = range(120)
 WRITERS_PAUSE = 0.02  # without one Milvus takes minutes for the compactions on a small machine
 QUEUE_START, QUEUE_SIZE, QUEUE_BLOCKS = 1_000_000, 10, 3
 
@@ -57,14 +56,14 @@ def writers(client: MilvusClient) -> tuple[Writer, ...]:
     schema.add_field("pk", DataType.INT64, is_primary=True)
     schema.add_field("version", DataType.VARCHAR, max_length=64)
     schema.add_field("v", DataType.FLOAT_VECTOR, dim=8)
-    upserters = [Upserter(client, COLLECTION, keys) for keys in UPSERTED]
+    upserter = Upserter(client, COLLECTION, UPSERTED)
     queue = Queue(client, COLLECTION, start=QUEUE_START, size=QUEUE_SIZE, blocks=QUEUE_BLOCKS)
     collection = CollectionBuilder(client, COLLECTION, schema, num_shards=2)
     collection.index(Index("v", "FLAT", "L2"))
-    for writer in (*upserters, queue):
+    for writer in (upserter, queue):
         collection.insert(list(writer.rows_after(0).values()))
         collection.flush()
-    return *upserters, queue
+    return upserter, queue
 
 
 async def make(service: Service, name: str, writers: tuple[Writer, ...]) -> Made:
