@@ -18,6 +18,7 @@ from milvus_backup.v1.operation_service_pb2 import (
     ListOperationCollectionsRequest,
     ListOperationProblemsRequest,
     ListOperationsRequest,
+    ResumeOperationRequest,
     WatchOperationRequest,
     WatchOperationsRequest,
 )
@@ -106,6 +107,20 @@ class OperationMethods:
         request = CancelOperationRequest(name=name_of(operation))
         return await self._connection.call(
             self._connection.operations.CancelOperation, request, timeout_seconds, repeat=False
+        )
+
+    async def resume_operation(
+        self, operation: Operation | str, *, timeout_seconds: float | None = None
+    ) -> Operation:
+        """Go on with an operation that was interrupted, under its own name; return its state then.
+
+        Raises:
+            OperationNotResumable: It is not interrupted, or its kind cannot be resumed.
+            OperationConflict: Another service was faster, or another operation is in the way.
+        """
+        request = ResumeOperationRequest(name=name_of(operation))
+        return await self._connection.call(
+            self._connection.operations.ResumeOperation, request, timeout_seconds, repeat=False
         )
 
     def watch(

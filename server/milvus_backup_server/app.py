@@ -6,16 +6,18 @@ import asyncio
 import importlib.metadata
 import ipaddress
 import signal
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from milvus_backup_server.adapters.operation_log import StoreOperationLog
 from milvus_backup_server.adapters.store_rates import RateLimiter
 from milvus_backup_server.adapters.transfer import AsyncTransferEngine
 from milvus_backup_server.api.server import ApiServer, Endpoint
+from milvus_backup_server.domain.operations import OperationKind
 from milvus_backup_server.http.options import HttpOptions
 from milvus_backup_server.lifeline import watching_stdin
 from milvus_backup_server.reloading import Read, reloading
@@ -33,8 +35,11 @@ from milvus_backup_server.service.delete_backup import DeleteBackup
 from milvus_backup_server.service.diagnostics import Diagnostics
 from milvus_backup_server.service.export_backup import ExportBackup
 from milvus_backup_server.service.import_backup import ImportBackup
+from milvus_backup_server.service.journal import Journal
+from milvus_backup_server.service.operation_directory import OperationDirectory
 from milvus_backup_server.service.operations import OperationManager
 from milvus_backup_server.service.restore_backup import RestoreBackup
+from milvus_backup_server.service.resuming import OperationControl, Resumer
 from milvus_backup_server.service.use_cases import UseCases
 from milvus_backup_server.service.verify_backup import VerifyBackup
 from milvus_backup_server.settings import Loaded
@@ -44,6 +49,9 @@ from milvus_backup_server.wiring import (
     Adapters,
     open_adapters,
     operation_limits,
+    recording_limits,
+    retention,
+    this_owner,
     transfer_settings,
     work_limits,
 )
@@ -119,12 +127,17 @@ async def running_app(
     # What is entered first is closed last: the servers stop before what their calls use.
     async with AsyncExitStack() as stack:
         outside = adapters or await open_adapters(stack, settings)
-        operations = await stack.enter_async_context(OperationManager(operation_limits(settings)))
-        use_cases = build_use_cases(settings, outside, operations)
+        journal = await stack.enter_async_context(_journal(settings, outside))
+        operations = await stack.enter_async_context(
+            OperationManager(operation_limits(settings), journal)
+        )
+        use_cases = build_use_cases(settings, outside, operations, journal)
         server = ApiServer(use_cases)
         stack.push_async_callback(server.stop)
         endpoint = await server.start(_endpoint(settings))
         http = await _serve_http(stack, settings, use_cases)
+        if settings.service.operations.resume_at_start:
+            await _enter_task(stack, use_cases.control.resume_all())
         yield RunningApp(endpoint, use_cases, http, outside.rates)
         # Watchers are served up to the last state of what they watch; then no stream is open.
         await server.announce_stop()
@@ -165,9 +178,9 @@ async def serve(loaded: Loaded, read: Read, *, stop_with_stdin: bool = False) ->
 
 
 def build_use_cases(
-    settings: Settings, adapters: Adapters, operations: OperationManager
+    settings: Settings, adapters: Adapters, operations: OperationManager, journal: Journal
 ) -> UseCases:
-    """Put the use cases together."""
+    """Put the use cases together; ``service.resuming`` tells how a kind becomes resumable."""
     milvus = Storage(_MILVUS, adapters.milvus_store, settings.milvus.storage.prefix)
     backup = Storage(_BACKUP, adapters.backup_store, settings.backup.storage.prefix)
     management = settings.milvus.management.endpoint
@@ -181,7 +194,9 @@ def build_use_cases(
     )
     stores = {storage.profile: storage.store for storage in (milvus, backup)}
     engine = AsyncTransferEngine(stores, transfer_settings(settings))
-    catalog = Catalog(environment, operations)
+    directory = OperationDirectory(operations, journal)
+    catalog = Catalog(environment, directory)
+    resumers: dict[OperationKind, Resumer] = {}
     return UseCases(
         create=CreateBackup(environment, engine, operations),
         restore=RestoreBackup(environment, catalog, engine, operations),
@@ -192,7 +207,26 @@ def build_use_cases(
         export=ExportBackup(environment, catalog, operations),
         import_=ImportBackup(environment, operations),
         verify=VerifyBackup(environment, catalog, operations),
+        directory=directory,
+        control=OperationControl(operations, directory, journal, resumers),
     )
+
+
+def _journal(settings: Settings, adapters: Adapters) -> Journal:
+    store = adapters.records_store or adapters.backup_store
+    log = StoreOperationLog(store, settings.backup.storage.prefix, retention(settings))
+    return Journal(log, this_owner(), recording_limits(settings))
+
+
+async def _enter_task(stack: AsyncExitStack, work: Coroutine[None, None, None]) -> None:
+    """Run something until it ends or the stack is closed."""
+    task = asyncio.create_task(work)
+
+    async def stop() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    stack.push_async_callback(stop)
 
 
 def version() -> str:

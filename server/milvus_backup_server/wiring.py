@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import socket
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal
 
@@ -28,11 +32,14 @@ from milvus_backup_server.domain.errors import (
     InvalidSettings,
     StorageUnavailable,
 )
+from milvus_backup_server.domain.operation_record import Owner
 from milvus_backup_server.log_file import RotatingLogFile
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.ports.object_store import ObjectStore
+from milvus_backup_server.ports.operation_log import Retention
 from milvus_backup_server.service.context import WorkLimits
 from milvus_backup_server.service.operations import OperationLimits
+from milvus_backup_server.service.recording import RecordingLimits
 from milvus_backup_server.settings.models import (
     AuthSettings,
     LogSettings,
@@ -47,6 +54,9 @@ _ADDRESSING: Final[dict[str, Literal["auto", "path", "virtual"]]] = {
     "tencent": "virtual",
     "hwc": "virtual",
 }
+_RECORD_REQUESTS: Final = 16
+"""Requests about records of operations at one time, beside ``service.limits.requestsInFlight``."""
+
 _AWS_HOST: Final = "s3.amazonaws.com"
 _ENCRYPTIONS: Final = {
     "none": Encryption.NONE,
@@ -61,12 +71,18 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """What the use cases reach the outside with; the rates can be changed."""
+    """What the use cases reach the outside with; the rates can be changed.
+
+    Attributes:
+        records_store: The backups' store once more, for what must not queue behind copies: records of
+            operations and signs of life. None: as the others.
+    """
 
     gateway: MilvusGateway
     milvus_store: ObjectStore
     backup_store: ObjectStore
     rates: RateLimiter = field(default_factory=RateLimiter)
+    records_store: ObjectStore | None = None
 
 
 async def open_adapters(stack: AsyncExitStack, settings: Settings) -> Adapters:
@@ -80,21 +96,25 @@ async def open_adapters(stack: AsyncExitStack, settings: Settings) -> Adapters:
     limiter = RequestLimiter(settings.service.limits.requests_in_flight, rates)
     retries, waits = retry_policy(settings), settings.service.storage
 
-    async def store(storage: StorageSettings, access: StoreAccessSettings) -> ObjectStore:
+    async def store(
+        storage: StorageSettings, access: StoreAccessSettings, slots: RequestLimiter
+    ) -> ObjectStore:
         return reliable(
             await _store(clients, storage, access),
-            limiter,
+            slots,
             retries,
             deadline_seconds=waits.request_timeout_seconds,
             slowest_bytes_per_second=waits.slowest_mib_per_second * MIB,
             on_retry=_note_retry,
         )
 
-    milvus_store = await store(settings.milvus.storage, waits.milvus)
-    backup_store = await store(settings.backup.storage, waits.backup)
+    milvus_store = await store(settings.milvus.storage, waits.milvus, limiter)
+    backup_store = await store(settings.backup.storage, waits.backup, limiter)
+    few = RequestLimiter(_RECORD_REQUESTS)
+    records_store = await store(settings.backup.storage, waits.backup, few)
     gateway = GrpcMilvusGateway(gateway_settings(settings))
     stack.push_async_callback(gateway.close)
-    return Adapters(gateway, milvus_store, backup_store, rates)
+    return Adapters(gateway, milvus_store, backup_store, rates, records_store)
 
 
 def rates_of(settings: Settings) -> tuple[int, int]:
@@ -133,7 +153,7 @@ def client_settings(settings: Settings) -> S3ClientSettings:
         # Deadlines by size are the stores' decorator's; this must not end the longest one before.
         read_timeout_seconds=waits.request_timeout_seconds
         + largest_mib / waits.slowest_mib_per_second,
-        max_connections=settings.service.limits.requests_in_flight,
+        max_connections=settings.service.limits.requests_in_flight + _RECORD_REQUESTS,
     )
 
 
@@ -219,6 +239,28 @@ def operation_limits(settings: Settings) -> OperationLimits:
         remembered=operations.remembered,
         cleanup_seconds=operations.cleanup_seconds,
     )
+
+
+def retention(settings: Settings) -> Retention:
+    """Return how long the records of operations are kept."""
+    operations = settings.service.operations
+    return Retention(operations.remembered, timedelta(days=operations.remembered_days))
+
+
+def recording_limits(settings: Settings) -> RecordingLimits:
+    """Return the waits of what records operations."""
+    operations = settings.service.operations
+    return RecordingLimits(
+        heartbeat=operations.heartbeat_seconds,
+        lost_after=operations.lost_after_seconds,
+        progress=operations.progress_seconds,
+        accept=settings.service.check_timeout_seconds,
+    )
+
+
+def this_owner() -> Owner:
+    """Return what other services call this one."""
+    return Owner(secrets.token_hex(8), socket.gethostname(), os.getpid())
 
 
 def transfer_settings(settings: Settings) -> TransferSettings:

@@ -176,7 +176,7 @@ async def test_all_collections_of_a_backup_come_in_pages_of_bounded_size(
 
 
 async def test_operations_newest_first_and_their_collections(api: FakeApi) -> None:
-    names = [api.create.begin(f"b{number}").name for number in range(5)]
+    names = [(await api.create.begin(f"b{number}")).name for number in range(5)]
     stub = OperationServiceStub(api.channel)
     first = await stub.ListOperations(ListOperationsRequest(page_size=3))
     rest = await stub.ListOperations(
@@ -192,7 +192,7 @@ async def test_operations_newest_first_and_their_collections(api: FakeApi) -> No
 
 
 async def test_ten_thousand_collections_of_an_operation(api: FakeApi) -> None:
-    operation = api.create.begin("a")
+    operation = await api.create.begin("a")
     stub = OperationServiceStub(api.channel)
     tracker = await api.create.jobs[operation.name].tracker()
     error = MilvusUnavailable("ü" * 900, subject="s" * 900)
@@ -215,7 +215,7 @@ async def test_ten_thousand_collections_of_an_operation(api: FakeApi) -> None:
 
 
 async def test_cancel(api: FakeApi) -> None:
-    operation = api.create.begin("a")
+    operation = await api.create.begin("a")
     stub = OperationServiceStub(api.channel)
     await stub.GetOperation(GetOperationRequest(name=operation.name))
     answer = await stub.CancelOperation(CancelOperationRequest(name=operation.name))

@@ -60,10 +60,10 @@ class Work:
     let_end: asyncio.Event = field(default_factory=asyncio.Event)
     name: str = ""
 
-    def begin(self) -> None:
+    async def begin(self) -> None:
         footprint = Footprint(OperationKind.DELETE_BACKUP, "nightly")
         request = OperationRequest(footprint, Caller(), object())
-        self.name = self.app.use_cases.operations.begin(request, self._body).name
+        self.name = (await self.app.use_cases.operations.begin(request, self._body)).name
 
     async def _body(self, tracker: Tracker) -> Result:
         await self.let_end.wait()
@@ -131,7 +131,7 @@ async def test_what_runs_is_drained_with_its_watchers() -> None:
     watcher = Outcome()
     async with stoppable(settings(grace=20)) as (app, stop):
         work = Work(app)
-        work.begin()
+        await work.begin()
         async with grpc.aio.insecure_channel(app.address) as channel:
             call = OperationServiceStub(channel).WatchOperation(
                 WatchOperationRequest(name=work.name)
@@ -144,7 +144,7 @@ async def test_what_runs_is_drained_with_its_watchers() -> None:
             answer = await health.Check(health_pb2.HealthCheckRequest())
             assert answer.status == health_pb2.HealthCheckResponse.NOT_SERVING
             with pytest.raises(ServerStopping):
-                Work(app).begin()
+                await Work(app).begin()
             work.let_end.set()
             await following
     assert watcher.states[-1] == operation_pb2.OPERATION_STATE_SUCCEEDED
@@ -155,7 +155,7 @@ async def test_what_does_not_end_in_time_is_interrupted_and_its_watchers_see_it(
     one, many, nothing = Outcome(), Outcome(), Outcome()
     async with stoppable(settings(grace=0.3)) as (app, stop):
         work = Work(app)
-        work.begin()
+        await work.begin()
         async with grpc.aio.insecure_channel(app.address) as channel:
             stub = OperationServiceStub(channel)
             slow = WatchOperationsRequest(names=[work.name])
@@ -183,7 +183,7 @@ async def test_what_does_not_end_in_time_is_interrupted_and_its_watchers_see_it(
 async def test_a_second_request_ends_the_grace() -> None:
     asked = StopRequest()
     async with stoppable(settings(grace=60), asked) as (app, stop):
-        Work(app).begin()
+        await Work(app).begin()
         asked.ask()
         stop.set()
         await asyncio.sleep(0.2)
@@ -196,7 +196,7 @@ async def test_a_second_request_does_not_wait_for_what_is_stuck() -> None:
     asked = StopRequest()
     async with stoppable(settings(grace=8), asked) as (app, stop):
         work = StuckWork(app)
-        work.begin()
+        await work.begin()
         asked.ask()
         stop.set()
         await asyncio.sleep(0.2)

@@ -46,7 +46,7 @@ def problems(count: int) -> Iterator[Problem]:
         yield Problem(f"{number}{LONG}", ProblemKind.MISSING, LONG, name)
 
 
-def begin(api: FakeApi, result: VerifyResult) -> str:
+async def begin(api: FakeApi, result: VerifyResult) -> str:
     """Begin a verification that finds this."""
 
     async def body(_: Tracker) -> VerifyResult:
@@ -55,7 +55,7 @@ def begin(api: FakeApi, result: VerifyResult) -> str:
         raise FailedWithResult(ServerBackupCorrupt("backup 'b' is damaged"), result)
 
     footprint = Footprint(OperationKind.VERIFY_BACKUP, "b")
-    return api.operations.begin(OperationRequest(footprint, Caller(), object()), body).name
+    return (await api.operations.begin(OperationRequest(footprint, Caller(), object()), body)).name
 
 
 async def test_what_is_asked_for(api: FakeApi, client: BackupClient) -> None:
@@ -83,7 +83,7 @@ async def test_what_is_asked_for(api: FakeApi, client: BackupClient) -> None:
 async def test_a_sound_result(api: FakeApi, client: BackupClient) -> None:
     counts = VerifyCounts(9, 100, 90, 1, 2, 3, 4, 0)
     sample = Sample(50, 2**64 - 1)
-    name = begin(api, VerifyResult(VerifyLevel.CONTENT, VerifyBasis.METADATA, sample, counts))
+    name = await begin(api, VerifyResult(VerifyLevel.CONTENT, VerifyBasis.METADATA, sample, counts))
     operation = await client.wait(name)
     assert operation.verify_backup == verification_pb2.VerifyBackupResult(
         level=verification_pb2.VERIFY_LEVEL_CONTENT,
@@ -103,7 +103,7 @@ async def test_a_sound_result(api: FakeApi, client: BackupClient) -> None:
 
 
 async def test_damage_raises_and_has_the_report(api: FakeApi, client: BackupClient) -> None:
-    name = begin(
+    name = await begin(
         api,
         VerifyResult(
             VerifyLevel.LISTING,
@@ -132,5 +132,5 @@ async def test_damage_raises_and_has_the_report(api: FakeApi, client: BackupClie
 
 
 async def test_other_operations_have_no_problems(api: FakeApi, client: BackupClient) -> None:
-    name = api.create.begin("a").name
+    name = (await api.create.begin("a")).name
     assert [item async for item in client.list_operation_problems(name)] == []

@@ -28,7 +28,7 @@ async def api() -> AsyncIterator[FakeApi]:
 
 
 async def running_job(api: FakeApi, backup_name: str = "a") -> Job:
-    job = api.create.jobs[api.create.begin(backup_name).name]
+    job = api.create.jobs[(await api.create.begin(backup_name)).name]
     await job.tracker()
     return job
 

@@ -85,7 +85,7 @@ async def test_the_document_says_where_the_api_is(document: dict[str, Any]) -> N
 
 async def test_every_operation_is_described(document: dict[str, Any]) -> None:
     found = [operation for methods in document["paths"].values() for operation in methods.values()]
-    assert len(found) == 15
+    assert len(found) == 16
     for operation in found:
         assert operation["description"], operation
         assert operation["tags"], operation
@@ -146,4 +146,4 @@ async def test_what_is_deprecated_or_not_supported_yet_says_so(document: dict[st
 
 async def test_how_long_restores_are_on_record_is_said(document: dict[str, Any]) -> None:
     said = document["paths"]["/get_restore"]["get"]["description"]
-    assert "Restores are on record until the service stops" in said
+    assert "Ended restores are on record up to the bounds" in said

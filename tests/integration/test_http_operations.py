@@ -44,7 +44,7 @@ async def streaming(api: FakeApi) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def running_job(api: FakeApi, backup_name: str = "a") -> Job:
-    job = api.create.jobs[api.create.begin(backup_name).name]
+    job = api.create.jobs[(await api.create.begin(backup_name)).name]
     await job.tracker()
     return job
 
@@ -118,7 +118,7 @@ async def test_an_ended_operation_tells_its_result(api: FakeApi, client: httpx.A
 
 
 async def test_lists_are_paged_newest_first(api: FakeApi, client: httpx.AsyncClient) -> None:
-    names = [api.create.begin(f"b{number}").name for number in range(3)]
+    names = [(await api.create.begin(f"b{number}")).name for number in range(3)]
     first = (await asked(client, "/operations", params={"page_size": 2}))["data"]
     assert [item["name"] for item in first["operations"]] == [names[2], names[1]]
     query = {"page_size": 2, "page_token": first["next_page_token"]}
@@ -129,7 +129,7 @@ async def test_lists_are_paged_newest_first(api: FakeApi, client: httpx.AsyncCli
 
 async def test_lists_are_filtered(api: FakeApi, client: httpx.AsyncClient) -> None:
     made = await running_job(api, "a")
-    deleted = api.delete.jobs[api.delete.begin("b").name]
+    deleted = api.delete.jobs[(await api.delete.begin("b")).name]
     for query, expected in [
         ("backup_name=a", [made]),
         ("kind=DELETE_BACKUP", [deleted]),

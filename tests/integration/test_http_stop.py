@@ -47,10 +47,10 @@ class Work:
     tracker: Tracker | None = None
     name: str = ""
 
-    def begin(self) -> None:
+    async def begin(self) -> None:
         footprint = Footprint(OperationKind.DELETE_BACKUP, "nightly")
         request = OperationRequest(footprint, Caller(), object(), task_id="work")
-        self.name = self.app.use_cases.operations.begin(request, self._body).name
+        self.name = (await self.app.use_cases.operations.begin(request, self._body)).name
 
     async def _body(self, tracker: Tracker) -> Result:
         self.tracker = tracker
@@ -122,7 +122,7 @@ async def test_its_settings_reach_it() -> None:
 async def test_what_runs_is_drained_with_its_watchers() -> None:
     async with stoppable(settings(grace=20)) as (app, stop), client_of(app) as client:
         work = Work(app)
-        work.begin()
+        await work.begin()
         following = asyncio.create_task(states(client, "work"))
         await asyncio.sleep(0.2)
         stop.set()
@@ -138,7 +138,7 @@ async def test_what_runs_is_drained_with_its_watchers() -> None:
 
 async def test_what_does_not_end_in_time_is_interrupted_and_its_watchers_see_it() -> None:
     async with stoppable(settings(grace=0.3)) as (app, stop), client_of(app) as client:
-        Work(app).begin()
+        await Work(app).begin()
         following = asyncio.create_task(states(client, "work"))
         await asyncio.sleep(0.2)
         stop.set()
@@ -149,7 +149,7 @@ async def test_a_reader_that_reads_nothing_holds_up_nothing() -> None:
     async with stoppable(settings(grace=0.2)) as (app, stop):
         assert app.http is not None
         work = Work(app)
-        work.begin()
+        await work.begin()
         with socket.create_connection(("127.0.0.1", app.http.port)) as stalled:
             path = "/api/v1/operations/work/events?min_interval=0"
             stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)

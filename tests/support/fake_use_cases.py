@@ -21,7 +21,9 @@ from milvus_backup_server.domain.operations import (
     OperationKind,
     Result,
 )
+from milvus_backup_server.service.operation_directory import OperationDirectory
 from milvus_backup_server.service.operations import OperationManager
+from milvus_backup_server.service.resuming import OperationControl
 from milvus_backup_server.service.running import OperationRequest
 from milvus_backup_server.service.tracker import Tracker
 from milvus_backup_server.service.use_cases import UseCases
@@ -59,9 +61,9 @@ class FakeStart:
         self.asked.append((request, caller))
         if self.error:
             raise self.error
-        return self.answer or self.begin(request.backup_name, caller)
+        return self.answer or await self.begin(request.backup_name, caller)
 
-    def begin(self, backup_name: str, caller: Caller = Caller()) -> Operation:  # noqa: B008 frozen
+    async def begin(self, backup_name: str, caller: Caller = Caller()) -> Operation:  # noqa: B008 frozen
         asked = OperationRequest(Footprint(self._kind, backup_name), caller, object())
         job = self.jobs[asked.name] = Job(asked.name)
 
@@ -75,7 +77,7 @@ class FakeStart:
                 raise
             return DeleteResult(1)
 
-        return self._operations.begin(asked, body)
+        return await self._operations.begin(asked, body)
 
 
 class FakeCatalog:
@@ -202,7 +204,8 @@ async def serving_fakes() -> AsyncIterator[FakeApi]:
         export, import_ = FakeExport(), FakeImport()
         verify = FakeStart(operations, OperationKind.VERIFY_BACKUP)
         fakes: list[Any] = [create, restore, delete, catalog, operations, diagnostics]
-        fakes += [export, import_, verify]
+        directory = OperationDirectory(operations)
+        fakes += [export, import_, verify, directory, OperationControl(operations, directory)]
         use_cases = UseCases(*fakes)
         server = ApiServer(use_cases)
         endpoint = await server.start(Endpoint(port=0))

@@ -1,6 +1,7 @@
 """The use cases put together over a Milvus and object stores in memory, with short waits."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -41,8 +42,10 @@ from milvus_backup_server.service.delete_backup import DeleteBackup
 from milvus_backup_server.service.diagnostics import Diagnostics
 from milvus_backup_server.service.export_backup import ExportBackup
 from milvus_backup_server.service.import_backup import ImportBackup
+from milvus_backup_server.service.operation_directory import OperationDirectory
 from milvus_backup_server.service.operations import OperationLimits, OperationManager
 from milvus_backup_server.service.restore_backup import RestoreBackup
+from milvus_backup_server.service.resuming import OperationControl
 from milvus_backup_server.service.use_cases import UseCases
 from milvus_backup_server.service.verify_backup import VerifyBackup
 from tests.support.fake_milvus import FakeMilvus
@@ -66,6 +69,7 @@ BACKUPS = "backup"
 MANAGEMENT = "http://localhost:9091"
 
 _SECONDS = 30.0
+_RECORDS = re.compile(r"/\.milvus-backup/(operations|owners|details|requests|history)/")
 
 
 @dataclass
@@ -101,8 +105,9 @@ class World:
         return [key for key in await keys_below(self.milvus_store) if not key.startswith(own)]
 
     async def objects(self) -> dict[str, bytes]:
-        """Return everything below the root of the backups, by key."""
-        return {key: await self.backup_store.get(key) for key in await self.backups()}
+        """Return everything below the root of the backups by key, but the records of operations."""
+        keys = [key for key in await self.backups() if not _RECORDS.search(key)]
+        return {key: await self.backup_store.get(key) for key in keys}
 
     async def uploads(self) -> list[str]:
         """Return the keys of the multipart uploads in progress."""
@@ -227,7 +232,8 @@ async def running(
     )
     bounds = operations or OperationLimits(concurrent=4, cleanup_seconds=1.0)
     async with OperationManager(bounds) as manager:
-        catalog = Catalog(environment, manager)
+        directory = OperationDirectory(manager)
+        catalog = Catalog(environment, directory)
         yield Service(
             world,
             UseCases(
@@ -240,6 +246,8 @@ async def running(
                 export=ExportBackup(environment, catalog, manager),
                 import_=ImportBackup(environment, manager),
                 verify=VerifyBackup(environment, catalog, manager),
+                directory=directory,
+                control=OperationControl(manager, directory),
             ),
         )
 

@@ -50,7 +50,7 @@ async def manager() -> AsyncIterator[OperationManager]:
 
 async def test_an_operation_runs_and_ends_with_its_result(manager: OperationManager) -> None:
     body = Held()
-    first = manager.begin(asked("nightly"), body)
+    first = await manager.begin(asked("nightly"), body)
     assert first.state is PENDING
     assert (first.backup_name, first.kind) == ("nightly", OperationKind.DELETE_BACKUP)
     assert (first.start_time, first.end_time, first.result) == (None, None, None)
@@ -69,7 +69,7 @@ async def test_an_operation_runs_and_ends_with_its_result(manager: OperationMana
 async def test_an_error_for_callers_is_recorded_as_it_is(manager: OperationManager) -> None:
     body = Held(error=StorageDenied("no", bucket="x"))
     body.go.set()
-    last = await ended(manager, manager.begin(asked(), body))
+    last = await ended(manager, await manager.begin(asked(), body))
     assert last.state is FAILED
     assert isinstance(last.error, StorageDenied)
     assert last.error.metadata == {"bucket": "x"}
@@ -80,7 +80,7 @@ async def test_an_error_inside_a_group_is_found(manager: OperationManager) -> No
     inner = ExceptionGroup("inner", [ValueError("ours"), StorageUnavailable("later")])
     body = Held(error=ExceptionGroup("outer", [inner]))
     body.go.set()
-    last = await ended(manager, manager.begin(asked(), body))
+    last = await ended(manager, await manager.begin(asked(), body))
     assert isinstance(last.error, StorageUnavailable)
 
 
@@ -90,7 +90,7 @@ async def test_a_fault_of_ours_tells_no_inner_text_but_is_logged(
     body = Held(error=KeyError("secret"))
     body.go.set()
     with caplog.at_level(logging.ERROR):
-        last = await ended(manager, manager.begin(asked(), body))
+        last = await ended(manager, await manager.begin(asked(), body))
     assert last.state is FAILED
     assert last.error is not None
     assert last.error.reason == "INTERNAL"
@@ -102,13 +102,13 @@ async def test_neither_failing_nor_cancelling_touches_what_runs_beside(
     manager: OperationManager,
 ) -> None:
     failing, steady = Held(error=StorageDenied("no")), Held()
-    one = manager.begin(asked("one"), failing)
-    two = manager.begin(asked("two"), steady)
+    one = await manager.begin(asked("one"), failing)
+    two = await manager.begin(asked("two"), steady)
     await in_time(steady.running.wait())
     failing.go.set()
     assert (await ended(manager, one)).state is FAILED
     cancelled = Held()
-    three = manager.begin(asked("three"), cancelled)
+    three = await manager.begin(asked("three"), cancelled)
     await in_time(cancelled.running.wait())
     manager.cancel(three.name)
     assert (await ended(manager, three)).state is OperationState.CANCELLED
@@ -123,7 +123,7 @@ async def test_neither_failing_nor_cancelling_touches_what_runs_beside(
 async def test_only_so_many_run_and_the_others_wait_in_their_order() -> None:
     async with OperationManager(OperationLimits(concurrent=2)) as manager:
         bodies = [Held() for _ in range(4)]
-        operations = [manager.begin(asked(f"b{it}"), body) for it, body in enumerate(bodies)]
+        operations = [await manager.begin(asked(f"b{it}"), body) for it, body in enumerate(bodies)]
         await in_time(bodies[1].running.wait())
         for _ in range(10):
             await asyncio.sleep(0)
@@ -141,34 +141,34 @@ async def test_those_that_wait_are_bounded() -> None:
     async with OperationManager(OperationLimits(concurrent=1, pending=2)) as manager:
         bodies = [Held() for _ in range(3)]
         for number, body in enumerate(bodies):
-            manager.begin(asked(f"b{number}"), body)
+            await manager.begin(asked(f"b{number}"), body)
         with pytest.raises(TooManyOperations) as caught:
-            manager.begin(asked("b3"), at_once)
+            await manager.begin(asked("b3"), at_once)
         assert caught.value.metadata == {"pending": "2"}
         bodies[0].go.set()
         await in_time(bodies[1].running.wait())
-        manager.begin(asked("b3"), at_once)
+        await manager.begin(asked("b3"), at_once)
 
 
 async def test_a_free_place_needs_no_room_among_those_that_wait() -> None:
     async with OperationManager(OperationLimits(concurrent=2, pending=0)) as manager:
         one, two = Held(), Held()
-        manager.begin(asked("one"), one)
-        manager.begin(asked("two"), two)  # before the first had its first step
+        await manager.begin(asked("one"), one)
+        await manager.begin(asked("two"), two)  # before the first had its first step
         with pytest.raises(TooManyOperations):
-            manager.begin(asked("three"), at_once)
+            await manager.begin(asked("three"), at_once)
         await in_time(two.running.wait())
         with pytest.raises(TooManyOperations):
-            manager.begin(asked("three"), at_once)
+            await manager.begin(asked("three"), at_once)
 
 
 async def test_a_refused_operation_leaves_no_trace(manager: OperationManager) -> None:
     body = Held()
-    manager.begin(asked("b"), body)
+    await manager.begin(asked("b"), body)
     with pytest.raises(OperationConflict):
-        manager.begin(asked("b", request_id="again"), at_once)
+        await manager.begin(asked("b", request_id="again"), at_once)
     assert len(manager.list("", 10).items) == 1
-    assert manager.repeated("again", "request") is None
+    assert await manager.repeated("again", "request") is None
 
 
 # --- conflicts
@@ -176,37 +176,39 @@ async def test_a_refused_operation_leaves_no_trace(manager: OperationManager) ->
 
 async def test_a_conflict_names_the_operation_in_the_way(manager: OperationManager) -> None:
     body = Held()
-    first = manager.begin(asked("b", CREATE), body)
+    first = await manager.begin(asked("b", CREATE), body)
     with pytest.raises(OperationConflict) as caught:
-        manager.begin(asked("b", RESTORE), at_once)
+        await manager.begin(asked("b", RESTORE), at_once)
     assert caught.value.metadata == {"operation": first.name, "backup": "b"}
     body.go.set()
     await ended(manager, first)
-    assert (await ended(manager, manager.begin(asked("b", RESTORE), at_once))).state is SUCCEEDED
+    assert (
+        await ended(manager, await manager.begin(asked("b", RESTORE), at_once))
+    ).state is SUCCEEDED
 
 
 async def test_two_restores_into_one_target_conflict(manager: OperationManager) -> None:
     target = frozenset({CollectionName("default", "c")})
-    manager.begin(asked("one", RESTORE, targets=target), Held())
+    await manager.begin(asked("one", RESTORE, targets=target), Held())
     with pytest.raises(OperationConflict):
-        manager.begin(asked("two", RESTORE, targets=target), at_once)
+        await manager.begin(asked("two", RESTORE, targets=target), at_once)
 
 
 async def test_a_conflict_can_be_found_before_anything_else_is_asked(
     manager: OperationManager,
 ) -> None:
     request = asked("b", CREATE)
-    manager.refuse_conflict(request.footprint)
-    manager.begin(request, Held())
+    await manager.refuse_conflict(request.footprint)
+    await manager.begin(request, Held())
     with pytest.raises(OperationConflict):
-        manager.refuse_conflict(request.footprint)
+        await manager.refuse_conflict(request.footprint)
 
 
 async def test_backups_that_are_worked_on_are_told(manager: OperationManager) -> None:
     bodies = [Held() for _ in range(3)]
     kinds = (CREATE, RESTORE, OperationKind.DELETE_BACKUP)
     for kind, body in zip(kinds, bodies, strict=True):
-        manager.begin(asked(kind.value, kind), body)
+        await manager.begin(asked(kind.value, kind), body)
     assert manager.active_backups() == {
         "create_backup": CREATE,
         "delete_backup": OperationKind.DELETE_BACKUP,
@@ -221,41 +223,41 @@ async def test_backups_that_are_worked_on_are_told(manager: OperationManager) ->
 
 async def test_the_same_request_id_gives_the_same_operation(manager: OperationManager) -> None:
     body = Held()
-    first = manager.begin(asked("b", original=("a", 1), request_id="id"), body)
-    again = manager.begin(asked("b", original=("a", 1), request_id="id"), at_once)
+    first = await manager.begin(asked("b", original=("a", 1), request_id="id"), body)
+    again = await manager.begin(asked("b", original=("a", 1), request_id="id"), at_once)
     assert again.name == first.name
-    repeated = manager.repeated("id", ("a", 1))
+    repeated = await manager.repeated("id", ("a", 1))
     assert repeated is not None
     assert repeated.name == first.name
     body.go.set()
     await ended(manager, first)
-    after = manager.begin(asked("b", original=("a", 1), request_id="id"), at_once)
+    after = await manager.begin(asked("b", original=("a", 1), request_id="id"), at_once)
     assert (after.name, after.state) == (first.name, SUCCEEDED)
 
 
 async def test_the_same_request_id_with_another_request_is_an_error(
     manager: OperationManager,
 ) -> None:
-    first = manager.begin(asked("b", original=1, request_id="id"), Held())
+    first = await manager.begin(asked("b", original=1, request_id="id"), Held())
     with pytest.raises(RequestIdReused) as caught:
-        manager.repeated("id", 2)
+        await manager.repeated("id", 2)
     assert caught.value.metadata == {"request_id": "id", "operation": first.name}
     with pytest.raises(RequestIdReused):
-        manager.begin(asked("c", original=2, request_id="id"), at_once)
+        await manager.begin(asked("c", original=2, request_id="id"), at_once)
 
 
 async def test_requests_without_an_id_are_always_new(manager: OperationManager) -> None:
-    one = manager.begin(asked("one"), at_once)
-    two = manager.begin(asked("two"), at_once)
+    one = await manager.begin(asked("one"), at_once)
+    two = await manager.begin(asked("two"), at_once)
     assert one.name != two.name
-    assert manager.repeated("", "request") is None
+    assert await manager.repeated("", "request") is None
 
 
 # --- looking
 
 
 async def test_operations_are_listed_newest_first_in_pages(manager: OperationManager) -> None:
-    names = [manager.begin(asked(f"b{number}"), at_once).name for number in range(5)]
+    names = [(await manager.begin(asked(f"b{number}"), at_once)).name for number in range(5)]
     newest_first = names[::-1]
     first = manager.list("", 2)
     assert [item.name for item in first.items] == newest_first[:2]
@@ -270,8 +272,8 @@ async def test_operations_are_listed_newest_first_in_pages(manager: OperationMan
 
 async def test_lists_are_narrowed(manager: OperationManager) -> None:
     held = Held()
-    one = manager.begin(asked("one", CREATE), held)
-    two = manager.begin(asked("two", RESTORE), at_once)
+    one = await manager.begin(asked("one", CREATE), held)
+    two = await manager.begin(asked("two", RESTORE), at_once)
     await ended(manager, two)
 
     def names(
@@ -290,25 +292,25 @@ async def test_lists_are_narrowed(manager: OperationManager) -> None:
 
 async def test_ended_operations_are_forgotten_beyond_a_bound() -> None:
     async with OperationManager(OperationLimits(remembered=2)) as manager:
-        running = manager.begin(asked("running"), Held())
+        running = await manager.begin(asked("running"), Held())
         operations = []
         for number in range(4):
-            operation = manager.begin(asked(f"b{number}", request_id=f"id{number}"), at_once)
+            operation = await manager.begin(asked(f"b{number}", request_id=f"id{number}"), at_once)
             operations.append(await ended(manager, operation))
         await until(lambda: len(manager.list("", 10).items) == 3)
         known = [item.name for item in manager.list("", 10).items]
         assert known == [operations[3].name, operations[2].name, running.name]
         with pytest.raises(OperationNotFound):
             manager.get(operations[0].name)
-        assert manager.repeated("id0", "request") is None
-        assert manager.repeated("id3", "request") is not None
+        assert await manager.repeated("id0", "request") is None
+        assert await manager.repeated("id3", "request") is not None
 
 
 async def test_a_page_behind_a_forgotten_operation_does_not_begin_anew() -> None:
     async with OperationManager(OperationLimits(remembered=1)) as manager:
-        manager.begin(asked("old", name="20260131t120001_aa"), Held())
+        await manager.begin(asked("old", name="20260131t120001_aa"), Held())
         for number, name in enumerate(("20260131t120002_bb", "20260131t120003_cc")):
-            await ended(manager, manager.begin(asked(f"b{number}", name=name), at_once))
+            await ended(manager, await manager.begin(asked(f"b{number}", name=name), at_once))
         await until(lambda: len(manager.list("", 10).items) == 2)
         left = [item.name for item in manager.list("20260131t120002_bb", 10).items]
         assert left == ["20260131t120001_aa"]
@@ -333,7 +335,7 @@ async def test_pages_of_an_operation_s_collections(manager: OperationManager) ->
         tracker.collection(names[4], state=CollectionState.FAILED)
         return DeleteResult(1)
 
-    last = await ended(manager, manager.begin(asked(), body))
+    last = await ended(manager, await manager.begin(asked(), body))
     assert (last.collection_count, last.failed_count, last.succeeded_count) == (5, 1, 0)
     assert last.collections[0].source == names[4]
     pages = [manager.collections(last.name, offset, 2) for offset in (0, 2, 4)]

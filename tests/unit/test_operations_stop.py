@@ -40,7 +40,7 @@ async def test_a_cancelled_body_cleans_up_before_the_operation_ends(
 ) -> None:
     body = Held()
     body.clean_up.clear()
-    operation = manager.begin(asked(), body)
+    operation = await manager.begin(asked(), body)
     await in_time(body.running.wait())
     assert manager.cancel(operation.name).state is CANCELLING
     await in_time(body.cleaning.wait())
@@ -58,7 +58,7 @@ async def test_a_cancelled_body_cleans_up_before_the_operation_ends(
 async def test_asking_again_does_not_cut_the_clean_up_short(manager: OperationManager) -> None:
     body = Held()
     body.clean_up.clear()
-    operation = manager.begin(asked(), body)
+    operation = await manager.begin(asked(), body)
     await in_time(body.running.wait())
     for _ in range(3):
         assert manager.cancel(operation.name).state is CANCELLING
@@ -72,7 +72,7 @@ async def test_a_cancel_before_the_first_step_ends_it_all_the_same(
     manager: OperationManager,
 ) -> None:
     body = Held()
-    operation = manager.begin(asked(), body)
+    operation = await manager.begin(asked(), body)
     assert manager.cancel(operation.name).state is CANCELLING  # its task has not run yet
     last = await ended(manager, operation)
     assert last.state is CANCELLED
@@ -82,7 +82,7 @@ async def test_a_cancel_before_the_first_step_ends_it_all_the_same(
 
 async def test_those_that_never_began_are_forgotten_like_others(manager: OperationManager) -> None:
     for number in range(10):
-        operation = manager.begin(asked(f"b{number}"), at_once)
+        operation = await manager.begin(asked(f"b{number}"), at_once)
         manager.cancel(operation.name)
         await ended(manager, operation)
     assert len(manager.list("", 100).items) == 3
@@ -90,21 +90,21 @@ async def test_those_that_never_began_are_forgotten_like_others(manager: Operati
 
 async def test_a_cancel_while_it_waits_for_a_place(manager: OperationManager) -> None:
     first = Held()
-    manager.begin(asked("first"), first)
+    await manager.begin(asked("first"), first)
     await in_time(first.running.wait())
-    waiting = manager.begin(asked("second"), at_once)
+    waiting = await manager.begin(asked("second"), at_once)
     await asyncio.sleep(0)
     assert state_of(manager, waiting) is PENDING
     manager.cancel(waiting.name)
     assert (await ended(manager, waiting)).state is CANCELLED
-    third = manager.begin(asked("third"), at_once)
+    third = await manager.begin(asked("third"), at_once)
     first.go.set()
     assert (await ended(manager, third)).state is SUCCEEDED
 
 
 async def test_a_clean_up_that_fails_is_told_as_a_warning(manager: OperationManager) -> None:
     body = Held(late=StorageUnavailable("the store is gone"))
-    operation = manager.begin(asked(), body)
+    operation = await manager.begin(asked(), body)
     await in_time(body.running.wait())
     manager.cancel(operation.name)
     last = await ended(manager, operation)
@@ -116,7 +116,7 @@ async def test_a_clean_up_that_fails_is_told_as_a_warning(manager: OperationMana
 
 
 async def test_what_has_ended_cannot_be_cancelled(manager: OperationManager) -> None:
-    last = await ended(manager, manager.begin(asked(), at_once))
+    last = await ended(manager, await manager.begin(asked(), at_once))
     with pytest.raises(OperationEnded) as caught:
         manager.cancel(last.name)
     assert caught.value.metadata == {"subject": last.name, "state": "succeeded"}
@@ -140,7 +140,7 @@ async def test_a_failure_that_was_caught_inside_does_not_confuse_a_later_cancel(
             pass
         return await body(tracker)  # type: ignore[arg-type]
 
-    operation = manager.begin(asked(), recovering)  # type: ignore[arg-type]
+    operation = await manager.begin(asked(), recovering)  # type: ignore[arg-type]
     await in_time(body.running.wait())
     manager.cancel(operation.name)
     assert (await ended(manager, operation)).state is CANCELLED
@@ -152,12 +152,12 @@ async def test_a_failure_that_was_caught_inside_does_not_confuse_a_later_cancel(
 async def test_nothing_is_accepted_once_the_service_stops(manager: OperationManager) -> None:
     await manager.drain(0)
     with pytest.raises(ServerStopping):
-        manager.begin(asked(), at_once)
+        await manager.begin(asked(), at_once)
 
 
 async def test_what_ends_within_the_grace_is_not_interrupted(manager: OperationManager) -> None:
     body = Held()
-    operation = manager.begin(asked(), body)
+    operation = await manager.begin(asked(), body)
     await in_time(body.running.wait())
     draining = asyncio.create_task(manager.drain(10))
     await asyncio.sleep(0.01)
@@ -171,8 +171,8 @@ async def test_what_does_not_end_is_interrupted_and_not_cancelled(
     manager: OperationManager,
 ) -> None:
     body = Held()
-    running = manager.begin(asked("running"), body)
-    waiting = manager.begin(asked("waiting"), Held())
+    running = await manager.begin(asked("running"), body)
+    waiting = await manager.begin(asked("waiting"), Held())
     await in_time(body.running.wait())
     await manager.drain(0.01)
     for operation in (running, waiting):
@@ -186,7 +186,7 @@ async def test_what_does_not_end_is_interrupted_and_not_cancelled(
 
 
 async def test_one_that_never_began_is_interrupted_too(manager: OperationManager) -> None:
-    operation = manager.begin(asked(), at_once)
+    operation = await manager.begin(asked(), at_once)
     await manager.drain(0)
     assert manager.get(operation.name).state is INTERRUPTED
 
@@ -194,7 +194,7 @@ async def test_one_that_never_began_is_interrupted_too(manager: OperationManager
 async def test_a_clean_up_has_its_time_and_no_more(manager: OperationManager) -> None:
     body = Held()
     body.clean_up.clear()
-    operation = manager.begin(asked(), body)
+    operation = await manager.begin(asked(), body)
     await in_time(body.running.wait())
     await in_time(manager.drain(0))
     assert body.cleaning.is_set()
@@ -207,7 +207,7 @@ async def test_a_stop_lets_a_cancelled_operation_finish_its_clean_up(
 ) -> None:
     body = Held()
     body.clean_up.clear()
-    operation = manager.begin(asked(), body)
+    operation = await manager.begin(asked(), body)
     await in_time(body.running.wait())
     manager.cancel(operation.name)
     await in_time(body.cleaning.wait())
@@ -225,7 +225,7 @@ async def test_a_cancelled_operation_that_cleans_up_too_long_is_interrupted(
 ) -> None:
     body = Held()
     body.clean_up.clear()
-    operation = manager.begin(asked(), body)
+    operation = await manager.begin(asked(), body)
     await in_time(body.running.wait())
     manager.cancel(operation.name)
     await in_time(manager.drain(0))
@@ -236,7 +236,7 @@ async def test_a_cancelled_operation_that_cleans_up_too_long_is_interrupted(
 async def test_leaving_the_manager_stops_everything() -> None:
     body = Held()
     async with OperationManager() as manager:
-        operation = manager.begin(asked(), body)
+        operation = await manager.begin(asked(), body)
         await in_time(body.running.wait())
     assert manager.get(operation.name).state is INTERRUPTED
     await until(lambda: body.cleaned)

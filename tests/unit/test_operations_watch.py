@@ -35,7 +35,7 @@ async def manager() -> AsyncIterator[OperationManager]:
 
 async def started(manager: OperationManager, backup: str = "b") -> tuple[Operation, Held]:
     body = Held()
-    operation = manager.begin(asked(backup), body)
+    operation = await manager.begin(asked(backup), body)
     await in_time(body.running.wait())
     return operation, body
 
@@ -72,7 +72,7 @@ async def test_a_watch_begins_with_the_present_state_and_ends_with_the_last(
 
 
 async def test_a_watch_of_what_has_ended_is_its_last_state(manager: OperationManager) -> None:
-    last = await ended(manager, manager.begin(asked(), at_once))
+    last = await ended(manager, await manager.begin(asked(), at_once))
     assert await collect(manager.watch(last.name, HOUR)) == [last]
 
 
@@ -198,7 +198,7 @@ async def test_a_forgotten_operation_is_not_sent_again_and_again() -> None:
         await until(lambda: len(seen) == 2)
         one_body.go.set()
         await until(lambda: seen[-1].state is SUCCEEDED)
-        await ended(manager, manager.begin(asked("three"), at_once))
+        await ended(manager, await manager.begin(asked("three"), at_once))
         for _ in range(5):
             advance(two_body)
             await asyncio.sleep(0.002)
@@ -294,7 +294,7 @@ async def test_a_stalled_watcher_costs_no_memory_and_does_not_hold_up_a_reading_
         published.set()
         return RESULT
 
-    operation = manager.begin(asked(), body)
+    operation = await manager.begin(asked(), body)
     stalled = manager.watch(operation.name, 0)
     stalled_many = manager.watch_many([], 0)
     await anext(stalled)

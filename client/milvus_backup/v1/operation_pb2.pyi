@@ -310,6 +310,7 @@ class Operation(_message.Message):
     CALLER_FIELD_NUMBER: _builtins.int
     RETRY_OF_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
+    OWNER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The operation's id, chosen by the service: letters, digits and `_`."""
     kind: Global___OperationKind.ValueType
@@ -332,6 +333,10 @@ class Operation(_message.Message):
     """The failed operation that this one repeats, if any."""
     revision: _builtins.int
     """Counts the changes of this operation since it was accepted. A larger number is newer."""
+    owner: _builtins.str
+    """The service that runs it, as `host/process/instance`, where that is another one than the one that answers: then the
+    progress is that of its last report. Empty otherwise.
+    """
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was accepted."""
@@ -431,10 +436,11 @@ class Operation(_message.Message):
         caller: Global___Caller | None = ...,
         retry_of: _builtins.str = ...,
         revision: _builtins.int = ...,
+        owner: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "create_backup", b"create_backup", "create_plan", b"create_plan", "create_time", b"create_time", "delete_backup", b"delete_backup", "end_time", b"end_time", "error", b"error", "export_backup", b"export_backup", "import_backup", b"import_backup", "progress", b"progress", "restore_backup", b"restore_backup", "restore_plan", b"restore_plan", "result", b"result", "start_time", b"start_time", "verify_backup", b"verify_backup"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "caller", b"caller", "collection_count", b"collection_count", "collections", b"collections", "create_backup", b"create_backup", "create_plan", b"create_plan", "create_time", b"create_time", "delete_backup", b"delete_backup", "end_time", b"end_time", "error", b"error", "export_backup", b"export_backup", "failed_collection_count", b"failed_collection_count", "import_backup", b"import_backup", "kind", b"kind", "labels", b"labels", "name", b"name", "progress", b"progress", "request_id", b"request_id", "restore_backup", b"restore_backup", "restore_plan", b"restore_plan", "result", b"result", "retry_of", b"retry_of", "revision", b"revision", "start_time", b"start_time", "state", b"state", "succeeded_collection_count", b"succeeded_collection_count", "verify_backup", b"verify_backup", "warning_count", b"warning_count", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "caller", b"caller", "collection_count", b"collection_count", "collections", b"collections", "create_backup", b"create_backup", "create_plan", b"create_plan", "create_time", b"create_time", "delete_backup", b"delete_backup", "end_time", b"end_time", "error", b"error", "export_backup", b"export_backup", "failed_collection_count", b"failed_collection_count", "import_backup", b"import_backup", "kind", b"kind", "labels", b"labels", "name", b"name", "owner", b"owner", "progress", b"progress", "request_id", b"request_id", "restore_backup", b"restore_backup", "restore_plan", b"restore_plan", "result", b"result", "retry_of", b"retry_of", "revision", b"revision", "start_time", b"start_time", "state", b"state", "succeeded_collection_count", b"succeeded_collection_count", "verify_backup", b"verify_backup", "warning_count", b"warning_count", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["create_backup", "restore_backup", "delete_backup", "create_plan", "restore_plan", "export_backup", "import_backup", "verify_backup"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015

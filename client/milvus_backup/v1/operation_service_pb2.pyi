@@ -252,6 +252,28 @@ class CancelOperationRequest(_message.Message):
 Global___CancelOperationRequest: _TypeAlias = CancelOperationRequest  # noqa: Y015
 
 @_typing.final
+class ResumeOperationRequest(_message.Message):
+    """Asks to go on with an operation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The operation's name."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeOperationRequest: _TypeAlias = ResumeOperationRequest  # noqa: Y015
+
+@_typing.final
 class WatchOperationRequest(_message.Message):
     """Asks to follow one operation."""
 

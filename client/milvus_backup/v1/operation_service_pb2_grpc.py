@@ -27,7 +27,8 @@ if _version_not_supported:
 
 
 class OperationServiceStub:
-    """Operations: looked at, watched, cancelled. Operations are remembered while the service runs.
+    """Operations: looked at, watched, cancelled, resumed. They are on record in the repository, so that other services on
+    it, and this one after a restart, tell of them too.
     """
 
     def __init__(self, channel):
@@ -61,6 +62,11 @@ class OperationServiceStub:
                 request_serializer=milvus__backup_dot_v1_dot_operation__service__pb2.CancelOperationRequest.SerializeToString,
                 response_deserializer=milvus__backup_dot_v1_dot_operation__pb2.Operation.FromString,
                 _registered_method=True)
+        self.ResumeOperation = channel.unary_unary(
+                '/milvus_backup.v1.OperationService/ResumeOperation',
+                request_serializer=milvus__backup_dot_v1_dot_operation__service__pb2.ResumeOperationRequest.SerializeToString,
+                response_deserializer=milvus__backup_dot_v1_dot_operation__pb2.Operation.FromString,
+                _registered_method=True)
         self.WatchOperation = channel.unary_stream(
                 '/milvus_backup.v1.OperationService/WatchOperation',
                 request_serializer=milvus__backup_dot_v1_dot_operation__service__pb2.WatchOperationRequest.SerializeToString,
@@ -74,7 +80,8 @@ class OperationServiceStub:
 
 
 class OperationServiceServicer:
-    """Operations: looked at, watched, cancelled. Operations are remembered while the service runs.
+    """Operations: looked at, watched, cancelled, resumed. They are on record in the repository, so that other services on
+    it, and this one after a restart, tell of them too.
     """
 
     def GetOperation(self, request, context):
@@ -107,7 +114,18 @@ class OperationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelOperation(self, request, context):
-        """Asks an operation to stop and to remove what it made; returns at once. FAILED_PRECONDITION if it has ended.
+        """Asks an operation to stop and to remove what it made; returns at once. FAILED_PRECONDITION if it has ended. One that
+        another service runs is told of it with that service's next heartbeat. One that is INTERRUPTED is cancelled where
+        its kind can be resumed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeOperation(self, request, context):
+        """Goes on with an operation that is INTERRUPTED, under the same name; returns at once. FAILED_PRECONDITION if it is
+        not interrupted, or if its kind cannot be resumed: the message says what to do instead. ABORTED if another service
+        was faster, or another operation is in the way.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -157,6 +175,11 @@ def add_OperationServiceServicer_to_server(servicer, server):
                     request_deserializer=milvus__backup_dot_v1_dot_operation__service__pb2.CancelOperationRequest.FromString,
                     response_serializer=milvus__backup_dot_v1_dot_operation__pb2.Operation.SerializeToString,
             ),
+            'ResumeOperation': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeOperation,
+                    request_deserializer=milvus__backup_dot_v1_dot_operation__service__pb2.ResumeOperationRequest.FromString,
+                    response_serializer=milvus__backup_dot_v1_dot_operation__pb2.Operation.SerializeToString,
+            ),
             'WatchOperation': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchOperation,
                     request_deserializer=milvus__backup_dot_v1_dot_operation__service__pb2.WatchOperationRequest.FromString,
@@ -176,7 +199,8 @@ def add_OperationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OperationService:
-    """Operations: looked at, watched, cancelled. Operations are remembered while the service runs.
+    """Operations: looked at, watched, cancelled, resumed. They are on record in the repository, so that other services on
+    it, and this one after a restart, tell of them too.
     """
 
     @staticmethod
@@ -303,6 +327,33 @@ class OperationService:
             target,
             '/milvus_backup.v1.OperationService/CancelOperation',
             milvus__backup_dot_v1_dot_operation__service__pb2.CancelOperationRequest.SerializeToString,
+            milvus__backup_dot_v1_dot_operation__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeOperation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/milvus_backup.v1.OperationService/ResumeOperation',
+            milvus__backup_dot_v1_dot_operation__service__pb2.ResumeOperationRequest.SerializeToString,
             milvus__backup_dot_v1_dot_operation__pb2.Operation.FromString,
             options,
             channel_credentials,

@@ -14,7 +14,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class OperationServiceStub:
-    """Operations: looked at, watched, cancelled. Operations are remembered while the service runs."""
+    """Operations: looked at, watched, cancelled, resumed. They are on record in the repository, so that other services on
+    it, and this one after a restart, tell of them too.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetOperation: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.GetOperationRequest, _operation_pb2.Operation]
@@ -28,7 +30,15 @@ class OperationServiceStub:
     the result counts all. Empty for other operations, and until it ended.
     """
     CancelOperation: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.CancelOperationRequest, _operation_pb2.Operation]
-    """Asks an operation to stop and to remove what it made; returns at once. FAILED_PRECONDITION if it has ended."""
+    """Asks an operation to stop and to remove what it made; returns at once. FAILED_PRECONDITION if it has ended. One that
+    another service runs is told of it with that service's next heartbeat. One that is INTERRUPTED is cancelled where
+    its kind can be resumed.
+    """
+    ResumeOperation: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.ResumeOperationRequest, _operation_pb2.Operation]
+    """Goes on with an operation that is INTERRUPTED, under the same name; returns at once. FAILED_PRECONDITION if it is
+    not interrupted, or if its kind cannot be resumed: the message says what to do instead. ABORTED if another service
+    was faster, or another operation is in the way.
+    """
     WatchOperation: _aio.UnaryStreamMultiCallable[_operation_service_pb2.WatchOperationRequest, _operation_pb2.Operation]
     """Streams an operation: its present state at once, then the newest after each change, ended with OK after the last
     state (final, or INTERRUPTED). A slow reader skips states and never the last. A broken stream needs no token: call
@@ -38,7 +48,9 @@ class OperationServiceStub:
     """Streams many operations, each as in WatchOperation."""
 
 class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Operations: looked at, watched, cancelled. Operations are remembered while the service runs."""
+    """Operations: looked at, watched, cancelled, resumed. They are on record in the repository, so that other services on
+    it, and this one after a restart, tell of them too.
+    """
 
     @_abc_1.abstractmethod
     def GetOperation(
@@ -80,7 +92,21 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operation_service_pb2.CancelOperationRequest,
         context: _aio.ServicerContext[_operation_service_pb2.CancelOperationRequest, _abc.Awaitable[_operation_pb2.Operation]],
     ) -> _abc.Awaitable[_operation_pb2.Operation]:
-        """Asks an operation to stop and to remove what it made; returns at once. FAILED_PRECONDITION if it has ended."""
+        """Asks an operation to stop and to remove what it made; returns at once. FAILED_PRECONDITION if it has ended. One that
+        another service runs is told of it with that service's next heartbeat. One that is INTERRUPTED is cancelled where
+        its kind can be resumed.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeOperation(
+        self,
+        request: _operation_service_pb2.ResumeOperationRequest,
+        context: _aio.ServicerContext[_operation_service_pb2.ResumeOperationRequest, _abc.Awaitable[_operation_pb2.Operation]],
+    ) -> _abc.Awaitable[_operation_pb2.Operation]:
+        """Goes on with an operation that is INTERRUPTED, under the same name; returns at once. FAILED_PRECONDITION if it is
+        not interrupted, or if its kind cannot be resumed: the message says what to do instead. ABORTED if another service
+        was faster, or another operation is in the way.
+        """
 
     @_abc_1.abstractmethod
     def WatchOperation(

@@ -23,9 +23,13 @@ _LAZY = {
         "export": ("archives:export", "Write a backup into a tar file."),
         "import": ("archives:import_backup", "Read a backup from a tar file."),
     },
-    "Operations of a running service": {
+    "Operations": {
         "watch": ("operations:watch", "Follow an operation to its end."),
         "operations": ("operations:operations", "List the operations that the service knows."),
+        "resume": (
+            "operations:resume",
+            "Go on with an operation that was interrupted, and follow it to its end.",
+        ),
         "cancel": (
             "operations:cancel",
             "Ask an operation to stop and to remove what it made.",

@@ -1,4 +1,4 @@
-"""The commands about operations of a running service: watch, cancel, operations."""
+"""The commands about operations of a running service: watch, cancel, resume, operations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from milvus_backup.v1.operation_pb2 import Operation
 from milvus_backup.v1.operation_service_pb2 import ListOperationsResponse
 from milvus_backup_client.cli.commands import Command
 from milvus_backup_client.cli.exits import ExitCode
-from milvus_backup_client.cli.follow import conclude, outcome
+from milvus_backup_client.cli.follow import conclude, outcome, start
+from milvus_backup_client.cli.options import DETACH
 from milvus_backup_client.cli.session import Session, calling_service
 from milvus_backup_client.cli.texts import state_text, time_text, title
 from milvus_backup_client.cli.watching import watch_to_its_end
@@ -42,6 +43,15 @@ async def cancel(session: Session, *, operation: str) -> ExitCode:
     else:
         session.say(f"{operation}: {state_text(state)}")
     return ExitCode.OK
+
+
+@click.command(cls=Command)
+@click.argument("operation")
+@DETACH
+@calling_service()
+async def resume(session: Session, *, operation: str, detach: bool) -> ExitCode:
+    """Go on with an operation that was interrupted, and follow it to its end."""
+    return await start(session, session.client.resume_operation(operation), detach=detach)
 
 
 @click.command(cls=Command)

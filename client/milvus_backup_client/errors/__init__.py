@@ -12,7 +12,7 @@
                                      StorageNotConfigured, BucketNotFound, StorageDenied,
                                      StorageRefused, MilvusDenied, MilvusRefused, ImportFailed,
                                      RowCountMismatch, NotABackup, BackupNameLost, LeftBehind,
-                                     OperationEnded
+                                     OperationEnded, OperationNotResumable
       BackupCorrupt                  the backup's files do not agree with each other
       ArchiveInvalid                 an archive to import is damaged, or holds what no backup does
       TooManyOperations              the bound of waiting operations is reached
@@ -79,6 +79,7 @@ from milvus_backup_client.errors.preconditions import (
     MilvusVersionUnsupported,
     NotABackup,
     OperationEnded,
+    OperationNotResumable,
     PreconditionFailed,
     RowCountMismatch,
     SourceInconsistent,
@@ -122,6 +123,7 @@ __all__ = [
     "OperationEnded",
     "OperationInterrupted",
     "OperationNotFound",
+    "OperationNotResumable",
     "OperationPartiallySucceeded",
     "OperationStalled",
     "PartitionNotFound",

@@ -120,6 +120,7 @@ def operation_message(operation: Operation) -> operation_pb2.Operation:
         ),
         retry_of=operation.retry_of,
         revision=operation.revision,
+        owner=fit(operation.owner),
     )
     if operation.result is not None:
         message.MergeFrom(_result(operation.result))

@@ -14,25 +14,25 @@ from milvus_backup_server.api.callers import Context
 from milvus_backup_server.api.mapping import read_enums
 from milvus_backup_server.api.mapping_verifications import problem_message
 from milvus_backup_server.api.pages import PageSize, cut_by_key, cut_by_offset, read_position
-from milvus_backup_server.domain.backups import page_of
-from milvus_backup_server.domain.verification import VerifyResult
-from milvus_backup_server.service.operations import OperationManager
+from milvus_backup_server.service.operation_directory import Filter, OperationDirectory
+from milvus_backup_server.service.resuming import OperationControl
 
 OPERATION_PAGES = PageSize(default=20, largest=50)
 COLLECTION_PAGES = PageSize(default=100, largest=500)
 
 
 class OperationServicer(OperationServiceServicer):
-    """Shows, streams and cancels operations."""
+    """Shows, streams, resumes and cancels operations."""
 
-    def __init__(self, operations: OperationManager) -> None:
+    def __init__(self, operations: OperationDirectory, control: OperationControl) -> None:
         self._operations = operations
+        self._control = control
 
     async def GetOperation(
         self, request: operation_service_pb2.GetOperationRequest, context: Context
     ) -> operation_pb2.Operation:
         """Tell about one operation."""
-        return mapping.operation_message(self._operations.get(request.name))
+        return mapping.operation_message(await self._operations.get(request.name))
 
     async def ListOperations(
         self, request: operation_service_pb2.ListOperationsRequest, context: Context
@@ -41,9 +41,8 @@ class OperationServicer(OperationServiceServicer):
         position = read_position(request, OPERATION_PAGES)
         kinds = read_enums("kinds", request.kinds, mapping.KINDS)
         states = read_enums("states", request.states, mapping.STATES)
-        page = self._operations.list(
-            position.key, position.limit, request.backup_name, kinds, states
-        )
+        wanted = Filter(request.backup_name, kinds, states)
+        page = await self._operations.list(position.key, position.limit, wanted)
         operations, next_key = cut_by_key(page, mapping.operation_message, lambda item: item.name)
         return operation_service_pb2.ListOperationsResponse(
             operations=operations, next_page_token=position.token(next_key)
@@ -54,7 +53,7 @@ class OperationServicer(OperationServiceServicer):
     ) -> operation_service_pb2.ListOperationCollectionsResponse:
         """List the collections of an operation."""
         position = read_position(request, COLLECTION_PAGES)
-        page = self._operations.collections(request.name, position.offset, position.limit)
+        page = await self._operations.collections(request.name, position.offset, position.limit)
         collections, next_key = cut_by_offset(page, mapping.collection_message, position.offset)
         return operation_service_pb2.ListOperationCollectionsResponse(
             collections=collections, next_page_token=position.token(next_key)
@@ -65,9 +64,7 @@ class OperationServicer(OperationServiceServicer):
     ) -> operation_service_pb2.ListOperationProblemsResponse:
         """List the problems that a verification found."""
         position = read_position(request, COLLECTION_PAGES)
-        result = self._operations.get(request.name).result
-        found = result.problems if isinstance(result, VerifyResult) else ()
-        page = page_of(found, position.offset, position.limit)
+        page = await self._operations.problems(request.name, position.offset, position.limit)
         problems, next_key = cut_by_offset(page, problem_message, position.offset)
         return operation_service_pb2.ListOperationProblemsResponse(
             problems=problems, next_page_token=position.token(next_key)
@@ -77,7 +74,13 @@ class OperationServicer(OperationServiceServicer):
         self, request: operation_service_pb2.CancelOperationRequest, context: Context
     ) -> operation_pb2.Operation:
         """Ask an operation to stop."""
-        return mapping.operation_message(self._operations.cancel(request.name))
+        return mapping.operation_message(await self._control.cancel(request.name))
+
+    async def ResumeOperation(
+        self, request: operation_service_pb2.ResumeOperationRequest, context: Context
+    ) -> operation_pb2.Operation:
+        """Go on with an interrupted operation."""
+        return mapping.operation_message(await self._control.resume(request.name))
 
     async def WatchOperation(
         self, request: operation_service_pb2.WatchOperationRequest, context: Context

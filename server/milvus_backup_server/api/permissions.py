@@ -35,6 +35,7 @@ PERMISSIONS: Final[dict[str, Permission]] = {
     _OPERATIONS + "ListOperationCollections": Permission.VIEW,
     _OPERATIONS + "ListOperationProblems": Permission.VIEW,
     _OPERATIONS + "CancelOperation": Permission.OPERATE,
+    _OPERATIONS + "ResumeOperation": Permission.OPERATE,
     _OPERATIONS + "WatchOperation": Permission.VIEW,
     _OPERATIONS + "WatchOperations": Permission.VIEW,
     _SERVER + "Check": Permission.OPERATE,  # writes probe objects

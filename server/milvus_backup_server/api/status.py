@@ -63,6 +63,7 @@ CODES: Final[dict[type[errors.BackupError], grpc.StatusCode]] = {
     errors.OperationConflict: _Code.ABORTED,
     errors.PreconditionFailed: _Code.FAILED_PRECONDITION,
     errors.OperationEnded: _Code.FAILED_PRECONDITION,
+    errors.OperationNotResumable: _Code.FAILED_PRECONDITION,
     errors.BackupNotRestorable: _Code.FAILED_PRECONDITION,
     errors.NotABackup: _Code.FAILED_PRECONDITION,
     errors.BackupNameLost: _Code.FAILED_PRECONDITION,

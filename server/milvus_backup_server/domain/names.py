@@ -18,6 +18,7 @@ COLLECTION_NAME_RULE = (
 _BACKUP_NAME = re.compile(r"[_A-Za-z][A-Za-z0-9_]*")
 _MILVUS_NAME = re.compile(r"[_A-Za-z][A-Za-z0-9_]*")
 _MAX_MILVUS_NAME = 255
+_OPERATION = re.compile(r"[0-9]{8}t[0-9]{6}_[0-9a-f]{8}")
 _TEMPORARY = re.compile(r"_mbtmp_[0-9A-Za-z_]+_\d+")
 
 
@@ -29,6 +30,11 @@ def is_backup_name(text: str) -> bool:
 def is_milvus_name(text: str) -> bool:
     """Tell whether Milvus accepts this as the name of a collection or database."""
     return len(text) <= _MAX_MILVUS_NAME and bool(_MILVUS_NAME.fullmatch(text))
+
+
+def is_operation_name(text: str) -> bool:
+    """Tell whether this service may have given an operation this name: only then it is part of a key."""
+    return bool(_OPERATION.fullmatch(text))
 
 
 def temporary_name(operation: str, number: int) -> str:

@@ -315,6 +315,7 @@ class Operation:
         warnings: The oldest ``SHOWN_WARNINGS``; ``warning_count`` counts all.
         task_id: A name that the caller gave it; others may have the same.
         revision: Counts the changes; a larger number is newer.
+        owner: The service that runs it, where that is another one than the one that answers.
     """
 
     name: str
@@ -339,3 +340,4 @@ class Operation:
     task_id: str = ""
     retry_of: str = ""
     revision: int = 0
+    owner: str = ""

@@ -194,6 +194,12 @@ class VerifyRequest:
         )
 
 
+Request = (
+    CreateRequest | RestoreRequest | DeleteRequest | ExportRequest | ImportRequest | VerifyRequest
+)
+"""All that begins an operation."""
+
+
 def check_backup_name(name: str) -> None:
     """Raise InvalidRequest unless a backup may have this name."""
     _raise(*_backup_name_faults(name, required=True))

@@ -65,6 +65,7 @@ FACES: Final[dict[type[errors.BackupError], Face]] = {
     errors.OperationConflict: _IN_THE_WAY,
     errors.PreconditionFailed: _IN_THE_WAY,
     errors.OperationEnded: _IN_THE_WAY,
+    errors.OperationNotResumable: _IN_THE_WAY,
     errors.BackupNotRestorable: _IN_THE_WAY,
     errors.NotABackup: _IN_THE_WAY,
     errors.BackupNameLost: _IN_THE_WAY,

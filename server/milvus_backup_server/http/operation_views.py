@@ -144,6 +144,9 @@ class OperationView(View):
     retry_of: str = ""
     caller: CallerView
     revision: int = Field(default=..., description="Grows with each change.")
+    owner: str = Field(
+        default="", description="The service that runs it, if it is not the one that answers."
+    )
 
 
 class OperationPage(View):

@@ -13,15 +13,15 @@ from milvus_backup_server.http.states import (
     seconds,
     task_state,
 )
-from milvus_backup_server.service.operations import OperationManager
+from milvus_backup_server.service.operation_directory import OperationDirectory
 
 _EVERY: Final = 1_000_000
 
 
-def restore_task(operations: OperationManager, operation: Operation) -> RestoreBackupTask:
+async def restore_task(operations: OperationDirectory, operation: Operation) -> RestoreBackupTask:
     """Return a restore with all of its collections."""
     state, message = task_state(operation)
-    collections = operations.collections(operation.name, 0, _EVERY).items
+    collections = (await operations.collections(operation.name, 0, _EVERY)).items
     return RestoreBackupTask(
         id=operation.task_id or operation.name,
         state_code=state,

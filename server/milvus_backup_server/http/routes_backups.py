@@ -63,7 +63,7 @@ async def create(
         msg = "create backup is executing asynchronously"
         return answer(BackupInfoResponse(request_id=task_id, msg=msg, data=None))
     ended = await use_cases.operations.end_of(operation.name)
-    task = await BackupTasks(use_cases.catalog, use_cases.operations).of(ended)
+    task = await BackupTasks(use_cases.catalog, use_cases.directory).of(ended)
     state, message = backup_state(task)
     if state is State.SUCCESS:
         return await backup_response(use_cases.catalog, task, task_id)
@@ -110,7 +110,7 @@ async def get_backup(
         faults.append(FieldViolation("backup_name", "is required, or backup_id"))
     if faults:
         raise InvalidRequest(*faults)
-    tasks = BackupTasks(use_cases.catalog, use_cases.operations)
+    tasks = BackupTasks(use_cases.catalog, use_cases.directory)
     task = await (tasks.by_id(backup_id) if backup_id else tasks.by_name(backup_name))
     return await backup_response(use_cases.catalog, task, request_id)
 

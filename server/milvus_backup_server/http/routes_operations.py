@@ -21,6 +21,7 @@ from milvus_backup_server.http.operation_views import (
 )
 from milvus_backup_server.http.responses import PiecesResponse, answer
 from milvus_backup_server.http.routing import ServiceRoute, Use
+from milvus_backup_server.service.operation_directory import Filter
 
 E = TypeVar("E", bound=Enum)
 
@@ -36,6 +37,9 @@ _ENDED: Final[dict[int | str, dict[str, Any]]] = {
     409: {"model": Envelope, "description": "It has ended."}
 }
 
+_NOT_RESUMABLE: Final[dict[int | str, dict[str, Any]]] = {
+    409: {"model": Envelope, "description": "It is not interrupted, or cannot be resumed."}
+}
 _REFUSED: Final[dict[int | str, dict[str, Any]]] = {
     "4XX": {"model": Refusal | Envelope, "description": "Refused: the body tells why."}
 }
@@ -72,7 +76,8 @@ async def list_operations(
 ) -> Response:
     """List the operations on record, newest first."""
     kinds, states = _read("kind", kind, OperationKind), _read("state", state, OperationState)
-    page = use_cases.operations.list(page_token, page_size, backup_name, kinds, states)
+    wanted = Filter(backup_name, kinds, states)
+    page = await use_cases.directory.list(page_token, page_size, wanted)
     shown = OperationPage(
         operations=[operation_view(item) for item in page.items], next_page_token=page.next_key
     )
@@ -82,15 +87,25 @@ async def list_operations(
 @router.get("/{operation}", response_model=OperationResponse, responses=_UNKNOWN)
 async def get_operation(use_cases: Use, operation: Id) -> Response:
     """Tell about an operation."""
-    return answer(OperationResponse(data=operation_view(use_cases.operations.find(operation))))
+    return answer(OperationResponse(data=operation_view(await use_cases.directory.find(operation))))
 
 
 @router.post("/{operation}/cancel", response_model=OperationResponse, responses=_UNKNOWN | _ENDED)
 async def cancel_operation(use_cases: Use, operation: Id) -> Response:
     """Ask an operation to stop, and answer at once. It ends CANCELLED when all it made is removed."""
-    operations = use_cases.operations
-    cancelled = operations.cancel(operations.find(operation).name)
+    found = await use_cases.directory.find(operation)
+    cancelled = await use_cases.control.cancel(found.name)
     return answer(OperationResponse(data=operation_view(cancelled)))
+
+
+@router.post(
+    "/{operation}/resume", response_model=OperationResponse, responses=_UNKNOWN | _NOT_RESUMABLE
+)
+async def resume_operation(use_cases: Use, operation: Id) -> Response:
+    """Go on with an interrupted operation under its own name, and answer at once."""
+    found = await use_cases.directory.find(operation)
+    resumed = await use_cases.control.resume(found.name)
+    return answer(OperationResponse(data=operation_view(resumed)))
 
 
 @router.get(
@@ -118,10 +133,10 @@ async def watch_operation(
     ] = "",
 ) -> Response:
     """Follow an operation: its present state at once, the newest after changes, up to the last."""
-    present = use_cases.operations.find(operation)
+    present = await use_cases.directory.find(operation)
     if present.state.ends_watch and last_event_id == str(present.revision):
         return Response(status_code=204)
-    states = use_cases.operations.watch(present.name, max(min_interval, _SHORTEST_INTERVAL))
+    states = use_cases.directory.watch(present.name, max(min_interval, _SHORTEST_INTERVAL))
     return PiecesResponse(events(states), EVENT_STREAM, HEADERS)
 
 

@@ -53,12 +53,12 @@ async def restore(
     except BackupNotFound as error:
         raise BackupToRestoreNotFound(error.resource_name, error.message) from error
     if body.run_async:
-        return _told(use_cases, operation, request_id, _EXECUTING)
+        return await _told(use_cases, operation, request_id, _EXECUTING)
     ended = await use_cases.operations.end_of(operation.name)
     state, message = task_state(ended)
     if state is not State.SUCCESS:
         return answer(RestoreBackupResponse(code=FAIL, msg=message, data=None))
-    return _told(use_cases, ended, request_id, "success")
+    return await _told(use_cases, ended, request_id, "success")
 
 
 @router.get("/get_restore", response_model=RestoreBackupResponse)
@@ -72,18 +72,18 @@ async def get_restore(
 ) -> Response:
     """Tell how far a restore is and how it ended.
 
-    Restores are on record until the service stops, the ended ones up to the bound
-    `service.operations.remembered`.
+    Ended restores are on record up to the bounds `service.operations.remembered` and
+    `service.operations.rememberedDays`.
     """
     remember_id(request, request_id)
     if not id_:
         raise OperationNotFound("", "empty restore id")
     try:
-        operation = use_cases.operations.find(id_, _RESTORES)
+        operation = await use_cases.directory.find(id_, _RESTORES)
     except OperationNotFound:
         text = f"task not found: no restore on record has the id {id_[:100]!r}"
         raise OperationNotFound(id_, text) from None
-    return _told(use_cases, operation, request_id, "success")
+    return await _told(use_cases, operation, request_id, "success")
 
 
 @router.post("/restore_secondary", response_model=RestoreBackupResponse)
@@ -95,8 +95,8 @@ async def restore_secondary(
     return answer(RestoreBackupResponse(request_id=body.request_id, code=FAIL, msg=msg, data=None))
 
 
-def _told(use_cases: UseCases, operation: Operation, request_id: str, msg: str) -> Response:
-    data = restore_task(use_cases.operations, operation)
+async def _told(use_cases: UseCases, operation: Operation, request_id: str, msg: str) -> Response:
+    data = await restore_task(use_cases.directory, operation)
     return answer(RestoreBackupResponse(request_id=request_id, msg=msg, data=data))
 
 

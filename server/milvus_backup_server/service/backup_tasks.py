@@ -14,7 +14,7 @@ from milvus_backup_server.domain.errors import BackupNotFound, OperationNotFound
 from milvus_backup_server.domain.operations import Operation, OperationKind, OperationState
 from milvus_backup_server.domain.requests import check_backup_name
 from milvus_backup_server.service.catalog import Catalog
-from milvus_backup_server.service.operations import OperationManager
+from milvus_backup_server.service.operation_directory import Filter, OperationDirectory
 
 WHOLE: Final = frozenset({BackupState.COMPLETE, BackupState.LEGACY})
 """States of a backup that can be restored."""
@@ -59,7 +59,7 @@ class BackupTask:
 class BackupTasks:
     """Finds backups by name and by id, those included that are not there yet or never will be."""
 
-    def __init__(self, catalog: Catalog, operations: OperationManager) -> None:
+    def __init__(self, catalog: Catalog, operations: OperationDirectory) -> None:
         self._catalog = catalog
         self._operations = operations
 
@@ -71,7 +71,9 @@ class BackupTasks:
             BackupNotFound: Nothing of that name is there or was tried.
         """
         check_backup_name(name)
-        newest = next(iter(self._operations.list("", 1, name, _CHANGING).items), None)
+        newest = next(
+            iter((await self._operations.list("", 1, Filter(name, _CHANGING))).items), None
+        )
         operation = newest if newest is not None and newest.kind in _CREATE else None
         return _joined(name, await self._stored(name), operation)
 
@@ -83,7 +85,7 @@ class BackupTasks:
             BackupNotFound: It was made, and is not there any more.
         """
         try:
-            operation = self._operations.find(id_, _CREATE)
+            operation = await self._operations.find(id_, _CREATE)
         except OperationNotFound:
             return await self._only_stored(id_)
         return await self.of(operation)

@@ -33,7 +33,7 @@ from milvus_backup_server.service.concurrency import for_each
 from milvus_backup_server.service.context import Environment, Repository
 from milvus_backup_server.service.meta_files import StoredMeta
 from milvus_backup_server.service.objects import list_children
-from milvus_backup_server.service.operations import OperationManager
+from milvus_backup_server.service.operation_directory import OperationDirectory
 from milvus_backup_server.service.verification_records import VerificationRecords
 
 _READ_AT_ONCE = 16
@@ -67,7 +67,7 @@ _ACTIVE_STATES = {
 class Catalog:
     """Lists and describes the backups of the repository."""
 
-    def __init__(self, environment: Environment, operations: OperationManager) -> None:
+    def __init__(self, environment: Environment, operations: OperationDirectory) -> None:
         self._environment = environment
         self._operations = operations
 
@@ -190,7 +190,7 @@ class Catalog:
         return deadline.asking_store(self._repository.storage)
 
     async def _names(self) -> set[str]:
-        names = set(self._operations.active_backups())
+        names = set(await self._operations.active_backups())
         storage = self._repository.storage
         root = f"{storage.root}/" if storage.root else ""
         async with self._asking():
@@ -209,7 +209,7 @@ class Catalog:
             return None
 
     async def _describe(self, name: str, *, may_be_damaged: bool = True) -> Backup | None:
-        active = self._operations.active_backups().get(name)
+        active = (await self._operations.active_backups()).get(name)
         found = await self._stored(name, may_be_damaged=may_be_damaged)
         if active is None:
             return found

@@ -92,6 +92,34 @@ async def for_each_of(
             group.create_task(worker())
 
 
+async def merged(sources: Iterable[AsyncIterator[T]]) -> AsyncGenerator[T, None]:
+    """Yield what several sources give as it comes; each is drawn no further than one item ahead.
+
+    Ends when all have ended; the failure of one ends all.
+    """
+    pending = {asyncio.ensure_future(_next(source)): source for source in sources}
+    try:
+        while pending:
+            done, _ = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                source = pending.pop(task)
+                for item in task.result():
+                    yield item
+                    pending[asyncio.ensure_future(_next(source))] = source
+    finally:
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+
+
+async def _next(source: AsyncIterator[T]) -> tuple[T, ...]:
+    """Return the next item; nothing at the end."""
+    try:
+        return (await anext(source),)
+    except StopAsyncIteration:
+        return ()
+
+
 def first_backup_error(error: BaseException) -> BackupError | None:
     """Return the first error meant for callers inside an exception group; None if there is none."""
     if isinstance(error, BackupError):

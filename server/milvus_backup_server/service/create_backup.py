@@ -56,7 +56,7 @@ class CreateBackup:
             MilvusUnavailable, StorageUnavailable: Something does not answer.
         """
         request.check()
-        known = self._operations.repeated(request.request_id, request)
+        known = await self._operations.repeated(request.request_id, request)
         if known is not None:
             return known
         name = request.backup_name or generated_name(datetime.now(UTC))
@@ -68,12 +68,12 @@ class CreateBackup:
             labels=request.labels,
             task_id=request.task_id,
         )
-        self._operations.refuse_conflict(asked.footprint)
+        await self._operations.refuse_conflict(asked.footprint)
         try:
             checked, faults = await self._check(request, name, asked.name)
         except BackupError:
             # The same call may have come twice, and the first one made what stands in the way.
-            known = self._operations.repeated(request.request_id, request)
+            known = await self._operations.repeated(request.request_id, request)
             if known is None:
                 raise
             return known
@@ -83,7 +83,7 @@ class CreateBackup:
         async def body(tracker: Tracker) -> Result:
             return await BackupRun(checked, self._environment, self._engine, tracker).run()
 
-        return self._operations.begin(asked, body)
+        return await self._operations.begin(asked, body)
 
     async def _check(
         self, request: CreateRequest, name: str, operation: str

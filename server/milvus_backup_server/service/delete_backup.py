@@ -55,7 +55,7 @@ class DeleteBackup:
             original=request,
             task_id=request.task_id,
         )
-        self._operations.refuse_conflict(asked.footprint)
+        await self._operations.refuse_conflict(asked.footprint)
         deadline = Deadline(self._environment.limits.check_seconds)
         async with deadline.asking_store(repository.storage):
             await self._require(store, layout)
@@ -66,7 +66,7 @@ class DeleteBackup:
                 await VerificationRecords(repository.storage).forget(layout.name)
             return result
 
-        return self._operations.begin(asked, body)
+        return await self._operations.begin(asked, body)
 
     @staticmethod
     async def _require(store: ObjectStore, layout: BackupLayout) -> None:

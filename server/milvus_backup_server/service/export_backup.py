@@ -94,7 +94,7 @@ class ExportBackup:
             original=request,
             at_once=True,
         )
-        self._operations.refuse_conflict(asked.footprint)
+        await self._operations.refuse_conflict(asked.footprint)
         backup = await self._catalog.get_sound(request.backup_name)
         require_restorable(backup)
         repository = self._environment.registry.repository()
@@ -105,5 +105,5 @@ class ExportBackup:
             return await ExportRun(checked, pipe, limits, tracker).run()
 
         refuse_many_streams(self._operations, limits.streams)  # others may have begun meanwhile
-        operation = self._operations.begin(asked, body)
+        operation = await self._operations.begin(asked, body)
         return Export(operation, ArchiveChunks(pipe, self._operations, operation.name))

@@ -70,7 +70,7 @@ class ImportBackup:
             at_once=True,
         )
         repository = self._environment.registry.repository()
-        self._operations.refuse_conflict(asked.footprint)
+        await self._operations.refuse_conflict(asked.footprint)
         await self._check(repository, name)
         pipe = Pipe(writer_seconds=self._environment.limits.stream_stall_seconds)
         checked = CheckedImport(asked.name, name, repository)
@@ -80,7 +80,7 @@ class ImportBackup:
 
         # Others may have begun meanwhile.
         refuse_many_streams(self._operations, self._environment.limits.streams)
-        return await self._worked_off(self._operations.begin(asked, body), opening, pipe)
+        return await self._worked_off(await self._operations.begin(asked, body), opening, pipe)
 
     async def _name_of(self, opening: ArchiveOpening) -> str:
         seconds = self._environment.limits.stream_stall_seconds

@@ -66,19 +66,19 @@ class RestoreBackup:
             MilvusUnavailable, StorageUnavailable: Something does not answer.
         """
         request.check()
-        known = self._operations.repeated(request.request_id, request)
+        known = await self._operations.repeated(request.request_id, request)
         if known is not None:
             return known
         name = new_operation_name()
         # What works on the backup itself is in the way whatever the targets are.
-        self._operations.refuse_conflict(
+        await self._operations.refuse_conflict(
             Footprint(OperationKind.RESTORE_BACKUP, request.backup_name)
         )
         try:
             checked, plan, faults = await self._check(request, name)
         except BackupError:
             # The same call may have come twice, and the first one made what stands in the way.
-            known = self._operations.repeated(request.request_id, request)
+            known = await self._operations.repeated(request.request_id, request)
             if known is None:
                 raise
             return known
@@ -102,7 +102,7 @@ class RestoreBackup:
             run = RestoreRun(checked, self._environment, self._engine, self._queue, tracker)
             return await run.run()
 
-        return self._operations.begin(asked, body)
+        return await self._operations.begin(asked, body)
 
     async def _check(
         self, request: RestoreRequest, operation: str

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from milvus_backup_server.domain.conflicts import Footprint
 from milvus_backup_server.domain.errors import BackupError, OperationCancelled
+from milvus_backup_server.domain.operation_record import OperationRecord
 from milvus_backup_server.domain.operations import (
     Caller,
     CollectionState,
@@ -55,6 +56,20 @@ class OperationRequest:
     at_once: bool = False
 
 
+def request_of(record: OperationRecord) -> OperationRequest:
+    """Return what began an operation that is on record."""
+    operation = record.operation
+    return OperationRequest(
+        footprint=record.footprint,
+        caller=operation.caller,
+        original=record.request,
+        request_id=operation.request_id,
+        labels=operation.labels,
+        name=operation.name,
+        task_id=operation.task_id,
+    )
+
+
 class FailedWithResult(Exception):
     """What a body raises that failed and has a result all the same: a verification that found damage."""
 
@@ -96,10 +111,26 @@ class Running:
     Args:
         request: What began it.
         notify: Called with the operation after each change, besides the watchers of this operation.
+        before: How it was when it was interrupted, if this goes on with it.
+
+    Attributes:
+        accepted: Set when it is known whether it begins at all, or is withdrawn.
+        stepped: Tells of changes of the state alone.
+        attempt: As in OperationRecord.
+        lost: Another service has taken it over: nothing that happens here counts any more.
     """
 
-    def __init__(self, request: OperationRequest, notify: Callable[[Running], None]) -> None:
+    def __init__(
+        self,
+        request: OperationRequest,
+        notify: Callable[[Running], None],
+        before: OperationRecord | None = None,
+    ) -> None:
         self.request = request
+        self.accepted = asyncio.Event()
+        self.stepped = Broadcast()
+        self.attempt = 1 if before is None else before.attempt
+        self.lost = False
         self.name = request.name
         self.state = OperationState.PENDING
         self.task: asyncio.Task[None] | None = None
@@ -108,7 +139,10 @@ class Running:
         self.ended = asyncio.Event()
         self.interrupted = False
         self._notify = notify
-        self._create_time = datetime.now(UTC)
+        self.create_time = datetime.now(UTC)
+        if before is not None:
+            self.create_time = before.operation.create_time
+            self.changed.version = before.operation.revision + 1
         self._start_time: datetime | None = None
         self._end_time: datetime | None = None
         self._error: BackupError | None = None
@@ -117,9 +151,10 @@ class Running:
     def start(self) -> None:
         """Note that the work begins."""
         self._start_time = datetime.now(UTC)
-        self.state = OperationState.RUNNING
+        if self.state is OperationState.PENDING:
+            self.state = OperationState.RUNNING
         self._log("operation begins")
-        self._note_change()
+        self._note_step()
 
     def succeed(self, result: Result) -> None:
         """Note that it ended as asked, or in part, if collections failed meanwhile."""
@@ -150,10 +185,20 @@ class Running:
         """Ask the body to stop; once is enough."""
         if self.state is OperationState.CANCELLING or self.task is None:
             return
+        self.begin_cancelling()
+        self.task.cancel()
+
+    def begin_cancelling(self) -> None:
+        """Note that what it made is to be removed."""
         self.state = OperationState.CANCELLING
         self.tracker.cancel_requested = True
-        self._note_change()
-        self.task.cancel()
+        self._note_step()
+
+    def lose(self) -> None:
+        """Stop the body because another service has taken the operation over."""
+        self.lost = True
+        if self.task is not None:
+            self.task.cancel()
 
     def interrupt(self) -> None:
         """Stop the body, or its clean-up, because the service stops."""
@@ -169,7 +214,7 @@ class Running:
             kind=self.request.footprint.kind,
             state=self.state,
             backup_name=self.request.footprint.backup_name,
-            create_time=self._create_time,
+            create_time=self.create_time,
             caller=self.request.caller,
             start_time=self._start_time,
             end_time=self._end_time,
@@ -196,10 +241,10 @@ class Running:
         self.state = state
         self.ended.set()
         self._log("operation ended", **self._outcome())
-        self._note_change()
+        self._note_step()
 
     def _outcome(self) -> dict[str, object]:
-        begun = self._start_time or self._create_time
+        begun = self._start_time or self.create_time
         seconds = ((self._end_time or begun) - begun).total_seconds()
         facts: dict[str, object] = {"state": self.state.value, "seconds": round(seconds, 3)}
         if self._error is not None:
@@ -212,6 +257,10 @@ class Running:
         footprint = self.request.footprint
         about = {"operation": self.name, "kind": footprint.kind.value}
         _log.info(event, extra={**about, "backup": footprint.backup_name, **facts})
+
+    def _note_step(self) -> None:
+        self.stepped.notify()
+        self._note_change()
 
     def _note_change(self) -> None:
         self.changed.notify()

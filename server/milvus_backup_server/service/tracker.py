@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypedDict, Unpack
@@ -54,6 +54,10 @@ class CollectionChanges(TypedDict, total=False):
     moment: int | None
 
 
+async def _always_ours() -> None:
+    pass
+
+
 class Tracker:
     """Collects the progress of one operation.
 
@@ -66,10 +70,14 @@ class Tracker:
     Attributes:
         cancel_requested: The caller cancelled the operation: the body removes what it made. A body
             that is stopped without this was interrupted.
+        require_owner: Await it before something that cannot be taken back: it raises
+            OperationInterrupted where another service has taken the operation over meanwhile, because
+            this one slept or was cut off. Then nothing may be finished or cleaned up.
     """
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self.cancel_requested = False
+        self.require_owner: Callable[[], Awaitable[None]] = _always_ours
         self._changed = changed
         self._phases: dict[Phase, PhaseProgress] = {}
         self._present: Phase | None = None

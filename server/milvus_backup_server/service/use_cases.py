@@ -10,8 +10,10 @@ from milvus_backup_server.service.delete_backup import DeleteBackup
 from milvus_backup_server.service.diagnostics import Diagnostics
 from milvus_backup_server.service.export_backup import ExportBackup
 from milvus_backup_server.service.import_backup import ImportBackup
+from milvus_backup_server.service.operation_directory import OperationDirectory
 from milvus_backup_server.service.operations import OperationManager
 from milvus_backup_server.service.restore_backup import RestoreBackup
+from milvus_backup_server.service.resuming import OperationControl
 from milvus_backup_server.service.verify_backup import VerifyBackup
 
 
@@ -28,3 +30,5 @@ class UseCases:
     export: ExportBackup
     import_: ImportBackup
     verify: VerifyBackup
+    directory: OperationDirectory
+    control: OperationControl

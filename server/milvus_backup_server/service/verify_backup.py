@@ -43,7 +43,7 @@ class VerifyBackup:
             StorageUnavailable, StorageDenied: The store does not answer, or refuses us.
         """
         request.check()
-        known = self._operations.repeated(request.request_id, request)
+        known = await self._operations.repeated(request.request_id, request)
         if known is not None:
             return known
         asked = OperationRequest(
@@ -52,7 +52,7 @@ class VerifyBackup:
             original=request,
             request_id=request.request_id,
         )
-        self._operations.refuse_conflict(asked.footprint)
+        await self._operations.refuse_conflict(asked.footprint)
         await self._require_verifiable(request.backup_name)
         repository = self._environment.registry.repository()
         checked = CheckedVerify(
@@ -66,7 +66,7 @@ class VerifyBackup:
         async def body(tracker: Tracker) -> Result:
             return await VerifyRun(checked, self._environment.limits, self._reading, tracker).run()
 
-        return self._operations.begin(asked, body)
+        return await self._operations.begin(asked, body)
 
     async def _require_verifiable(self, name: str) -> None:
         try:

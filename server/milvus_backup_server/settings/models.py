@@ -228,12 +228,17 @@ class HttpFaceSettings(Section):
 
 
 class OperationSettings(Section):
-    """``service.operations``: how many at work, waiting, and remembered after their end."""
+    """``service.operations``: how many at work, waiting, and remembered after their end; their owners."""
 
     concurrent: Count = 2
     pending: Count = 1000
     remembered: Count = 1000
+    remembered_days: Count = 30
     cleanup_seconds: Seconds = 10.0
+    heartbeat_seconds: Seconds = 5.0
+    lost_after_seconds: Seconds = 30.0
+    progress_seconds: Seconds = 5.0
+    resume_at_start: bool = False
 
 
 class LimitSettings(Section):

@@ -12,7 +12,7 @@
                              SourceInconsistent, StorageNotConfigured, BucketNotFound,
                              StorageDenied, StorageRefused, MilvusDenied, MilvusRefused,
                              ImportFailed, RowCountMismatch, NotABackup, BackupNameLost, LeftBehind,
-                             OperationEnded
+                             OperationEnded, OperationNotResumable
       BackupCorrupt          the backup's files do not agree with each other
       ArchiveInvalid         an archive to import is damaged, or holds what no backup does
       Unavailable            StorageUnavailable, MilvusUnavailable, ServerStopping,
@@ -85,6 +85,7 @@ from milvus_backup_server.domain.errors.preconditions import (
     MilvusVersionUnsupported,
     NotABackup,
     OperationEnded,
+    OperationNotResumable,
     PreconditionFailed,
     RowCountMismatch,
     SourceInconsistent,
@@ -130,6 +131,7 @@ __all__ = [
     "OperationEnded",
     "OperationInterrupted",
     "OperationNotFound",
+    "OperationNotResumable",
     "OperationStalled",
     "PartitionNotFound",
     "PreconditionFailed",

@@ -27,6 +27,12 @@ class LeftBehind(PreconditionFailed):
     reason = "LEFT_BEHIND"
 
 
+class OperationNotResumable(PreconditionFailed):
+    """The operation cannot be resumed: it is not interrupted, or its kind cannot be; the message says what to do."""
+
+    reason = "OPERATION_NOT_RESUMABLE"
+
+
 class OperationEnded(PreconditionFailed):
     """The operation has ended and cannot be cancelled."""
 

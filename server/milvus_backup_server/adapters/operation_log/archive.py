@@ -1,0 +1,118 @@
+"""Ended records, many in one object: a long history is read with few requests."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+from milvus_backup_server.adapters.operation_log.keys import LogKeys, pack_data, parse_pack
+from milvus_backup_server.domain.errors import ObjectNotFound
+from milvus_backup_server.domain.operation_record import OperationRecord
+from milvus_backup_server.ports.object_store import ObjectStore
+from milvus_backup_server.ports.operation_log import Retention, Stored
+from milvus_backup_server.service.concurrency import for_each
+from milvus_backup_server.service.objects import list_objects
+
+PACKED_AT: Final = 64
+"""Ended records outside the archive from which on they are moved into it."""
+
+_READ_AT_ONCE = 8
+_DELETED_AT_ONCE = 1000
+
+
+_Pack = tuple[OperationRecord, ...]
+
+
+class Archive:
+    """The packs of a log. Each is written once; what two services pack at once is in both."""
+
+    def __init__(self, store: ObjectStore, keys: LogKeys, retention: Retention) -> None:
+        self._store = store
+        self._keys = keys
+        self._retention = retention
+        self._packs: dict[str, _Pack] = {}
+
+    async def find(self, name: str) -> OperationRecord | None:
+        """Return an archived record."""
+        found = (record for pack in (await self._all()).values() for record in pack)
+        return next((record for record in found if record.name == name), None)
+
+    async def with_archived(self, recent: Sequence[OperationRecord]) -> Sequence[OperationRecord]:
+        """Return records with those of the archive, by name, without what is not to be kept."""
+        known = {record.name: record for pack in (await self._all()).values() for record in pack}
+        known |= {record.name: record for record in recent}
+        kept = self._kept(known.values(), await self._store.now())
+        return [known[name] for name in sorted(known) if name in kept]
+
+    async def tidy(self, recent: Sequence[Stored]) -> None:
+        """Pack what has ended, if it is worth it, and drop what is not to be kept."""
+        ended = [item.record for item in recent if item.record.operation.state.final]
+        if len(ended) < PACKED_AT:
+            return
+        name = f"{ended[0].name}-{ended[-1].name}-{secrets.token_hex(4)}.jsonl"
+        await self._store.put(self._keys.history + name, pack_data(ended), if_absent=True)
+        await self._delete(self._keys.operation(record.name) for record in ended)
+        recent = [item for item in recent if not item.record.operation.state.final]
+        await self._drop([item.record for item in recent])
+
+    async def _drop(self, recent: Sequence[OperationRecord]) -> None:
+        packs = await self._all()
+        known = [record for pack in packs.values() for record in pack]
+        kept = self._kept([*known, *recent], await self._store.now())
+        for key, pack in packs.items():
+            if not any(record.name in kept for record in pack):
+                await self._delete(_belongings(self._keys, pack))
+                await self._delete([key])
+                del self._packs[key]
+        old = [record for record in recent if record.name not in kept]
+        await self._delete(_belongings(self._keys, old))
+        await self._delete(self._keys.operation(record.name) for record in old)
+
+    def _kept(self, records: Iterable[OperationRecord], now: datetime) -> frozenset[str]:
+        """Return which records are to be kept: what is active, and the newest of the others."""
+        active = {record.name for record in records if record.active}
+        youngest = now - self._retention.age
+        ended = sorted(
+            {record.name for record in records if not record.active and _end(record) > youngest}
+        )
+        return frozenset({*active, *ended[-self._retention.number :]})
+
+    async def _all(self) -> dict[str, _Pack]:
+        """Return all packs by key; those that are not known yet are read."""
+        keys = [item.key async for item in list_objects(self._store, self._keys.history)]
+
+        async def read(key: str) -> None:
+            try:
+                data = await self._store.get(key)
+            except ObjectNotFound:
+                return
+            self._packs[key] = await asyncio.to_thread(lambda: tuple(parse_pack(data)))
+
+        unknown = [key for key in keys if key not in self._packs]
+        await for_each(unknown, read, concurrent=min(_READ_AT_ONCE, len(unknown)))
+        self._packs = {key: self._packs[key] for key in keys if key in self._packs}
+        return dict(self._packs)
+
+    async def _delete(self, keys: Iterable[str]) -> None:
+        left = list(keys)
+        while left:
+            await self._store.delete(left[:_DELETED_AT_ONCE])
+            del left[:_DELETED_AT_ONCE]
+
+
+def _belongings(keys: LogKeys, records: Iterable[OperationRecord]) -> list[str]:
+    """Return the keys of what is kept beside records."""
+    found: list[str] = []
+    for record in records:
+        found.append(keys.details(record.name))
+        if record.operation.request_id:
+            found.append(keys.request(record.operation.request_id))
+    return found
+
+
+def _end(record: OperationRecord) -> datetime:
+    operation = record.operation
+    return operation.end_time or operation.start_time or operation.create_time

@@ -1,0 +1,300 @@
+"""The operations of this service in the log that it shares with others.
+
+An operation is announced before it begins: a record that is not accepted yet. Then the others' records
+are read. Of two services that announce operations which are in each other's way each sees the other's,
+as both write before they read; the one whose operation has the larger name withdraws.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Final, Self
+
+from milvus_backup_server.domain.conflicts import Footprint, Verdict, verdict
+from milvus_backup_server.domain.errors import (
+    BackupError,
+    BucketNotFound,
+    ObjectAlreadyExists,
+    ObjectChanged,
+    OperationConflict,
+    StorageDenied,
+    StorageRefused,
+    StorageUnavailable,
+)
+from milvus_backup_server.domain.operation_record import OperationRecord, Owner
+from milvus_backup_server.ports.operation_log import OperationLog, Stored
+from milvus_backup_server.service.concurrency import for_each
+from milvus_backup_server.service.heart import Heart
+from milvus_backup_server.service.recording import Recorder, RecordingLimits, record_of
+from milvus_backup_server.service.running import Running
+
+_TURN_SECONDS: Final = 0.1
+
+_log = logging.getLogger(__name__)
+
+
+class RepeatedElsewhere(Exception):
+    """The request id came to another service first."""
+
+    def __init__(self, record: OperationRecord) -> None:
+        super().__init__(record.name)
+        self.record = record
+
+
+class Journal:
+    """Records what runs here. Use as an async context manager, around the manager of the operations.
+
+    Args:
+        log: What is shared.
+        owner: We.
+        limits: Waits.
+    """
+
+    def __init__(
+        self, log: OperationLog, owner: Owner, limits: RecordingLimits | None = None
+    ) -> None:
+        self.log = log
+        self.owner = owner
+        self.limits = limits or RecordingLimits()
+        self.recorders: dict[str, Recorder] = {}
+        self._starting: set[str] = set()
+        self.heart = Heart(
+            log, owner, self.limits.heartbeat, needed=self._has_work, look=self._look
+        )
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        """Begin; nothing is written before the first operation."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Write what is still to be written, and tell that this service has ended."""
+        try:
+            async with asyncio.timeout(self.limits.close):
+                recorders = [recorder.task for recorder in self.recorders.values()]
+                await asyncio.gather(*recorders, return_exceptions=True)
+                await asyncio.gather(*self.tasks, return_exceptions=True)
+                await self.heart.stop()
+        except TimeoutError:
+            _log.warning("the store does not take the last records of operations")
+        left = [*(recorder.task for recorder in self.recorders.values()), *self.tasks]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    # --- begin
+
+    async def accept(self, running: Running) -> None:
+        """Record an operation before it begins.
+
+        It begins all the same where the store takes no records, or none now: they follow when it does.
+
+        Raises:
+            OperationConflict: An operation of another service is in the way.
+            RepeatedElsewhere: Its request id belongs to an operation of another service.
+        """
+        stored: Stored | None = None
+        self._starting.add(running.name)
+        try:
+            async with asyncio.timeout(self.limits.accept):
+                stored = await self._announce(running)
+        except (OperationConflict, RepeatedElsewhere, asyncio.CancelledError):
+            self._starting.discard(running.name)
+            self._later(self.log.remove(running.name))
+            raise
+        except (BucketNotFound, StorageDenied, StorageRefused, StorageUnavailable) as error:
+            _log.warning("operation %s is not recorded: %s", running.name, error.message)
+        except TimeoutError:
+            _log.warning("operation %s is not recorded: the store is too slow", running.name)
+        self.follow(running, stored)
+
+    async def _announce(self, running: Running) -> Stored:
+        await self.heart.start()
+        stored = await self.log.create(record_of(running, self.owner, accepted=False))
+        await self._take_turn(running.name, running.request.footprint)
+        await self._take_request_id(running.request.request_id, running.name)
+        return await self.log.replace(record_of(running, self.owner), stored.version)
+
+    async def _take_turn(self, name: str, footprint: Footprint) -> None:
+        while True:
+            in_the_way = [
+                record
+                for record in await self.of_others()
+                if verdict(record.footprint, footprint) is Verdict.ABORTED
+            ]
+            if not in_the_way:
+                return
+            for record in in_the_way:
+                if record.accepted or record.name < name:
+                    raise conflict(record, footprint)
+            # What is left withdraws as soon as it sees us.
+            await asyncio.sleep(_TURN_SECONDS)
+
+    async def of_others(self) -> Sequence[OperationRecord]:
+        """Return what other services, that are alive, have announced or at work."""
+        records = [
+            item.record
+            for item in await self.log.recent()
+            if item.record.active and item.record.owner.instance != self.owner.instance
+        ]
+        if not records:
+            return ()
+        living = await self.living()
+        return [record for record in records if record.owner.instance in living]
+
+    async def refuse_conflict(self, footprint: Footprint) -> None:
+        """Raise OperationConflict if an operation of another service is in the way, as far as is known.
+
+        A store that does not answer is no obstacle yet: an operation looks again when it begins.
+        """
+        others: Sequence[OperationRecord] = ()
+        with contextlib.suppress(BackupError, TimeoutError):
+            async with asyncio.timeout(self.limits.ask):
+                others = await self.of_others()
+        for record in others:
+            if verdict(record.footprint, footprint) is Verdict.ABORTED:
+                raise conflict(record, footprint)
+
+    async def _take_request_id(self, request_id: str, name: str) -> None:
+        if not request_id:
+            return
+        holder = await self.log.take_request_id(request_id, name)
+        while holder != name:
+            record = await self._accepted(holder)
+            if record is not None:
+                raise RepeatedElsewhere(record)
+            holder = await self.log.take_request_id(request_id, name, instead_of=holder)
+
+    async def repeat_of(self, request_id: str) -> OperationRecord | None:
+        """Return the operation of the log that a request id belongs to; None if it is not known.
+
+        As in ``refuse_conflict`` a store that does not answer is no obstacle yet.
+        """
+        with contextlib.suppress(BackupError, TimeoutError):
+            async with asyncio.timeout(self.limits.ask):
+                name = await self.log.operation_of(request_id)
+                return await self._accepted(name) if name else None
+        return None
+
+    async def _accepted(self, name: str) -> OperationRecord | None:
+        """Return an operation once it is accepted; None if it never was, and will not be."""
+        while (found := await self.log.read(name)) is not None:
+            living = await self.living()
+            if found.record.accepted:
+                return found.record.judged(living)
+            if found.record.owner.instance not in living:
+                return None
+            await asyncio.sleep(_TURN_SECONDS)
+        return None
+
+    async def living(self) -> frozenset[str]:
+        """Return the services that give signs of life; we are one."""
+        limit = timedelta(seconds=self.limits.lost_after)
+        return await self.log.living(limit) | {self.owner.instance}
+
+    async def written(self, name: str) -> None:
+        """Wait until the last state of an operation that ended here is on record, for some seconds."""
+        recorder = self.recorders.get(name)
+        if recorder is not None:
+            await asyncio.wait({recorder.task}, timeout=self.limits.ask)
+
+    # --- while it runs
+
+    def follow(self, running: Running, stored: Stored | None) -> None:
+        """Write the record of an operation from now on until it ends."""
+        recorder = Recorder(running, self.log, self.owner, self.limits, stored, done=self._finish)
+        self.recorders[running.name] = recorder
+        self._starting.discard(running.name)
+        running.tracker.require_owner = recorder.require
+        if stored is None:
+            self._later(self.heart.start())
+
+    async def take_over(self, stored: Stored, record: OperationRecord) -> Stored:
+        """Make an interrupted operation ours: of several services one succeeds.
+
+        Args:
+            stored: As it was read.
+            record: As it is to be: with us as its owner, and the next attempt.
+
+        Raises:
+            OperationConflict: Another service was faster.
+            BackupError: The store does not take it.
+        """
+        self._starting.add(record.name)  # until ``follow``
+        try:
+            await self.heart.start()
+            if not stored.version:
+                return await self.log.create(record)
+            return await self.log.replace(record, stored.version)
+        except (ObjectChanged, ObjectAlreadyExists):
+            self.leave(record.name)
+            raise OperationConflict(
+                f"another service goes on with operation {record.name}",
+                operation=record.name,
+                backup=record.footprint.backup_name,
+            ) from None
+        except BaseException:
+            self.leave(record.name)
+            raise
+
+    def leave(self, name: str) -> None:
+        """Forget an operation that was to begin here and does not."""
+        self._starting.discard(name)
+
+    async def _look(self) -> None:
+        """Look at the records of what runs here: others ask in them for a cancel, or take them over."""
+        if not self.recorders:
+            return
+        versions = await self.log.versions()
+
+        async def check(recorder: Recorder) -> None:
+            await recorder.check(versions.get(recorder.running.name, ""))
+
+        await for_each(list(self.recorders.values()), check, concurrent=4)
+
+    def _has_work(self) -> bool:
+        return bool(self.recorders or self._starting)
+
+    def _finish(self, name: str) -> None:
+        self.recorders.pop(name, None)
+        self._later(self._tidy())
+
+    async def _tidy(self) -> None:
+        await self.log.tidy()
+        announced = [it.record for it in await self.log.recent() if not it.record.accepted]
+        if announced:
+            living = await self.living()
+            for record in announced:
+                if record.owner.instance not in living:
+                    await self.log.remove(record.name)
+
+    def _later(self, work: Awaitable[None]) -> None:
+        task = asyncio.create_task(_quiet(work))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+
+async def _quiet(work: Awaitable[None]) -> None:
+    with contextlib.suppress(BackupError):
+        await work
+
+
+def conflict(record: OperationRecord, footprint: Footprint) -> OperationConflict:
+    """Return the error for an operation of another service that is in the way."""
+    return OperationConflict(
+        f"operation {record.name} of another service ({record.owner}) is in the way; wait for it or "
+        "cancel it",
+        operation=record.name,
+        backup=footprint.backup_name,
+        owner=str(record.owner),
+    )

@@ -1,0 +1,234 @@
+"""Going on with interrupted operations, and cancelling operations wherever they run.
+
+How to register a kind that can be resumed: give its use case a method
+
+    async def resumed(self, record: OperationRecord) -> Continuation
+
+that looks at ``record.request`` (what was asked for), ``record.name`` (the operation's id, which
+temporary names and claims carry) and whatever the use case wrote down itself, makes the checks that a
+caller can be told about at once (raise a ``BackupError``; nothing may be touched yet, as another service
+may still be faster), and returns a ``Continuation`` with the work. Add it to ``resumers`` in
+``app.build_use_cases``. The work begins after the record became ours by compare-and-swap: it may then take
+over claims. It reports to its tracker as any body does, beginning with an empty one.
+
+A body that is stopped finds ``tracker.cancel_requested`` unset when it was interrupted: it leaves what its
+continuation needs. Before something that cannot be taken back, such as a rename, a removal, or the last
+file of a backup, it awaits ``tracker.require_owner()``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from milvus_backup_server.domain.errors import (
+    BackupError,
+    ObjectChanged,
+    OperationEnded,
+    OperationNotFound,
+    OperationNotResumable,
+)
+from milvus_backup_server.domain.operation_record import NOBODY, OperationRecord
+from milvus_backup_server.domain.operations import (
+    Operation,
+    OperationKind,
+    OperationState,
+    Result,
+)
+from milvus_backup_server.ports.operation_log import Stored
+from milvus_backup_server.service.journal import Journal
+from milvus_backup_server.service.operation_directory import OperationDirectory
+from milvus_backup_server.service.operations import OperationManager
+from milvus_backup_server.service.recording import record_of
+from milvus_backup_server.service.running import Body
+from milvus_backup_server.service.tracker import Tracker
+
+_TRIES: Final = 5
+_INSTEAD: Final[Mapping[OperationKind, str]] = {
+    OperationKind.CREATE_BACKUP: "delete the backup and create it again",
+    OperationKind.RESTORE_BACKUP: "restore again",
+    OperationKind.DELETE_BACKUP: "delete the backup again",
+    OperationKind.EXPORT_BACKUP: "export again: its caller is gone",
+    OperationKind.IMPORT_BACKUP: "delete the backup and import again: its caller is gone",
+    OperationKind.VERIFY_BACKUP: "verify again",
+}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """How to go on with an interrupted operation.
+
+    Attributes:
+        go_on: Does what is still missing, and returns the result of the whole.
+        undo: Removes everything that the operation made: runs when it is cancelled instead of resumed.
+            Without one an interrupted operation of this kind cannot be cancelled.
+    """
+
+    go_on: Body
+    undo: Body | None = None
+
+
+Resumer = Callable[[OperationRecord], Awaitable[Continuation]]
+"""Finds out how to go on with one; see above."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperationControl:
+    """Resumes and cancels.
+
+    Attributes:
+        here: What runs in this service.
+        directory: All that is on record.
+        journal: What is shared with other services; None where nothing is recorded.
+        resumers: How to go on, by kind. Kinds that are missing cannot be resumed.
+    """
+
+    here: OperationManager
+    directory: OperationDirectory
+    journal: Journal | None = None
+    resumers: dict[OperationKind, Resumer] = field(default_factory=dict)
+
+    async def resume(self, name: str) -> Operation:
+        """Go on with an interrupted operation under its own name.
+
+        Raises:
+            OperationNotFound: It is not on record.
+            OperationNotResumable: It is not interrupted, or its kind cannot be resumed.
+            OperationConflict: Another operation is in the way, or another service was faster.
+            BackupError: What the resumer of its kind finds in the way.
+        """
+        stored = await self._interrupted(name)
+        resumer = self.resumers.get(stored.record.footprint.kind)
+        if resumer is None or stored.record.request is None:
+            raise _not_resumable(stored.record)
+        await self.here.refuse_conflict(stored.record.footprint)
+        continuation = await resumer(stored.record)
+        return await self._restart(stored, OperationState.PENDING, continuation.go_on)
+
+    async def resume_all(self) -> None:
+        """Resume what was interrupted, as a service does at its start where the settings ask for it."""
+        for operation in await self.directory.interrupted():
+            if operation.kind in self.resumers:
+                try:
+                    await self.resume(operation.name)
+                except BackupError as error:
+                    _log.warning("%s is not resumed: %s", operation.name, error.message)
+
+    async def cancel(self, name: str) -> Operation:
+        """Ask an operation to stop and to remove what it made, wherever it runs; returns at once.
+
+        Raises:
+            OperationNotFound: It is not on record.
+            OperationEnded: It has ended.
+        """
+        running = self.directory.running(name)
+        if running is not None and not running.state.ends_watch:
+            return self.here.cancel(name)
+        operation = await self.directory.get(name)
+        if operation.state is OperationState.INTERRUPTED:
+            return await self._undo(name)
+        if operation.state.ends_watch:
+            raise _ended(operation)
+        return await self._ask_owner(name)
+
+    async def _ask_owner(self, name: str) -> Operation:
+        """Leave word in the record: its owner looks there with every heartbeat."""
+        assert self.journal is not None  # noqa: S101 else it would run here
+        for _ in range(_TRIES):
+            stored = await self.directory.stored(name)
+            if stored is None:
+                raise OperationNotFound(name)
+            if not stored.record.active:
+                raise _ended(stored.record.operation)
+            asked = replace(stored.record, cancel_requested=True)
+            try:
+                await self.journal.log.replace(asked, stored.version)
+            except ObjectChanged:
+                continue  # its owner has just written
+            break
+        return await self.directory.get(name)
+
+    async def _undo(self, name: str) -> Operation:
+        stored = await self._interrupted(name)
+        resumer = self.resumers.get(stored.record.footprint.kind)
+        if resumer is None or stored.record.request is None:
+            raise _ended(stored.record.operation)
+        undo = (await resumer(stored.record)).undo
+        if undo is None:
+            raise _ended(stored.record.operation)
+
+        async def body(tracker: Tracker) -> Result:
+            await undo(tracker)
+            raise asyncio.CancelledError
+
+        return await self._restart(stored, OperationState.CANCELLING, body)
+
+    async def _interrupted(self, name: str) -> Stored:
+        """Return the record of an interrupted operation."""
+        running = self.directory.running(name)
+        if running is not None and not running.state.ends_watch:
+            raise _not_interrupted(running.snapshot())
+        if self.journal is not None:
+            await self.journal.written(name)
+        stored = await self.directory.stored(name)
+        if stored is None and running is not None:  # it could not be recorded
+            owner = self.journal.owner if self.journal else NOBODY
+            stored = Stored(record_of(running, owner), "")
+        if stored is None:
+            raise OperationNotFound(name)
+        if stored.record.operation.state is not OperationState.INTERRUPTED:
+            raise _not_interrupted(stored.record.operation)
+        return stored
+
+    async def _restart(self, stored: Stored, state: OperationState, work: Body) -> Operation:
+        before = stored.record
+        operation = replace(
+            before.operation,
+            state=state,
+            error=None,
+            end_time=None,
+            revision=before.operation.revision + 1,
+        )
+        running = self.directory.running(before.name)
+        if running is not None and not running.state.ends_watch:  # somebody was faster
+            raise _not_interrupted(running.snapshot())
+        record = replace(
+            before, operation=operation, attempt=before.attempt + 1, cancel_requested=False
+        )
+        if self.journal is None:
+            return self.here.restart(record, None, work)
+        record = replace(record, owner=self.journal.owner)
+        taken = await self.journal.take_over(stored, record)
+        return self.here.restart(record, taken, work)
+
+
+def _not_interrupted(operation: Operation) -> OperationNotResumable:
+    state = operation.state.value.replace("_", " ")
+    text = "it runs" if not operation.state.ends_watch else "begin a new one"
+    return OperationNotResumable(
+        f"operation {operation.name} is {state}, not interrupted: {text}",
+        subject=operation.name,
+        state=operation.state.value,
+    )
+
+
+def _not_resumable(record: OperationRecord) -> OperationNotResumable:
+    kind = record.footprint.kind
+    return OperationNotResumable(
+        f"operation {record.name} cannot be resumed: {_INSTEAD.get(kind, 'begin a new one')}",
+        subject=record.name,
+        kind=kind.value,
+    )
+
+
+def _ended(operation: Operation) -> OperationEnded:
+    return OperationEnded(
+        f"operation {operation.name} has ended: {operation.state.value}",
+        subject=operation.name,
+        state=operation.state.value,
+    )
