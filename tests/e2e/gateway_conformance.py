@@ -4,7 +4,10 @@ import asyncio
 import itertools
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Protocol
+from contextlib import AsyncExitStack
+from typing import Protocol, Self
+
+import pytest
 
 from milvus_backup_server.adapters.memory_store import MemoryServer
 from milvus_backup_server.adapters.milvus import GrpcMilvusGateway, MilvusSettings
@@ -20,6 +23,7 @@ from milvus_backup_server.ports.milvus import MilvusGateway
 from tests.support.clients import connected
 from tests.support.environment import Environment
 from tests.support.fake_milvus import FakeMilvus
+from tests.support.simulator import SimulatedMilvus, simulator
 
 _ENDED = frozenset({ImportState.COMPLETED, ImportState.FAILED, ImportState.UNKNOWN})
 
@@ -98,6 +102,35 @@ class FakeSubject:
 
     async def close(self) -> None:
         """Nothing to let go of."""
+
+
+class SimulatedSubject:
+    """The simulated Milvus, over gRPC. It has no writers: tests that write are skipped."""
+
+    def __init__(self) -> None:
+        self._stack = AsyncExitStack()
+        self._milvus = SimulatedMilvus(MemoryServer().store("milvus"), "2.5.27", ROOT)
+        self.gateway: MilvusGateway
+
+    async def start(self) -> Self:
+        served = await self._stack.enter_async_context(simulator(self._milvus))
+        gateway = GrpcMilvusGateway(MilvusSettings(host="127.0.0.1", port=served.port))
+        self._stack.push_async_callback(gateway.close)
+        self.gateway = gateway
+        return self
+
+    async def insert(self, name: CollectionName, keys: Iterable[int]) -> None:
+        pytest.skip("nobody writes to a simulated Milvus")
+
+    async def delete(self, name: CollectionName, keys: Sequence[int]) -> None:
+        pytest.skip("nobody writes to a simulated Milvus")
+
+    async def objects(self, prefix: str) -> list[str]:
+        page = await self._milvus.store.list_page(prefix)
+        return [item.key for item in page.objects]
+
+    async def close(self) -> None:
+        await self._stack.aclose()
 
 
 class RealSubject:

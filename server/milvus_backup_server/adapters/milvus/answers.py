@@ -111,7 +111,10 @@ _TEXTS: tuple[tuple[re.Pattern[str], Answer], ...] = (
     ),
     (re.compile(r"index not found|index not exist", re.IGNORECASE), Answer.INDEX_MISSING),
     (re.compile(r"has not been loaded", re.IGNORECASE), Answer.NOT_LOADED),
-    (re.compile(r"import task id doesn't exist", re.IGNORECASE), Answer.KEY_MISSING),
+    (
+        re.compile(r"import task id doesn't exist|import job does not exist", re.IGNORECASE),
+        Answer.KEY_MISSING,
+    ),
     (
         re.compile(r"rate limit exceeded|not ready|segment not found", re.IGNORECASE),
         Answer.PASSING,

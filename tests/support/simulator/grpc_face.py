@@ -1,0 +1,319 @@
+"""The gRPC face of a simulated Milvus."""
+# ruff: noqa: N802 - the methods are called as in the contract of Milvus
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import grpc
+
+from milvus_backup_server.adapters.milvus.stubs import (
+    Message,
+    common_pb2,
+    milvus_pb2,
+    milvus_pb2_grpc,
+)
+from milvus_backup_server.domain.milvus import physical_milliseconds
+from tests.support.simulator.imports import COMPLETED, FAILED, PENDING, ImportJobs, Job
+from tests.support.simulator.model import Collection, Fault, SimulatedMilvus, pairs
+
+_UNEXPECTED = 1
+_ALL = 100
+_STATES = {PENDING: 0, FAILED: 1, COMPLETED: 6}
+_STARTED = 2
+
+Servicer: Any = milvus_pb2_grpc.MilvusServiceServicer
+
+
+class GrpcFace(Servicer):  # type: ignore[misc] # the generated classes come without types
+    """Answers gRPC requests; what it does not know is UNIMPLEMENTED."""
+
+    def __init__(self, milvus: SimulatedMilvus, jobs: ImportJobs) -> None:
+        self._milvus = milvus
+        self._jobs = jobs
+        self.calls: list[str] = []
+
+    async def Connect(self, request: Message, _: Any) -> Message:
+        return milvus_pb2.ConnectResponse(status=ok(), identifier=7)
+
+    async def GetVersion(self, request: Message, _: Any) -> Message:
+        return milvus_pb2.GetVersionResponse(status=ok(), version=self._milvus.version_text)
+
+    async def AllocTimestamp(self, request: Message, _: Any) -> Message:
+        return milvus_pb2.AllocTimestampResponse(status=ok(), timestamp=self._milvus.clock.tick())
+
+    async def ListDatabases(self, request: Message, _: Any) -> Message:
+        names = sorted(self._milvus.databases)
+        return milvus_pb2.ListDatabasesResponse(status=ok(), db_names=names)
+
+    async def CreateDatabase(self, request: Message, _: Any) -> Message:
+        given = {item.key: item.value for item in request.properties}
+        return status_of(lambda: self._milvus.create_database(request.db_name, given))
+
+    async def DescribeDatabase(self, request: Message, _: Any) -> Message:
+        def found() -> Message:
+            self._milvus.database(request.db_name)
+            return milvus_pb2.DescribeDatabaseResponse(
+                status=ok(),
+                db_name=request.db_name,
+                dbID=self._milvus.database_ids[request.db_name],
+                properties=pairs(self._milvus.properties[request.db_name]),
+            )
+
+        return answer(milvus_pb2.DescribeDatabaseResponse, found)
+
+    async def DropDatabase(self, request: Message, _: Any) -> Message:
+        def drop() -> None:
+            if self._milvus.database(request.db_name):
+                raise Fault(65535, f"database:{request.db_name} not empty")
+            del self._milvus.databases[request.db_name]
+
+        return status_of(drop)
+
+    async def ShowCollections(self, request: Message, _: Any) -> Message:
+        def found() -> Message:
+            names = sorted(self._milvus.database(request.db_name))
+            return milvus_pb2.ShowCollectionsResponse(status=ok(), collection_names=names)
+
+        return answer(milvus_pb2.ShowCollectionsResponse, found)
+
+    async def HasCollection(self, request: Message, _: Any) -> Message:
+        def found() -> Message:
+            self._of(request)
+            return milvus_pb2.BoolResponse(status=ok(), value=True)
+
+        return answer(milvus_pb2.BoolResponse, found)
+
+    async def DescribeCollection(self, request: Message, _: Any) -> Message:
+        def found() -> Message:
+            return self._described(self._of(request))
+
+        return answer(milvus_pb2.DescribeCollectionResponse, found)
+
+    async def CreateCollection(self, request: Message, _: Any) -> Message:
+        return status_of(lambda: self._milvus.create_collection(request))
+
+    async def AddCollectionField(self, request: Message, _: Any) -> Message:
+        return status_of(lambda: self._milvus.add_field(self._of(request), request.schema))
+
+    async def AlterCollection(self, request: Message, _: Any) -> Message:
+        def alter() -> None:
+            found = self._of(request)
+            found.properties.update({item.key: item.value for item in request.properties})
+            for key in request.delete_keys:
+                found.properties.pop(key, None)
+
+        return status_of(alter)
+
+    async def DropCollection(self, request: Message, _: Any) -> Message:
+        return status_of(lambda: self._milvus.drop(self._of(request)))
+
+    async def RenameCollection(self, request: Message, _: Any) -> Message:
+        def rename() -> None:
+            found = self._milvus.collection(request.db_name, request.oldName)
+            self._milvus.rename(found, request.newName)
+
+        return status_of(rename)
+
+    async def CreateAlias(self, request: Message, _: Any) -> Message:
+        return status_of(lambda: self._milvus.create_alias(request))
+
+    async def AlterAlias(self, request: Message, _: Any) -> Message:
+        return status_of(lambda: self._milvus.alter_alias(request))
+
+    async def DropAlias(self, request: Message, _: Any) -> Message:
+        self._milvus.aliases.pop((request.db_name or "default", request.alias), None)
+        return ok()
+
+    async def ShowPartitions(self, request: Message, _: Any) -> Message:
+        def found() -> Message:
+            partitions = self._of(request).partitions
+            return milvus_pb2.ShowPartitionsResponse(
+                status=ok(), partition_names=partitions, partitionIDs=partitions.values()
+            )
+
+        return answer(milvus_pb2.ShowPartitionsResponse, found)
+
+    async def CreatePartition(self, request: Message, _: Any) -> Message:
+        def create() -> None:
+            found = self._of(request)
+            if found.keyed:
+                raise Fault(65535, "disable create partition if partition key mode is used")
+            found.partitions.setdefault(request.partition_name, next(self._milvus.numbers))
+
+        return status_of(create)
+
+    async def DescribeIndex(self, request: Message, _: Any) -> Message:
+        def found() -> Message:
+            collection = self._of(request)
+            if not collection.indexes:
+                raise Fault(700, f"index not found[collection={collection.name}]")
+            return milvus_pb2.DescribeIndexResponse(
+                status=ok(), index_descriptions=collection.indexes
+            )
+
+        return answer(milvus_pb2.DescribeIndexResponse, found)
+
+    async def CreateIndex(self, request: Message, _: Any) -> Message:
+        return status_of(lambda: self._milvus.create_index(request))
+
+    async def DropIndex(self, request: Message, _: Any) -> Message:
+        def drop() -> None:
+            found = self._of(request)
+            found.indexes = [it for it in found.indexes if it.index_name != request.index_name]
+
+        return status_of(drop)
+
+    async def GetLoadingProgress(self, request: Message, _: Any) -> Message:
+        def found() -> Message:
+            if self._of(request).load == "NotLoad":
+                raise Fault(101, "collection not loaded")
+            return milvus_pb2.GetLoadingProgressResponse(status=ok(), progress=_ALL)
+
+        return answer(milvus_pb2.GetLoadingProgressResponse, found)
+
+    async def GetPersistentSegmentInfo(self, request: Message, _: Any) -> Message:
+        def found() -> Message:
+            collection = self._milvus.collection(request.dbName, request.collectionName)
+            infos = [_segment(collection, item) for item in collection.segments]
+            return milvus_pb2.GetPersistentSegmentInfoResponse(status=ok(), infos=infos)
+
+        return answer(milvus_pb2.GetPersistentSegmentInfoResponse, found)
+
+    async def Flush(self, request: Message, _: Any) -> Message:
+        return answer(milvus_pb2.FlushResponse, lambda: self._flushed(request))
+
+    async def GetFlushState(self, request: Message, _: Any) -> Message:
+        return milvus_pb2.GetFlushStateResponse(status=ok(), flushed=True)
+
+    async def Import(self, request: Message, _: Any) -> Message:
+        options = {item.key: item.value for item in request.options}
+        try:
+            job = await self._jobs.create(
+                self._of(request), request.partition_name, [list(request.files)], options
+            )
+        except Fault as fault:
+            return milvus_pb2.ImportResponse(status=failed(fault))
+        return milvus_pb2.ImportResponse(status=ok(), tasks=[job.job_id])
+
+    async def GetImportState(self, request: Message, _: Any) -> Message:
+        try:
+            return _import_state(await self._jobs.look(request.task))
+        except Fault as fault:
+            return milvus_pb2.GetImportStateResponse(status=failed(fault))
+
+    async def ListImportTasks(self, request: Message, _: Any) -> Message:
+        def found() -> Message:
+            wanted = self._of(request)
+            jobs = [it for it in self._jobs.jobs.values() if it.collection is wanted]
+            return milvus_pb2.ListImportTasksResponse(
+                status=ok(), tasks=[_import_state(job) for job in jobs]
+            )
+
+        return answer(milvus_pb2.ListImportTasksResponse, found)
+
+    def _of(self, request: Message) -> Collection:
+        return self._milvus.collection(request.db_name, request.collection_name)
+
+    def _described(self, found: Collection) -> Message:
+        return milvus_pb2.DescribeCollectionResponse(
+            status=ok(),
+            schema=found.schema,
+            collectionID=found.collection_id,
+            virtual_channel_names=found.channels,
+            physical_channel_names=[name.rsplit("_", 1)[0] for name in found.channels],
+            created_timestamp=found.created,
+            shards_num=found.shards,
+            consistency_level=found.consistency_level,
+            collection_name=found.name,
+            aliases=[name for (_, name), it in self._milvus.aliases.items() if it is found],
+            properties=pairs(found.properties),
+            db_name=found.database,
+            num_partitions=len(found.partitions),
+        )
+
+    def _flushed(self, request: Message) -> Message:
+        """L0 segments are not among what a flush answers; it has no rows to seal."""
+        self._milvus.flushes += 1
+        reply = milvus_pb2.FlushResponse(status=ok(), db_name=request.db_name)
+        for name in request.collection_names:
+            moment = self._milvus.clock.tick()
+            found = self._milvus.collection(request.db_name, name)
+            reply.coll_segIDs[name].data.extend([])
+            reply.flush_coll_segIDs[name].data.extend(
+                item.segment_id for item in found.segments if not item.l0
+            )
+            reply.coll_seal_times[name] = physical_milliseconds(moment) // 1000
+            reply.coll_flush_ts[name] = moment
+            for channel in found.channels:
+                reply.channel_cps[channel].channel_name = channel
+                reply.channel_cps[channel].timestamp = moment
+        return reply
+
+
+def ok() -> Message:
+    """Return a status that says nothing is wrong."""
+    return common_pb2.Status()
+
+
+def failed(fault: Fault) -> Message:
+    """Return the status of a fault."""
+    return common_pb2.Status(code=fault.code, error_code=_UNEXPECTED, reason=fault.message)
+
+
+def status_of(act: Callable[[], object]) -> Message:
+    """Do something and return its status."""
+    try:
+        act()
+    except Fault as fault:
+        return failed(fault)
+    return ok()
+
+
+def answer(kind: Any, make: Callable[[], Message]) -> Message:
+    """Return an answer, or one of its kind with nothing but the status of a fault."""
+    try:
+        return make()
+    except Fault as fault:
+        return kind(status=failed(fault))
+
+
+def _segment(collection: Collection, segment: Any) -> Message:
+    return milvus_pb2.PersistentSegmentInfo(
+        segmentID=segment.segment_id,
+        collectionID=collection.collection_id,
+        partitionID=segment.partition_id,
+        num_rows=segment.num_rows,
+        state=common_pb2.Flushed,
+        level=common_pb2.SegmentLevel.L0 if segment.l0 else common_pb2.SegmentLevel.L1,
+        storage_version=segment.storage_version,
+    )
+
+
+def _import_state(job: Job) -> Message:
+    infos = {"progress_percent": str(job.progress), "failed_reason": job.reason}
+    return milvus_pb2.GetImportStateResponse(
+        status=ok(),
+        state=_STATES.get(job.state, _STARTED),
+        row_count=job.rows,
+        infos=pairs(infos),
+        id=job.job_id,
+        collection_id=job.collection.collection_id,
+    )
+
+
+async def counting(
+    face: GrpcFace, continuation: Callable[[Any], Awaitable[Any]], details: Any
+) -> Any:
+    """Note a call's method."""
+    face.calls.append(details.method.rpartition("/")[2])
+    return await continuation(details)
+
+
+class CountingInterceptor(grpc.aio.ServerInterceptor):
+    """Notes the methods called."""
+
+    def __init__(self, face: GrpcFace) -> None:
+        self._face = face
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        return await counting(self._face, continuation, handler_call_details)

@@ -1,0 +1,291 @@
+"""What a simulated Milvus holds: databases, collections, segments and rows."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from milvus_backup_server.adapters.milvus.stubs import (
+    Message,
+    common_pb2,
+    milvus_pb2,
+    schema_pb2,
+)
+from milvus_backup_server.domain.milvus import ALL_PARTITIONS, MilvusVersion
+from milvus_backup_server.ports.object_store import ObjectStore
+from tests.support.fake_milvus_state import Clock
+from tests.support.rows import Key, Row, Rows
+
+FIRST_FIELD_ID = 100
+INT64, JSON = schema_pb2.DataType.Int64, schema_pb2.DataType.JSON
+_PARTITION_KEY_PARTITIONS = 16
+
+
+class Fault(Exception):
+    """An error answer of Milvus: its code and message."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+@dataclass(slots=True)
+class Segment:
+    """A flushed segment, and the ids of its logs by field id or column group."""
+
+    segment_id: int
+    partition_id: int
+    num_rows: int = 0
+    l0: bool = False
+    storage_version: int = 0
+    channel: str = ""
+    binlogs: Mapping[int, Sequence[int]] = field(default_factory=dict)
+    deltalogs: Mapping[int, Sequence[int]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Stored:
+    """A row that an import left."""
+
+    key: Key
+    timestamp: int
+    partition_id: int
+    row: Row
+
+
+@dataclass(slots=True)
+class Collection:
+    """A collection; `schema` is Milvus's message, with the ids that it gave."""
+
+    collection_id: int
+    name: str
+    database: str
+    schema: Message
+    partitions: dict[str, int]
+    shards: int = 1
+    consistency_level: int = 2
+    properties: dict[str, str] = field(default_factory=dict)
+    created: int = 0
+    channels: Sequence[str] = ()
+    indexes: list[Message] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list)
+    stored: list[Stored] = field(default_factory=list)
+    load: str = "NotLoad"
+
+    @property
+    def keyed(self) -> bool:
+        """Whether it has a partition key."""
+        return any(item.is_partition_key for item in self.schema.fields)
+
+    def user_fields(self) -> list[Message]:
+        """Return its fields, those of structs included, in the order of their ids."""
+        inner = [item for struct in self.schema.struct_array_fields for item in struct.fields]
+        return sorted([*self.schema.fields, *inner], key=lambda item: item.fieldID)
+
+    def rows(self) -> Rows:
+        """Return its rows by primary key.
+
+        Raises:
+            AssertionError: a key is there twice.
+        """
+        found = {item.key: item.row for item in self.stored}
+        assert len(found) == len(self.stored), f"{self.name} has rows twice"
+        return found
+
+    def delete(self, key: Key, timestamp: int, partition_id: int = ALL_PARTITIONS) -> None:
+        """Delete the older rows of a key that are there now."""
+        self.stored = [
+            item
+            for item in self.stored
+            if item.key != key
+            or item.timestamp >= timestamp
+            or partition_id not in (ALL_PARTITIONS, item.partition_id)
+        ]
+
+
+class SimulatedMilvus:
+    """The state of one Milvus.
+
+    Args:
+        store: its bucket.
+        version: such as `2.5.27`.
+        root: its root path.
+
+    Attributes:
+        databases: collections of each database by name.
+        properties: properties of databases.
+        flushes: how many flushes there were.
+    """
+
+    def __init__(self, store: ObjectStore, version: str, root: str = "files") -> None:
+        parsed = MilvusVersion.parse(version)
+        assert parsed is not None
+        self.store = store
+        self.version_text = version
+        self.version = parsed
+        self.root = root
+        self.clock = Clock()
+        self.databases: dict[str, dict[str, Collection]] = {"default": {}}
+        self.database_ids = {"default": 1}
+        self.properties: dict[str, dict[str, str]] = {"default": {}}
+        self.aliases: dict[tuple[str, str], Collection] = {}
+        self.flushes = 0
+        self.numbers = itertools.count(480_000_000_000_000_000)
+
+    def database(self, name: str) -> dict[str, Collection]:
+        """Return the collections of a database."""
+        try:
+            return self.databases[name or "default"]
+        except KeyError:
+            raise Fault(800, f"database not found[database={name}]") from None
+
+    def collection(self, database: str, name: str) -> Collection:
+        """Return a collection."""
+        database = database or "default"
+        found = self.database(database).get(name) or self.aliases.get((database, name))
+        if found is None:
+            raise Fault(100, f"collection not found[database={database}][collection={name}]")
+        return found
+
+    def by_id(self, collection_id: int) -> Collection:
+        """Return a collection by its id."""
+        for found in self.collections():
+            if found.collection_id == collection_id:
+                return found
+        raise Fault(100, f"collection not found[collection={collection_id}]")
+
+    def collections(self) -> Iterator[Collection]:
+        """Yield every collection."""
+        for named in self.databases.values():
+            yield from named.values()
+
+    def create_database(self, name: str, properties: Mapping[str, str]) -> None:
+        """Make a database."""
+        if name in self.databases:
+            raise Fault(65535, f"database already exist: {name}")
+        self.databases[name] = {}
+        self.database_ids[name] = next(self.numbers)
+        self.properties[name] = dict(properties)
+
+    def create_collection(self, request: Message) -> None:
+        """Make a collection as CreateCollection is asked to."""
+        database = self.database(request.db_name)
+        schema = schema_pb2.CollectionSchema.FromString(request.schema)
+        schema.name = request.collection_name
+        _number_fields(schema)
+        keyed = any(item.is_partition_key for item in schema.fields)
+        if request.num_partitions and not keyed:
+            raise Fault(1100, "num_partitions should only be specified with partition key field")
+        if request.collection_name in database:
+            if database[request.collection_name].schema == schema:
+                return
+            raise Fault(65535, "create duplicate collection with different parameters")
+        number = next(self.numbers)
+        made = Collection(
+            collection_id=number,
+            name=request.collection_name,
+            database=request.db_name or "default",
+            schema=schema,
+            partitions={},
+            shards=request.shards_num or 1,
+            consistency_level=request.consistency_level,
+            properties={item.key: item.value for item in request.properties},
+            created=self.clock.tick(),
+        )
+        made.channels = tuple(
+            f"by-dev-rootcoord-dml_{shard}_{number}v{shard}" for shard in range(made.shards)
+        )
+        count = (request.num_partitions or _PARTITION_KEY_PARTITIONS) if made.keyed else 0
+        names = [f"_default_{at}" for at in range(count)] or ["_default"]
+        made.partitions = {name: next(self.numbers) for name in names}
+        if self.version >= MilvusVersion(2, 6, 0):
+            made.properties.setdefault("timezone", "UTC")
+        database[made.name] = made
+
+    def drop(self, collection: Collection) -> None:
+        """Remove a collection and its aliases."""
+        del self.databases[collection.database][collection.name]
+        kept = {name: item for name, item in self.aliases.items() if item is not collection}
+        self.aliases = kept
+
+    def create_index(self, request: Message) -> None:
+        """Make an index; the same again is no error."""
+        found = self.collection(request.db_name, request.collection_name)
+        if request.field_name not in {item.name for item in found.user_fields()}:
+            raise Fault(1100, f"cannot create index on non-exist field: {request.field_name}")
+        for there in found.indexes:
+            if there.field_name == request.field_name:
+                if list(there.params) != list(request.extra_params):
+                    raise Fault(1100, "at most one distinct index is allowed per field")
+                return
+        index = milvus_pb2.IndexDescription(
+            index_name=request.index_name or request.field_name,
+            indexID=next(self.numbers),
+            params=request.extra_params,
+            field_name=request.field_name,
+        )
+        found.indexes.append(index)
+
+    def create_alias(self, request: Message) -> None:
+        """Give a collection an alias."""
+        database = request.db_name or "default"
+        found = self.collection(database, request.collection_name)
+        there = self.aliases.get((database, request.alias))
+        if request.alias in self.database(database) or there not in (None, found):
+            raise Fault(
+                1602, f"alias exists and already aliased to another collection: {request.alias}"
+            )
+        self.aliases[database, request.alias] = found
+
+    def alter_alias(self, request: Message) -> None:
+        """Point an alias that exists at a collection."""
+        database = request.db_name or "default"
+        if (database, request.alias) not in self.aliases:
+            raise Fault(1600, f"alias not found[database={database}][alias={request.alias}]")
+        self.aliases[database, request.alias] = self.collection(database, request.collection_name)
+
+    def add_field(self, collection: Collection, data: bytes) -> None:
+        """Add a field, as 2.6 does."""
+        added = schema_pb2.FieldSchema.FromString(data)
+        if self.version < MilvusVersion(2, 6, 0):
+            raise Fault(65535, "unknown method AddCollectionField")
+        if not added.nullable:
+            raise Fault(1100, f"added field must be nullable, field name = {added.name}")
+        added.fieldID = max(item.fieldID for item in collection.user_fields()) + 1
+        collection.schema.fields.append(added)
+
+    def rename(self, collection: Collection, name: str) -> None:
+        """Give a collection another name."""
+        database = self.databases[collection.database]
+        if name in database:
+            raise Fault(65535, f"duplicated new collection name {name}")
+        database[name] = database.pop(collection.name)
+        collection.name = collection.schema.name = name
+
+    def partition_id(self, collection: Collection, name: str) -> int:
+        """Return the id of a partition."""
+        try:
+            return collection.partitions[name]
+        except KeyError:
+            raise Fault(200, f"partition not found[partition={name}]") from None
+
+
+def _number_fields(schema: Message) -> None:
+    """Number the fields as Milvus does: the dynamic one after the user's, then the structs."""
+    fields = [item for item in schema.fields if not item.is_dynamic]
+    del schema.fields[:]
+    schema.fields.extend(fields)
+    if schema.enable_dynamic_field:
+        schema.fields.add(name="$meta", data_type=JSON, is_dynamic=True)
+    numbers = itertools.count(FIRST_FIELD_ID)
+    for item in schema.fields:
+        item.fieldID = next(numbers)
+    for struct in schema.struct_array_fields:
+        struct.fieldID = next(numbers)
+        for item in struct.fields:
+            item.fieldID = next(numbers)
+
+
+def pairs(values: Mapping[str, str]) -> list[Message]:
+    """Return properties as Milvus's messages."""
+    return [common_pb2.KeyValuePair(key=key, value=value) for key, value in values.items()]
