@@ -181,8 +181,9 @@ def build_use_cases(
     settings: Settings, adapters: Adapters, operations: OperationManager, journal: Journal
 ) -> UseCases:
     """Put the use cases together; ``service.resuming`` tells how a kind becomes resumable."""
-    milvus = Storage(_MILVUS, adapters.milvus_store, settings.milvus.storage.prefix)
-    backup = Storage(_BACKUP, adapters.backup_store, settings.backup.storage.prefix)
+    near, far = settings.milvus.storage, settings.backup.storage
+    milvus = Storage(_MILVUS, adapters.milvus_store, near.prefix, near.mount)
+    backup = Storage(_BACKUP, adapters.backup_store, far.prefix, settings.backup_mount)
     management = settings.milvus.management.endpoint
     environment = Environment(
         registry=Registry(

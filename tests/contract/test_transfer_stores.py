@@ -55,7 +55,7 @@ async def write_objects(
     ("source", "target", "mode"),
     [
         ("s3-one", "s3-two", "server"),
-        ("local-one", "local-two", "server"),
+        ("local-one", "local-two", "stream"),
         ("s3-one", "local-one", "stream"),
         ("local-one", "s3-one", "stream"),
     ],

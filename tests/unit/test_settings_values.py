@@ -84,7 +84,11 @@ from tests.support.settings_files import faults_v2, read_v2
         ("milvus: {storage: {provider: azure}}", "milvus.storage.provider", "azure has no S3 API"),
         ("backup: {storage: {provider: gcpnative}}", "backup.storage.provider", "no S3 API"),
         ("milvus: {storage: {provider: ali}}", "milvus.storage.provider", "one of 'minio', 's3'"),
-        ("milvus: {storage: {provider: local}}", "milvus.storage.provider", "backup.storage only"),
+        (
+            "milvus: {storage: {provider: local, rootPath: ''}}",
+            "milvus.storage.rootPath",
+            "localStorage.path",
+        ),
         ("milvus: {storage: {milvusAddress: 'http://x'}}", "milvus.storage.milvusAddress", "alone"),
         ("milvus: {storage: {milvusPort: 9}}", "milvus.storage.milvusPort", "needs milvusAddress"),
         ("backup: {storage: {provider: local, rootPath: ''}}", "backup.storage.rootPath", "direct"),

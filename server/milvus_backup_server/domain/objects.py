@@ -26,6 +26,11 @@ class StoreLocation:
     bucket: str
     region: str = ""
 
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is a directory of this machine."""
+        return self.provider == "local"
+
     def same_endpoint(self, other: StoreLocation) -> bool:
         """Tell whether both are buckets of one store, which can copy between them by itself."""
         return (self.provider, self.endpoint, self.region) == (

@@ -23,11 +23,14 @@ class Storage:
         profile: The name under which the transfer engine knows the store.
         store: The store itself.
         root: The prefix below which everything lies, may be empty.
+        mount: The directory that the keys are below as Milvus sees it; empty for a bucket, and for a
+            directory that Milvus does not see.
     """
 
     profile: str
     store: ObjectStore
     root: str
+    mount: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,8 +78,8 @@ class CollectionImport:
     async def _import_unit(
         self, built: Built, unit: ImportUnit, moment: int | None, credit: _Credit
     ) -> None:
-        prefix = self._checked.place.prefix
-        source = ImportSource(prefix + unit.insert, prefix + unit.delta if unit.delta else "")
+        place = self._checked.place
+        source = ImportSource(place.path(unit.insert), place.path(unit.delta) if unit.delta else "")
         options = ImportOptions(moment=moment)
         wanted = Import(built.temporary, built.target, unit.partition, source, options)
         before = credit.given.bytes

@@ -26,17 +26,25 @@ class ImportPlace:
     """From where Milvus imports.
 
     Attributes:
-        prefix: The key in Milvus's bucket of what is the backup's directory, ending in ``/``.
+        prefix: The key of what is the backup's directory, ending in ``/``: in Milvus's bucket, or in a
+            directory that Milvus sees.
         staged: Whether copies must be made there first.
+        mount: That directory; empty for a bucket.
     """
 
     prefix: str
     staged: bool
+    mount: str = ""
+
+    def path(self, relative: str) -> str:
+        """Return what Milvus calls a path inside the backup."""
+        return f"{self.mount}/{self.prefix}{relative}" if self.mount else self.prefix + relative
 
 
 def imports_in_place(repository: Storage, milvus: Storage) -> bool:
-    """Tell whether backups lie in Milvus's own bucket."""
-    return repository.store.location == milvus.store.location
+    """Tell whether backups lie in Milvus's own bucket, or in a directory that it sees."""
+    both_seen = repository.mount != "" and milvus.mount != ""
+    return both_seen or repository.store.location == milvus.store.location
 
 
 def import_place(
@@ -44,8 +52,10 @@ def import_place(
 ) -> ImportPlace:
     """Decide from where a restore imports: in place if the backup lies in Milvus's own bucket."""
     if imports_in_place(repository.storage, milvus):
-        return ImportPlace(layout.directory, staged=False)
-    return ImportPlace(f"{join(milvus.root, STAGING_DIRECTORY, operation)}/", staged=True)
+        mount = repository.storage.mount or milvus.mount
+        return ImportPlace(layout.directory, staged=False, mount=mount)
+    prefix = f"{join(milvus.root, STAGING_DIRECTORY, operation)}/"
+    return ImportPlace(prefix, staged=True, mount=milvus.mount)
 
 
 class Staging:

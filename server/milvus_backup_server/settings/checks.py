@@ -48,7 +48,7 @@ def cross_faults(
 def concerns(settings: Settings) -> Iterator[str]:
     """Yield what is possible, and not wise."""
     milvus, backup = settings.milvus.storage, settings.backup.storage
-    if _is_one_bucket(milvus, backup) and milvus.prefix == backup.prefix:
+    if _is_one_bucket(milvus, backup) and _path_of(milvus) == _path_of(backup):
         yield (
             f"backup.storage.rootPath is Milvus's own rootPath ({milvus.root_path!r}): its "
             "directories show among the backups; better is one of its own, such as backup"
@@ -72,20 +72,25 @@ def _overlap_faults(settings: Settings) -> Iterator[FieldViolation]:
     milvus, backup = settings.milvus.storage, settings.backup.storage
     if not _is_one_bucket(milvus, backup):
         return
-    inside = _below(backup.prefix, milvus.prefix)
-    above = _below(milvus.prefix, backup.prefix)
+    inside = _below(_path_of(backup), _path_of(milvus))
+    above = _below(_path_of(milvus), _path_of(backup))
     if above or (inside and inside[0] in _DIRECTORIES_OF_MILVUS):
         yield FieldViolation(
             "backup.storage.rootPath",
             f"{backup.root_path!r} holds, or lies in, Milvus's own data ({milvus.root_path!r} of the "
-            "same bucket); expected a directory of its own, such as backup",
+            "same store); expected a directory of its own, such as backup",
         )
 
 
 def _is_one_bucket(milvus: StorageSettings, backup: StorageSettings) -> bool:
-    if "local" in {milvus.provider, backup.provider}:
-        return False
+    providers = {milvus.provider, backup.provider}
+    if "local" in providers:
+        return len(providers) == 1
     return _is_one_endpoint(milvus, backup) and milvus.bucket_name == backup.bucket_name
+
+
+def _path_of(storage: StorageSettings) -> str:
+    return storage.directory if storage.provider == "local" else storage.prefix
 
 
 def _is_one_endpoint(milvus: StorageSettings, backup: StorageSettings) -> bool:
@@ -100,7 +105,8 @@ def _mode_faults(settings: Settings) -> Iterator[FieldViolation]:
         backup.region,
         backup.use_ssl,
     )
-    if settings.transfer.mode == "direct" and not (alike and _is_one_endpoint(milvus, backup)):
+    one = _is_one_endpoint(milvus, backup) or milvus.provider == "local"
+    if settings.transfer.mode == "direct" and not (alike and one):
         yield FieldViolation(
             "transfer.mode",
             "direct needs both stores at one address, which copies by itself; expected auto or "
@@ -148,13 +154,13 @@ def _storage_faults(
     section: str, storage: StorageSettings, given: Rows
 ) -> Iterator[FieldViolation]:
     if storage.provider == "local":
-        if section.startswith("milvus"):
-            yield FieldViolation(
-                f"{section}provider",
-                "local is possible for backup.storage only: Milvus must keep its data in an S3 store",
-            )
         if not storage.root_path:
-            yield FieldViolation(f"{section}rootPath", "expected the directory of the backups")
+            what = "Milvus's localStorage.path" if "milvus" in section else "the backups"
+            yield FieldViolation(f"{section}rootPath", f"expected the directory of {what}")
+        if storage.local_path and not storage.local_path.startswith("/"):
+            yield FieldViolation(
+                f"{section}localPath", "expected a directory from the root on, /..."
+            )
         if storage.milvus_address:
             yield FieldViolation(f"{section}milvusAddress", "does not apply to the provider local")
         return

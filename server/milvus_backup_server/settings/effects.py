@@ -144,6 +144,12 @@ def _cases(settings: Settings) -> tuple[_Case, ...]:
         _Case("service.http.enabled", not service.http.enabled, _OF_HTTP, _NO_HTTP),
         *_of_store("milvus", settings.milvus.storage),
         *_of_store("backup", settings.backup.storage),
+        _Case(
+            "milvus.storage.provider",
+            settings.milvus.storage.provider != "local",
+            ("backup.storage.localPath",),
+            _NOT_IMPORTED_FROM,
+        ),
     )
 
 
@@ -156,5 +162,4 @@ def _of_store(side: str, storage: StorageSettings) -> tuple[_Case, ...]:
     return (
         _Case(f"{section}.useSSL", not storage.use_ssl, certificates, plain),
         _Case(decider, is_directory, tuple(keys), _DIRECTORY),
-        _Case(decider, is_directory, (f"{section}.localPath",), _NOT_IMPORTED_FROM),
     )

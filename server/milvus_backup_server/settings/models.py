@@ -7,6 +7,7 @@ names: they are checked, shown and kept in a migration. What is ours alone stand
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import Field, SecretStr
@@ -139,6 +140,18 @@ class StorageSettings(Section):
     def prefix(self) -> str:
         """What keys in the bucket begin with, without slashes at its ends; empty for ``local``."""
         return "" if self.provider == "local" else self.root_path.strip("/")
+
+    @property
+    def directory(self) -> str:
+        """The directory of ``local``, from the root of the machine."""
+        return str(Path(self.root_path).absolute())
+
+    @property
+    def mount(self) -> str:
+        """The same as Milvus sees it, without a slash at its end; empty for a bucket."""
+        if self.provider != "local":
+            return ""
+        return self.local_path.rstrip("/") or self.directory
 
 
 class BackupStorageSettings(StorageSettings):
@@ -294,6 +307,12 @@ class Settings(Section):
     def copies_in_flight(self) -> int:
         """Objects that are copied at one time: more than the requests in flight would only wait."""
         return min(self.transfer.concurrency, self.service.limits.requests_in_flight)
+
+    @property
+    def backup_mount(self) -> str:
+        """The directory of the backups as Milvus sees it; empty if it does not."""
+        sees = self.milvus.storage.provider == "local" and self.backup.storage.local_path
+        return self.backup.storage.mount if sees else ""
 
     def values_by_key(self) -> dict[str, Any]:
         """Return every setting by its dotted key; secrets as ``SecretStr``."""
