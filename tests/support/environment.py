@@ -5,9 +5,11 @@ import threading
 from types import TracebackType
 from typing import Any, Self
 
+from tests.support import policies
 from tests.support.milvus import MilvusStandalone
 from tests.support.seaweedfs import SeaweedFS
 
+MILVUS_BUCKET = "milvus-one"
 BACKUP_BUCKET = "backups"
 BACKUP_ROOT = "backup"
 
@@ -21,8 +23,8 @@ class Environment:
 
     def __init__(self) -> None:
         """Choose ports and directories; nothing is started yet."""
-        self.seaweed = SeaweedFS()
-        self.milvus = MilvusStandalone(self.seaweed, "milvus-one")
+        self.seaweed = SeaweedFS(identities=policies.identities(MILVUS_BUCKET, BACKUP_BUCKET))
+        self.milvus = MilvusStandalone(self.seaweed, MILVUS_BUCKET)
         self._second: MilvusStandalone | None = None
         self._lock = threading.Lock()
 

@@ -9,7 +9,6 @@ from milvus_backup_server.domain.errors import (
     BackupCorrupt,
     ObjectChanged,
     ObjectNotFound,
-    StorageDenied,
     StorageUnavailable,
 )
 from milvus_backup_server.domain.layout import BackupLayout
@@ -24,6 +23,7 @@ from milvus_backup_server.domain.operations import Amount
 from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.collection_plan import CollectionPlan, PlanStale
 from milvus_backup_server.service.context import Storage
+from milvus_backup_server.service.denied_copies import DeniedCopies
 from milvus_backup_server.service.objects import delete_prefix, list_objects
 from milvus_backup_server.service.reconcile import reconcile
 from milvus_backup_server.service.spool import Spool
@@ -61,7 +61,7 @@ class CollectionCopier:
         self._engine = engine
         self._tracker = tracker
         self._require_name = require_name
-        self._warned = False
+        self._denied = DeniedCopies(source, target, "backup.storage", tracker)
 
     async def copy(self, plan: CollectionPlan, *, again: bool) -> None:
         """Copy what is not there yet.
@@ -139,9 +139,7 @@ class CollectionCopier:
             raise outcome.error
         if outcome.mode == "server":
             plan.server_side += 1
-        if outcome.copy_denied and not self._warned:
-            self._warned = True
-            self._tracker.warn(_copy_denied(self._source, self._target))
+        self._denied.note(outcome)
         if outcome.md5:
             plan.note_md5(outcome.job.sequence, outcome.md5)
         self._advance(plan, outcome.job.size)
@@ -169,15 +167,6 @@ class CollectionCopier:
         if strays:
             await self._require_name()
             await self._target.store.delete(strays)
-
-
-def _copy_denied(source: Storage, target: Storage) -> StorageDenied:
-    return StorageDenied(
-        f"the store may not copy from bucket {source.store.location.bucket!r} to "
-        f"{target.store.location.bucket!r} by itself, so the bytes pass through this service: the "
-        "credentials of backup.storage may not read Milvus's bucket",
-        subject=source.store.location.bucket,
-    )
 
 
 def _is_copy(wanted: ManifestObject, present: ObjectInfo | None) -> bool:

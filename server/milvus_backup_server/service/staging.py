@@ -13,6 +13,7 @@ from milvus_backup_server.domain.operations import Amount
 from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.collection_plan import read_objects
 from milvus_backup_server.service.context import Repository, Storage
+from milvus_backup_server.service.denied_copies import DeniedCopies
 from milvus_backup_server.service.objects import abort_uploads, delete_prefix
 from milvus_backup_server.service.spool import Spool
 from milvus_backup_server.service.tracker import Tracker
@@ -86,6 +87,7 @@ class Staging:
         self._place = place
         self._engine = engine
         self._tracker = tracker
+        self._denied = DeniedCopies(source, target, "milvus.storage", tracker)
         self.count = 0
 
     async def fill(self, verified: Spool) -> None:
@@ -121,5 +123,6 @@ class Staging:
             raise BackupCorrupt(f"{key} changed while it was restored", key=key) from outcome.error
         if outcome.error is not None:
             raise outcome.error
+        self._denied.note(outcome)
         self.count += 1
         self._tracker.advance(Amount(bytes=outcome.job.size, objects=1))
