@@ -300,7 +300,7 @@ async def test_the_clean_up_is_shown_as_its_own_phase() -> None:
         gate.operations = service.operations
         operation = await service.start_create("b")
         await gate.wait()
-        written = len(await world.backups())
+        written = len([key for key in await world.backups() if key.startswith("backup/b/")])
         await cancelled(service, operation.name)
         progress = service.operations.get(operation.name).progress
     assert progress.phase is Phase.CLEANING_UP

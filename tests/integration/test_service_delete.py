@@ -25,6 +25,7 @@ from tests.support.stores import FailingStore, GatedStore
 FULL = "backup/b/meta/full_meta.json"
 BACKUP = "backup/b/meta/backup_meta.json"
 CLAIM = "backup/b/meta/claim.json"
+NOTES = "backup/.milvus-backup/"
 
 
 class Recording(StoreDecorator):
@@ -36,7 +37,7 @@ class Recording(StoreDecorator):
 
     async def delete(self, keys: Sequence[str]) -> None:
         assert len(keys) <= 1000
-        self.deleted += keys
+        self.deleted += [key for key in keys if not key.startswith(NOTES)]
         await super().delete(keys)
 
 
@@ -85,9 +86,8 @@ async def test_a_delete_stopped_anywhere_is_never_listed_as_complete() -> None:
 
         async with running(world, Decorators(backup_store=failing)) as service:
             last = await service.end(await service.start_delete("b"))
-            if not stores[0].injected["delete"]:
-                assert stop > 4
-                assert last.state is OperationState.SUCCEEDED
+            if last.state is OperationState.SUCCEEDED:
+                assert stop > 4  # behind the backup itself, or nothing was left to stop
                 return
             assert last.state is OperationState.FAILED
             shown = await service.catalog.get("b")

@@ -104,6 +104,11 @@ class World:
         own = (f"{ROOT}/insert_log/", f"{ROOT}/delta_log/", f"{BACKUPS}/")
         return [key for key in await keys_below(self.milvus_store) if not key.startswith(own)]
 
+    async def source_keys(self) -> list[str]:
+        """Return the keys of Milvus's own objects."""
+        logs = (f"{ROOT}/insert_log/", f"{ROOT}/delta_log/")
+        return [key for key in await keys_below(self.milvus_store) if key.startswith(logs)]
+
     async def objects(self) -> dict[str, bytes]:
         """Return everything below the root of the backups by key, but the records of operations."""
         keys = [key for key in await self.backups() if not _RECORDS.search(key)]

@@ -175,6 +175,11 @@ def verifications_key(root: str, name: str) -> str:
     return join(root, SERVICE_DIRECTORY, "verifications", f"{name}.json")
 
 
+def plan_directory(root: str, operation: str) -> str:
+    """Return the prefix of what a create plans to copy, ending in ``/``; not in the backup itself."""
+    return join(root, SERVICE_DIRECTORY, "plans", operation) + "/"
+
+
 def manifest_file(generation: int) -> str:
     """Return the name of a manifest's head."""
     return f"manifest.{generation}.json"
@@ -190,7 +195,12 @@ def manifest_objects_file(generation: int, collection_id: int) -> str:
 
     These lie in a directory of their own: a listing of ``meta/`` stays short however many there are.
     """
-    return f"manifest.{generation}/{collection_id}.jsonl"
+    return f"{manifest_directory(generation)}{collection_id}.jsonl"
+
+
+def manifest_directory(generation: int) -> str:
+    """Return the directory of those files, ending in ``/``."""
+    return f"manifest.{generation}/"
 
 
 def manifest_generation(file: str) -> int | None:

@@ -1,7 +1,7 @@
 """Values of the domain as JSON and back, by the types that their classes declare.
 
 Dataclasses become objects, tuples and sets lists, maps lists of pairs unless their keys are texts,
-enums their names, times ISO 8601. A value of a union of classes says which it is in ``type``. Zero
+enums their names, records of the Go tool's files what they are there, times ISO 8601. A value of a union of classes says which it is in ``type``. Zero
 and default values are left out, so that a field that is added later with a default reads as that in
 what was written before it; a field that is not known any more is passed over.
 """
@@ -17,7 +17,8 @@ from enum import Enum
 from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 from milvus_backup_server.domain.error_codec import decode_error, encode_error
-from milvus_backup_server.domain.errors import BackupError
+from milvus_backup_server.domain.errors import BackupCorrupt, BackupError
+from milvus_backup_server.domain.record_codec import Record
 
 Json: TypeAlias = Any
 """What ``json.loads`` gives."""
@@ -54,7 +55,7 @@ def decode(kind: Any, values: Json) -> Any:
     """
     try:
         return _codec(kind).decode(values)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (BackupCorrupt, KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise NotDecodable(f"{type(error).__name__}: {error}") from error
 
 
@@ -81,6 +82,8 @@ def _named(kind: Any) -> _Codec:
         return _Codec(lambda value: value.name, lambda name: kind[name])
     if issubclass(kind, BackupError):
         return _Codec(encode_error, decode_error)
+    if issubclass(kind, Record):
+        return _Codec(kind.to_json, kind.from_json)
     if dataclasses.is_dataclass(kind):
         return _Codec(
             functools.partial(_encode_fields, kind), functools.partial(_decode_fields, kind)

@@ -6,19 +6,16 @@ comes first and ``full_meta.json`` last; each collection's objects are those of 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from milvus_backup_server.domain.capabilities import Capabilities
-from milvus_backup_server.domain.errors import (
-    BackupError,
-    SourceInconsistent,
-    SourceStorageMismatch,
-)
+from milvus_backup_server.domain.errors import BackupError
 from milvus_backup_server.domain.faults import Faults
 from milvus_backup_server.domain.manifest import ManifestHead, ManifestSource
-from milvus_backup_server.domain.milvus import CollectionName, Flush
+from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import (
     Amount,
     CollectionProgress,
@@ -30,20 +27,24 @@ from milvus_backup_server.domain.records import BackupInfo, DatabaseBackupInfo
 from milvus_backup_server.domain.selection import Selection
 from milvus_backup_server.domain.strategies import BackupStrategy
 from milvus_backup_server.ports.transfer import TransferEngine
-from milvus_backup_server.service.collection_plan import (
-    CollectionPlan,
-    CollectionSnapshot,
-    PlanStale,
-)
+from milvus_backup_server.service.collection_plan import CollectionPlan, PlanStale
+from milvus_backup_server.service.collection_planner import CollectionPlanner, never_still
 from milvus_backup_server.service.concurrency import for_each
-from milvus_backup_server.service.context import Cluster, Environment, Repository, Storage
+from milvus_backup_server.service.context import (
+    Cluster,
+    Environment,
+    Repository,
+    Storage,
+    WorkLimits,
+)
 from milvus_backup_server.service.copying import CollectionCopier
 from milvus_backup_server.service.create_options import not_paused
+from milvus_backup_server.service.earlier_run import EarlierRun
 from milvus_backup_server.service.flushing import Flushing
 from milvus_backup_server.service.held_name import HeldName
 from milvus_backup_server.service.late_writes import LateWrites
-from milvus_backup_server.service.listing import plan_collection
 from milvus_backup_server.service.metadata_writer import MetadataWriter
+from milvus_backup_server.service.plan_journal import PlanJournal
 from milvus_backup_server.service.snapshot import Selected, Snapshots, select
 from milvus_backup_server.service.spool import Spool, SpoolDirectory
 from milvus_backup_server.service.tracker import Totals, Tracker
@@ -85,13 +86,14 @@ class CheckedCreate:
 
 
 class BackupRun:
-    """One run of a create.
+    """One run of a create: the first one, or one that goes on where an earlier one was interrupted.
 
     Args:
         checked: What to back up.
         environment: Limits and our version.
         engine: What moves the objects.
         tracker: Where progress goes.
+        resumed: An earlier run of the same operation may have left something.
     """
 
     def __init__(
@@ -100,16 +102,30 @@ class BackupRun:
         environment: Environment,
         engine: TransferEngine,
         tracker: Tracker,
+        *,
+        resumed: bool = False,
     ) -> None:
         self._checked = checked
         self._environment = environment
         self._limits = environment.limits
         self._tracker = tracker
+        self._resumed = resumed
         self._layout = checked.repository.layout(checked.backup_name)
         self._target = checked.repository.storage
         self._name = HeldName(self._target, self._layout, checked.operation, environment)
+        self._journal = PlanJournal(self._target, checked.operation, environment.limits)
+        self._earlier = EarlierRun(self._target.store, self._layout, self._limits.part_bytes)
         self._snapshots = Snapshots(
             checked.cluster.gateway, checked.capabilities, environment.limits
+        )
+        self._flushing = _flushing(checked, self._snapshots, environment.limits)
+        self._planner = CollectionPlanner(
+            self._snapshots,
+            self._flushing,
+            checked.source,
+            checked.selection,
+            copies=checked.strategy.copies,
+            replans=environment.limits.replans,
         )
         self._copier = CollectionCopier(
             checked.source,
@@ -119,39 +135,81 @@ class BackupRun:
             tracker=tracker,
             require_name=self._name.require,
         )
-        late = LateWrites(
-            checked.cluster.gateway,
-            checked.source,
-            checked.accepted,
-            environment.limits.copied_seconds,
-        )
-        self._flushing = Flushing(
-            checked.cluster.gateway,
-            self._snapshots,
-            late,
-            checked.strategy,
-            environment.limits,
-        )
         self._selected = checked.selected
         self._plans: dict[CollectionName, CollectionPlan] = {}
+        self._manifests: dict[CollectionName, Spool] = {}
 
     async def run(self) -> CreateResult:
         """Make the backup and return what it holds.
 
         Cancelled on request it removes what it wrote; interrupted or failed it leaves an incomplete
-        backup.
+        backup and the plan, with which another run goes on.
         """
         try:
             async with SpoolDirectory() as spools:
-                await self._plan(spools)
-                await self._name.take()
-                await self._copy(spools)
-                return await self._write(spools)
+                result = await self._make(spools)
+            with contextlib.suppress(BackupError):  # the backup is whole: a sweep removes it
+                await self._journal.remove()
+            return result
         except BaseException as error:  # also a cancel that comes while the spools are removed
             if self._tracker.cancel_requested:
-                await self._name.clean_up(self._tracker)
+                await self.give_up()
                 self._tracker.raise_cancelled(error)
             raise
+
+    async def give_up(self) -> None:
+        """Remove everything that this run and earlier ones of the operation wrote.
+
+        Raises:
+            BackupNameLost: Another writer took the name meanwhile.
+            LeftBehind: It could not be removed.
+        """
+        if self._resumed and not self._name.held:
+            await self._name.take_over()
+        await self._name.clean_up(self._tracker, self._journal.remove)
+
+    async def _make(self, spools: SpoolDirectory) -> CreateResult:
+        self._tracker.enter(Phase.PLANNING)
+        if self._resumed and await self._name.take_over():
+            done = await self._earlier.result()
+            if done is not None:
+                return done
+            await self._recall(spools)
+        else:
+            await self._plan(spools)
+            await self._name.take()
+            await self._journal.write(self._name.generation, self._selected, self._plans)
+        await self._copy(spools)
+        return await self._write(spools)
+
+    # --- going on
+
+    async def _recall(self, spools: SpoolDirectory) -> None:
+        """Take up the plan of the earlier run; one that was not finished is made anew."""
+        await self._earlier.hide()
+        recalled = await self._journal.recall(spools)
+        if recalled is None:
+            await self._name.clear(self._tracker)
+            await self._plan(spools)
+            await self._journal.write(self._name.generation, self._selected, self._plans)
+            return
+        self._selected = recalled.selected
+        self._add_collections()
+        await self._earlier.look()
+        await self._for_each(lambda name: self._recall_one(name, recalled.plans.get(name), spools))
+
+    async def _recall_one(
+        self, name: CollectionName, plan: CollectionPlan | None, spools: SpoolDirectory
+    ) -> None:
+        if plan is None:
+            plan = await self._planner.plan_again(name, spools)
+            # For what the copies that stand were made is not known any more.
+            await self._copier.discard(plan.collection_id)
+            await self._journal.write_one(self._name.generation, plan)
+        self._note_plan(plan)
+        lines = await self._earlier.whole(plan, spools)
+        if lines is not None:
+            self._manifests[name] = lines
 
     # --- planning: nothing is written
 
@@ -165,40 +223,21 @@ class BackupRun:
             self._checked.cluster.gateway, self._checked.selection, faults
         )
         faults.raise_all()
-        names = self._selected.collections
-        self._tracker.add_collections(CollectionProgress(source=name) for name in names)
+        self._add_collections()
         if self._checked.strategy.flushes:
             await self._snapshots.wait_past(self._checked.accepted)
         self._tracker.enter(Phase.FLUSHING)
-        flushes = await self._flushing.all(names, self._each)
+        flushes = await self._flushing.all(self._selected.collections, self._each)
+
+        async def plan(name: CollectionName) -> None:
+            self._note_plan(await self._planner.plan(name, flushes[name], spools))
+
         self._tracker.enter(Phase.LISTING)
-        await for_each(
-            names,
-            lambda name: self._each(name, self._plan_one(name, flushes[name], spools)),
-            concurrent=self._limits.collections,
-        )
+        await self._for_each(plan)
 
-    async def _plan_one(self, name: CollectionName, flush: Flush, spools: SpoolDirectory) -> None:
-        chosen = self._checked.selection.partitions.get(name)
-        for _ in range(self._limits.replans + 1):
-            snapshot = await self._snapshots.describe(name, flush, chosen)
-            try:
-                self._note_plan(await self._list(snapshot, spools))
-                return
-            except PlanStale:
-                pass
-            except (SourceStorageMismatch, SourceInconsistent):
-                # Segments that Milvus replaced while they were listed look the same.
-                again = await self._snapshots.describe(name, flush, chosen)
-                if again.segments == snapshot.segments:
-                    raise
-            flush = await self._flushing.one(name)
-        raise _never_still(name)
-
-    async def _list(self, snapshot: CollectionSnapshot, spools: SpoolDirectory) -> CollectionPlan:
-        if self._checked.strategy.copies:
-            return await plan_collection(snapshot, self._checked.source, spools)
-        return CollectionPlan(snapshot, delta=spools.spool(), insert=spools.spool())
+    def _add_collections(self) -> None:
+        names = self._selected.collections
+        self._tracker.add_collections(CollectionProgress(source=name) for name in names)
 
     def _note_plan(self, plan: CollectionPlan) -> None:
         self._plans[plan.snapshot.name] = plan
@@ -214,34 +253,34 @@ class BackupRun:
 
     async def _copy(self, spools: SpoolDirectory) -> None:
         self._tracker.enter(Phase.COPYING, self._totals())
-        await for_each(
-            self._selected.collections,
-            lambda name: self._each(name, self._copy_one(name, spools)),
-            concurrent=self._limits.collections,
-        )
+        await self._for_each(lambda name: self._copy_one(name, spools))
 
     async def _copy_one(self, name: CollectionName, spools: SpoolDirectory) -> None:
         await self._name.require()
         self._tracker.collection(name, state=CollectionState.RUNNING)
+        if name in self._manifests:  # whole since the earlier run
+            self._tracker.advance(self._plans[name].amount, name)
+            return
         for attempt in range(self._limits.replans + 1):
             try:
-                await self._copier.copy(self._plans[name], again=attempt > 0)
+                await self._copier.copy(self._plans[name], again=self._resumed or attempt > 0)
             except PlanStale:
                 await self._plan_again(name, spools)
             else:
                 amount = self._plans[name].amount
                 self._tracker.advance(Amount(segments=amount.segments, rows=amount.rows))
                 return
-        raise _never_still(name)
+        raise never_still(name)
 
     async def _plan_again(self, name: CollectionName, spools: SpoolDirectory) -> None:
         """Replace a plan whose objects vanished by one of a new moment."""
         old = self._plans[name]
         self._tracker.advance(-old.copied)
-        await self._plan_one(name, await self._flushing.one(name), spools)
+        new = await self._planner.plan_again(name, spools)
+        self._note_plan(new)
         self._tracker.set_totals(self._totals())
-        if old.collection_id != self._plans[name].collection_id:  # made anew under its name
-            await self._copier.discard(old)
+        await self._copier.replace(old, new)
+        await self._journal.write_one(self._name.generation, new)
         old.remove()
 
     def _totals(self) -> Totals:
@@ -258,10 +297,14 @@ class BackupRun:
             generation=self._name.generation,
             part_bytes=self._limits.part_bytes,
         )
-        manifests = await self._check(writer, spools)
+        self._tracker.enter(Phase.CHECKING, self._totals())
+        await self._for_each(lambda name: self._check_one(name, writer, spools))
         self._tracker.enter(Phase.WRITING_METADATA)
         for name in self._selected.collections:
-            await writer.add(self._plans[name], manifests[name], self._checked.backup_id)
+            await writer.add(self._plans[name], self._manifests[name], self._checked.backup_id)
+        if self._resumed:
+            await self._name.require()
+            await self._earlier.remove(self._name.generation)
         await writer.commit(self._info(), self._head(), self._name.require)
         return CreateResult(
             collection_count=writer.written.collections,
@@ -271,25 +314,18 @@ class BackupRun:
             server_side_copy_count=sum(plan.server_side for plan in self._plans.values()),
         )
 
-    async def _check(
-        self, writer: MetadataWriter, spools: SpoolDirectory
-    ) -> dict[CollectionName, Spool]:
-        self._tracker.enter(Phase.CHECKING, self._totals())
-        manifests: dict[CollectionName, Spool] = {}
-
-        async def check(name: CollectionName) -> None:
-            manifest = manifests[name] = spools.spool()
-            await self._copier.check(self._plans[name], manifest)
-            await self._name.require()
-            await writer.upload_objects(self._plans[name], manifest)
-            self._tracker.collection(name, state=CollectionState.SUCCEEDED)
-
-        await for_each(
-            self._selected.collections,
-            lambda name: self._each(name, check(name)),
-            concurrent=self._limits.collections,
-        )
-        return manifests
+    async def _check_one(
+        self, name: CollectionName, writer: MetadataWriter, spools: SpoolDirectory
+    ) -> None:
+        plan = self._plans[name]
+        if name in self._manifests:  # whole since the earlier run
+            self._tracker.advance(Amount(bytes=plan.amount.bytes, objects=plan.amount.objects))
+        else:
+            self._manifests[name] = spools.spool()
+            await self._copier.check(plan, self._manifests[name])
+        await self._name.require()
+        await writer.upload_objects(plan, self._manifests[name])
+        self._tracker.collection(name, state=CollectionState.SUCCEEDED)
 
     def _info(self) -> BackupInfo:
         return BackupInfo(
@@ -322,6 +358,13 @@ class BackupRun:
     def _databases(self) -> tuple[DatabaseBackupInfo, ...]:
         return tuple(DatabaseBackupInfo(db_name=name) for name in self._selected.databases)
 
+    async def _for_each(self, work: Callable[[CollectionName], Awaitable[None]]) -> None:
+        await for_each(
+            self._selected.collections,
+            lambda name: self._each(name, work(name)),
+            concurrent=self._limits.collections,
+        )
+
     async def _each(self, name: CollectionName, work: Awaitable[None]) -> None:
         """Await the work on one collection, and mark the collection when it fails."""
         try:
@@ -332,8 +375,7 @@ class BackupRun:
             raise
 
 
-def _never_still(name: CollectionName) -> SourceInconsistent:
-    return SourceInconsistent(
-        f"objects of {name} vanished again and again while they were being copied",
-        subject=str(name),
-    )
+def _flushing(checked: CheckedCreate, snapshots: Snapshots, limits: WorkLimits) -> Flushing:
+    gateway = checked.cluster.gateway
+    late = LateWrites(gateway, checked.source, checked.accepted, limits.copied_seconds)
+    return Flushing(gateway, snapshots, late, checked.strategy, limits)

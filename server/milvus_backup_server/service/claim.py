@@ -9,11 +9,12 @@ from milvus_backup_server.domain.errors import (
     BackupAlreadyExists,
     BackupNameLost,
     ObjectAlreadyExists,
+    ObjectChanged,
     ObjectNotFound,
     StorageUnavailable,
 )
 from milvus_backup_server.domain.layout import CLAIM, BackupLayout
-from milvus_backup_server.domain.manifest import canonical_json
+from milvus_backup_server.domain.manifest import canonical_json, load_json
 from milvus_backup_server.domain.record_codec import Record, json_key
 from milvus_backup_server.ports.object_store import ObjectStore
 
@@ -74,6 +75,44 @@ async def claim(store: ObjectStore, layout: BackupLayout, ours: Claim) -> None:
             raise
 
 
+async def take_over(
+    store: ObjectStore, layout: BackupLayout, operation: str, generation: int
+) -> Claim | None:
+    """Take a name again that an earlier run of the same operation had; of several one gets it.
+
+    Args:
+        store: The repository's store.
+        layout: Keys of the backup.
+        operation: Whose claim may be replaced.
+        generation: The new one; a higher one is taken where the claim that stands has it already.
+
+    Returns:
+        The new claim; None if there is none to replace.
+
+    Raises:
+        BackupNameLost: The claim is another operation's, or somebody else is taking it.
+        BackupCorrupt: It cannot be read.
+    """
+    key = layout.meta(CLAIM)
+    info = await store.head(key)
+    if info is None:
+        return None
+    try:
+        standing = parse_claim(await store.get(key, if_match=info.etag))
+        if standing.operation != operation:
+            raise lost(layout)
+        ours = new_claim(operation, max(generation, standing.generation + 1))
+        await store.put(key, ours.data, if_match=info.etag)
+    except (ObjectChanged, ObjectNotFound):
+        raise lost(layout) from None
+    return ours
+
+
+def parse_claim(data: bytes) -> Claim:
+    """Read a claim; BackupCorrupt if it is not one."""
+    return Claim.from_json(load_json(data, CLAIM), CLAIM)
+
+
 async def read_claim(store: ObjectStore, layout: BackupLayout) -> bytes | None:
     """Return the claim that stands, as it is; None if there is none, as in backups of the Go tool."""
     try:
@@ -85,9 +124,12 @@ async def read_claim(store: ObjectStore, layout: BackupLayout) -> bytes | None:
 async def require_claim(store: ObjectStore, layout: BackupLayout, ours: bytes | None) -> None:
     """Raise BackupNameLost unless the claim that stands is still the one given."""
     if await read_claim(store, layout) != ours:
-        raise BackupNameLost(
-            f"another writer has taken the name {layout.name!r}", subject=layout.name
-        )
+        raise lost(layout)
+
+
+def lost(layout: BackupLayout) -> BackupNameLost:
+    """Return the error for a name that is another's now."""
+    return BackupNameLost(f"another writer has taken the name {layout.name!r}", subject=layout.name)
 
 
 def taken(layout: BackupLayout) -> BackupAlreadyExists:

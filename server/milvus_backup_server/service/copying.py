@@ -24,12 +24,17 @@ from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.collection_plan import CollectionPlan, PlanStale
 from milvus_backup_server.service.context import Storage
 from milvus_backup_server.service.denied_copies import DeniedCopies
-from milvus_backup_server.service.objects import delete_prefix, list_objects
-from milvus_backup_server.service.reconcile import reconcile
+from milvus_backup_server.service.objects import (
+    delete_prefix,
+    list_objects,
+    md5_of_object,
+)
+from milvus_backup_server.service.reconcile import Pair, reconcile
 from milvus_backup_server.service.spool import Spool
 from milvus_backup_server.service.tracker import Tracker
 
 _DELETE_BATCH = 1000
+_READ_BYTES = 8 << 20
 
 
 class CollectionCopier:
@@ -68,7 +73,8 @@ class CollectionCopier:
 
         Args:
             plan: What should be there.
-            again: An earlier attempt may have left objects; those that are right are kept.
+            again: An earlier attempt at this plan may have left objects; those are kept. What an
+                earlier plan had otherwise was removed by ``replace``.
 
         Raises:
             PlanStale: An object vanished or changed since it was listed.
@@ -78,10 +84,23 @@ class CollectionCopier:
             async for outcome in outcomes:
                 self._note(plan, outcome)
 
-    async def discard(self, plan: CollectionPlan) -> None:
-        """Remove the copies of a collection that does not exist any more."""
+    async def replace(self, old: CollectionPlan, new: CollectionPlan) -> None:
+        """Remove the copies made for an old plan that a new one wants otherwise, or in another place."""
+        if old.collection_id != new.collection_id:  # made anew under its name
+            await self.discard(old.collection_id)
+            return
+        changed: list[str] = []
+        directory = self._layout.directory
+        async for pair in reconcile(new.objects(), _as_planned(old, directory), directory):
+            wanted, planned = pair.wanted, pair.present
+            if wanted and planned and _version(wanted) != (planned.size, planned.etag):
+                changed = await self._collect(changed, planned)
+        await self._drop(changed)
+
+    async def discard(self, collection_id: int) -> None:
+        """Remove the copies of a collection."""
         await self._require_name()
-        for prefix in self._layout.collection_data(plan.collection_id):
+        for prefix in self._layout.collection_data(collection_id):
             await delete_prefix(self._target.store, prefix)
 
     async def check(self, plan: CollectionPlan, manifest: Spool) -> None:
@@ -115,11 +134,34 @@ class CollectionCopier:
         async for pair in reconcile(plan.objects(), self._present(plan), self._layout.directory):
             if pair.wanted is None:
                 continue
-            if _is_copy(pair.wanted, pair.present):
+            if await self._stands(plan, sequence, pair):
                 self._advance(plan, pair.wanted.size)
             else:
                 yield self._job(pair.wanted, sequence)
             sequence += 1
+
+    async def _stands(self, plan: CollectionPlan, sequence: int, pair: Pair) -> bool:
+        """Tell whether what is there is the object wanted.
+
+        An object is there whole or not at all, and was copied on the condition of the ETag planned.
+        So where ETags say nothing its size is enough; one that passed through this service is read
+        for its hash, which was lost with the run that knew it.
+        """
+        wanted, present = pair.wanted, pair.present
+        if wanted is None or present is None or present.size != wanted.size:
+            return False
+        known = md5_of_etag(wanted.source_etag)
+        if known and md5_of_etag(present.etag):
+            return present.etag == wanted.source_etag
+        if plan.md5_of(sequence) or self._copied_by_store:
+            return True
+        md5 = await md5_of_object(self._target.store, present, _READ_BYTES, known)
+        plan.note_md5(sequence, md5)
+        return known in ("", md5)
+
+    @property
+    def _copied_by_store(self) -> bool:
+        return self._source.store.location.same_endpoint(self._target.store.location)
 
     def _job(self, item: ManifestObject, sequence: int) -> TransferJob:
         return TransferJob(
@@ -169,14 +211,15 @@ class CollectionCopier:
             await self._target.store.delete(strays)
 
 
-def _is_copy(wanted: ManifestObject, present: ObjectInfo | None) -> bool:
-    """Tell whether what is there is certainly the object wanted."""
-    return (
-        present is not None
-        and present.size == wanted.size
-        and md5_of_etag(present.etag) != ""
-        and present.etag == wanted.source_etag
-    )
+def _version(item: ManifestObject) -> tuple[int, str]:
+    """Return what tells two versions of a source object apart."""
+    return item.size, item.source_etag
+
+
+async def _as_planned(plan: CollectionPlan, directory: str) -> AsyncIterator[ObjectInfo]:
+    """Yield the objects of a plan as a listing of the backup that shows the sources' ETags."""
+    async for item in plan.objects():
+        yield ObjectInfo(directory + item.key, *_version(item))
 
 
 def _checked(wanted: ManifestObject, present: ObjectInfo | None, md5: str) -> ManifestObject:

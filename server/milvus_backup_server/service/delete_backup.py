@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-
 from milvus_backup_server.domain.conflicts import Footprint
-from milvus_backup_server.domain.errors import BackupError, BackupNotFound, LeftBehind
+from milvus_backup_server.domain.errors import BackupNotFound
 from milvus_backup_server.domain.layout import BackupLayout
 from milvus_backup_server.domain.operations import (
-    Amount,
     Caller,
-    DeleteResult,
     Operation,
     OperationKind,
-    Phase,
     Result,
 )
 from milvus_backup_server.domain.requests import DeleteRequest
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.checks import Deadline
-from milvus_backup_server.service.claim import read_claim
 from milvus_backup_server.service.context import Environment
+from milvus_backup_server.service.delete_run import DeleteRun
 from milvus_backup_server.service.operations import OperationManager
-from milvus_backup_server.service.removal import BackupRemoval, refuse_foreign
+from milvus_backup_server.service.removal import refuse_foreign
 from milvus_backup_server.service.running import OperationRequest
 from milvus_backup_server.service.tracker import Tracker
-from milvus_backup_server.service.verification_records import VerificationRecords
 
 
 class DeleteBackup:
@@ -61,10 +54,9 @@ class DeleteBackup:
             await self._require(store, layout)
 
         async def body(tracker: Tracker) -> Result:
-            result = await _delete(store, layout, tracker)
-            with contextlib.suppress(BackupError):  # it is tied to a backup that is gone
-                await VerificationRecords(repository.storage).forget(layout.name)
-            return result
+            limits = self._environment.limits
+            run = DeleteRun(repository, request.backup_name, asked.name, limits, tracker)
+            return await run.run()
 
         return await self._operations.begin(asked, body)
 
@@ -74,20 +66,3 @@ class DeleteBackup:
         if not exists or not (await store.list_page(layout.directory, limit=1)).objects:
             raise BackupNotFound(layout.name)
         await refuse_foreign(store, layout)
-
-
-async def _delete(store: ObjectStore, layout: BackupLayout, tracker: Tracker) -> DeleteResult:
-    tracker.enter(Phase.DELETING)
-    claim = await read_claim(store, layout)
-    removal = BackupRemoval(
-        store, layout, claim, removed=lambda number: tracker.advance(Amount(objects=number))
-    )
-    try:
-        return DeleteResult(await removal.run())
-    except asyncio.CancelledError:
-        tracker.warn(
-            LeftBehind(
-                f"backup {layout.name!r} is removed in part; delete it again", subject=layout.name
-            )
-        )
-        raise

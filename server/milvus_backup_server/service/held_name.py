@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from milvus_backup_server.domain.errors import BackupError, BackupNameLost, LeftBehind
 from milvus_backup_server.domain.layout import CLAIM, BackupLayout
@@ -14,10 +15,15 @@ from milvus_backup_server.service.claim import (
     new_claim,
     read_claim,
     require_claim,
+    take_over,
 )
 from milvus_backup_server.service.context import Environment, Storage
 from milvus_backup_server.service.removal import BackupRemoval
 from milvus_backup_server.service.tracker import Tracker
+
+
+async def _nothing() -> None:
+    pass
 
 
 class HeldName:
@@ -47,6 +53,11 @@ class HeldName:
         return self._ours.generation
 
     @property
+    def held(self) -> bool:
+        """Whether we took the name; then it may still have been lost since."""
+        return self._claim is not None
+
+    @property
     def _ours(self) -> Claim:
         assert self._claim is not None  # noqa: S101 taken before anything is written
         return self._claim
@@ -74,6 +85,24 @@ class HeldName:
             raise
         self._claim = ours
 
+    async def take_over(self) -> bool:
+        """Take the name again that an earlier run of this operation had; False if it had none.
+
+        Raises:
+            BackupNameLost: It is another's now.
+        """
+        store = self._storage.store
+        if not await store.bucket_exists():
+            return False
+        self._claim = await take_over(
+            store, self._layout, self._operation, self._environment.new_generation()
+        )
+        return self._claim is not None
+
+    async def clear(self, tracker: Tracker) -> None:
+        """Remove everything under the name but the claim."""
+        await self._removal(self._ours.data, tracker).run(keep_claim=True)
+
     async def require(self) -> None:
         """Raise BackupNameLost if the name is not ours any more: we slept, and others went on."""
         await require_claim(self._storage.store, self._layout, self._ours.data)
@@ -84,8 +113,14 @@ class HeldName:
         self._releasing = True
         await self._storage.store.delete([self._layout.meta(CLAIM)])
 
-    async def clean_up(self, tracker: Tracker) -> None:
+    async def clean_up(
+        self, tracker: Tracker, first: Callable[[], Awaitable[None]] = _nothing
+    ) -> None:
         """Remove everything that was written under the name, the claim last; nothing if it was not taken.
+
+        Args:
+            tracker: Is told how many objects each step removed.
+            first: Removes what would let a further run go on with what is removed here.
 
         Raises:
             BackupNameLost: Another writer took the name meanwhile.
@@ -95,7 +130,7 @@ class HeldName:
             return
         tracker.enter(Phase.CLEANING_UP)
         try:
-            await self._remove(self._claim.data, tracker)
+            await self._remove(self._claim.data, tracker, first)
         except BackupNameLost:
             raise
         except BackupError as error:
@@ -106,7 +141,9 @@ class HeldName:
                 subject=name,
             ) from error
 
-    async def _remove(self, ours: bytes, tracker: Tracker) -> None:
+    async def _remove(
+        self, ours: bytes, tracker: Tracker, first: Callable[[], Awaitable[None]]
+    ) -> None:
         store = self._storage.store
         standing: bytes | None = ours
         if self._doubtful or self._releasing:
@@ -116,13 +153,17 @@ class HeldName:
         # Without a claim the name is still ours where it was we who removed it: nobody takes one
         # under which anything lies.
         expected = None if self._releasing and standing is None else ours
-        removal = BackupRemoval(
-            store,
+        await require_claim(store, self._layout, expected)
+        await first()
+        await self._removal(expected, tracker).run()
+
+    def _removal(self, expected: bytes | None, tracker: Tracker) -> BackupRemoval:
+        return BackupRemoval(
+            self._storage.store,
             self._layout,
             expected,
             removed=lambda number: tracker.advance(Amount(objects=number)),
         )
-        await removal.run()
 
 
 async def _ended(task: asyncio.Task[None], seconds: float) -> None:

@@ -62,11 +62,12 @@ class BackupRemoval:
         self._claim = claim
         self._removed = removed
 
-    async def run(self) -> int:
+    async def run(self, *, keep_claim: bool = False) -> int:
         """Remove everything in the directory and return the number of objects.
 
         First ``full_meta.json``, by which the backup is complete, and ``backup_meta.json``, by
-        which the Go tool lists it; then the data, then the rest, the claim last.
+        which the Go tool lists it; then the data, then the rest, the claim last. With
+        ``keep_claim`` the name stays taken.
 
         Raises:
             BackupNameLost: Another writer took the name meanwhile.
@@ -78,7 +79,9 @@ class BackupRemoval:
         count += await self._remove_one(layout.meta(BACKUP_META))
         count += await self._remove_prefix(layout.data_directory, "")
         count += await self._remove_prefix(layout.directory, claim)
-        return count + (await self._remove_one(claim) if self._claim is not None else 0)
+        if keep_claim or self._claim is None:
+            return count
+        return count + await self._remove_one(claim)
 
     async def _remove_one(self, key: str) -> int:
         if await self._store.head(key) is None:

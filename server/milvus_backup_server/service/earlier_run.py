@@ -1,0 +1,122 @@
+"""What an earlier run of a create left in the backup's directory."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import AsyncIterator
+
+from milvus_backup_server.domain.errors import BackupCorrupt, ObjectChanged, ObjectNotFound
+from milvus_backup_server.domain.layout import (
+    BACKUP_META,
+    FULL_META,
+    BackupLayout,
+    manifest_directory,
+)
+from milvus_backup_server.domain.manifest import ManifestObject
+from milvus_backup_server.domain.operations import CreateResult
+from milvus_backup_server.ports.object_store import ObjectStore
+from milvus_backup_server.service.backup_reader import BackupReader
+from milvus_backup_server.service.collection_plan import CollectionPlan
+from milvus_backup_server.service.meta_files import StoredMeta
+from milvus_backup_server.service.objects import list_objects, read_chunks
+from milvus_backup_server.service.spool import Spool, SpoolDirectory
+
+_MANIFEST = "manifest."
+_OBJECTS_FILE = re.compile(r"manifest\.(\d+)/(\d+)\.jsonl")
+_DELETE_BATCH = 1000
+
+
+class EarlierRun:
+    """The metadata of a backup that is not finished.
+
+    Args:
+        store: The repository's store.
+        layout: Keys of the backup.
+        part_bytes: Bytes read by one request.
+    """
+
+    def __init__(self, store: ObjectStore, layout: BackupLayout, part_bytes: int) -> None:
+        self._store = store
+        self._layout = layout
+        self._part_bytes = part_bytes
+        self._lists: dict[int, tuple[int, str]] = {}
+
+    async def result(self) -> CreateResult | None:
+        """Return what the backup holds if nothing was left to do; None if it is not complete."""
+        files = StoredMeta(self._store, self._layout, self._part_bytes)
+        reader = BackupReader(files)
+        found = await reader.files()
+        head = await reader.head(found) if FULL_META in found else None
+        if head is None:
+            return None
+        return CreateResult(
+            collection_count=head.collection_count,
+            object_count=head.object_count,
+            size_bytes=head.size,
+            row_count=head.row_count,
+            server_side_copy_count=0,
+        )
+
+    async def hide(self) -> None:
+        """Remove the file by which the Go tool lists the backup: what stands under it will change."""
+        key = self._layout.meta(BACKUP_META)
+        if await self._store.head(key) is not None:
+            await self._store.delete([key])
+
+    async def look(self) -> None:
+        """Find the lists of objects that were written for collections that are whole."""
+        async for name in self._manifest_files():
+            found = _OBJECTS_FILE.fullmatch(name)
+            if found is not None:
+                file = (int(found[1]), name)
+                self._lists[int(found[2])] = max(file, self._lists.get(int(found[2]), file))
+
+    async def whole(self, plan: CollectionPlan, spools: SpoolDirectory) -> Spool | None:
+        """Return the manifest's lines of a collection that was checked against this plan.
+
+        None if it was not, or was planned anew since: then its copies must be looked at.
+        """
+        if plan.collection_id not in self._lists:
+            return None
+        _, name = self._lists[plan.collection_id]
+        lines = spools.spool()
+        key = self._layout.meta(name)
+        try:
+            async for chunk in read_chunks(self._store, key, self._part_bytes):
+                await lines.append(chunk)
+            await lines.flush()
+            return lines if await _lists_the_plan(lines, plan) else None
+        except (BackupCorrupt, ObjectChanged, ObjectNotFound, ValueError):
+            return None
+
+    async def remove(self, generation: int) -> None:
+        """Remove the manifests of all generations but one."""
+        own = manifest_directory(generation)
+        keys = [
+            self._layout.meta(name)
+            async for name in self._manifest_files()
+            if not name.startswith(own)
+        ]
+        for begin in range(0, len(keys), _DELETE_BATCH):
+            await self._store.delete(keys[begin : begin + _DELETE_BATCH])
+
+    async def _manifest_files(self) -> AsyncIterator[str]:
+        prefix = self._layout.meta(_MANIFEST)
+        async for item in list_objects(self._store, prefix):
+            yield item.key.removeprefix(self._layout.meta_directory)
+
+
+async def _lists_the_plan(lines: Spool, plan: CollectionPlan) -> bool:
+    """Tell whether a manifest's lines are those of the objects planned."""
+    planned = plan.objects()
+    async for line in lines.read_lines():
+        listed = ManifestObject.from_json(json.loads(line))
+        wanted = await anext(planned, None)
+        if wanted is None or _copied(wanted) != _copied(listed):
+            return False
+    return await anext(planned, None) is None
+
+
+def _copied(item: ManifestObject) -> tuple[str, str, str, int]:
+    return item.key, item.source_key, item.source_etag, item.size
