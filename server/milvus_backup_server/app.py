@@ -17,7 +17,6 @@ from milvus_backup_server.adapters.operation_log import StoreOperationLog
 from milvus_backup_server.adapters.store_rates import RateLimiter
 from milvus_backup_server.adapters.transfer import AsyncTransferEngine
 from milvus_backup_server.api.server import ApiServer, Endpoint
-from milvus_backup_server.domain.operations import OperationKind
 from milvus_backup_server.http.options import HttpOptions
 from milvus_backup_server.lifeline import watching_stdin
 from milvus_backup_server.reloading import Read, reloading
@@ -39,7 +38,8 @@ from milvus_backup_server.service.journal import Journal
 from milvus_backup_server.service.operation_directory import OperationDirectory
 from milvus_backup_server.service.operations import OperationManager
 from milvus_backup_server.service.restore_backup import RestoreBackup
-from milvus_backup_server.service.resuming import OperationControl, Resumer
+from milvus_backup_server.service.resumers import register
+from milvus_backup_server.service.resuming import OperationControl
 from milvus_backup_server.service.use_cases import UseCases
 from milvus_backup_server.service.verify_backup import VerifyBackup
 from milvus_backup_server.settings import Loaded
@@ -197,11 +197,12 @@ def build_use_cases(
     engine = AsyncTransferEngine(stores, transfer_settings(settings))
     directory = OperationDirectory(operations, journal)
     catalog = Catalog(environment, directory)
-    resumers: dict[OperationKind, Resumer] = {}
+    control = OperationControl(operations, directory, journal)
+    register(control, environment, engine)
     return UseCases(
         create=CreateBackup(environment, engine, operations),
         restore=RestoreBackup(environment, catalog, engine, operations),
-        delete=DeleteBackup(environment, operations),
+        delete=DeleteBackup(environment, operations, control),
         catalog=catalog,
         operations=operations,
         diagnostics=Diagnostics(environment, engine, operations),
@@ -209,7 +210,7 @@ def build_use_cases(
         import_=ImportBackup(environment, operations),
         verify=VerifyBackup(environment, catalog, operations),
         directory=directory,
-        control=OperationControl(operations, directory, journal, resumers),
+        control=control,
     )
 
 

@@ -81,6 +81,17 @@ class MortalGateway(GatewayDecorator):
         return await _alive(self._switch, f"{method} {subject}", call, changes=changes)
 
 
+class MortalRecords(StoreDecorator):
+    """Passes the writing of records on as long as the service lives; they are not counted."""
+
+    def __init__(self, inner: ObjectStore, switch: KillSwitch) -> None:
+        super().__init__(inner)
+        self._switch = switch
+
+    async def _request(self, method: str, call: Callable[[], Awaitable[T]]) -> T:
+        return await _alive(self._switch, method, call, changes=False)
+
+
 async def _alive(
     switch: KillSwitch, name: str, call: Callable[[], Awaitable[T]], *, changes: bool
 ) -> T:
@@ -90,7 +101,9 @@ async def _alive(
 
 
 @asynccontextmanager
-async def mortal(world: World, switch: KillSwitch) -> AsyncIterator[Service]:
+async def mortal(
+    world: World, switch: KillSwitch, records: ObjectStore | None = None
+) -> AsyncIterator[Service]:
     """Run a service that the switch kills; the block ends when it is dead, whatever it was doing."""
     around = Decorators(
         gateway=lambda inner: MortalGateway(inner, switch),
@@ -98,9 +111,10 @@ async def mortal(world: World, switch: KillSwitch) -> AsyncIterator[Service]:
         backup_store=lambda inner: MortalStore(inner, switch),
     )
     limits = OperationLimits(concurrent=4, cleanup_seconds=1)
+    log = None if records is None else MortalRecords(records, switch)
     async with _buried():
         try:
-            async with running(world, around, operations=limits) as service:
+            async with running(world, around, operations=limits, records=log) as service:
                 yield service
         except ServiceDead:
             pass
@@ -138,14 +152,16 @@ async def mutations(world: World, act: Act) -> list[str]:
     return switch.seen
 
 
-async def die(world: World, act: Act, at: int, *, after: bool) -> bool:
+async def die(
+    world: World, act: Act, at: int, *, after: bool, records: ObjectStore | None = None
+) -> bool:
     """Begin something in a service that dies before or after its k-th mutation.
 
     Returns whether it came so far: what runs at the same time may need one more or less.
     """
     dead = asyncio.Event()
     switch = KillSwitch(at=at, after=after, kill=dead.set)
-    async with mortal(world, switch) as service:
+    async with mortal(world, switch, records) as service:
         ending = asyncio.ensure_future(_to_its_end(service, act))
         dying = asyncio.ensure_future(dead.wait())
         await asyncio.wait({ending, dying}, return_when=asyncio.FIRST_COMPLETED)

@@ -2,15 +2,18 @@
 
 import asyncio
 import re
+import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from milvus_backup_server.adapters.memory_store import MemoryServer
+from milvus_backup_server.adapters.operation_log import StoreOperationLog
 from milvus_backup_server.adapters.transfer import AsyncTransferEngine, TransferSettings
 from milvus_backup_server.domain.errors import BackupError
 from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.operation_record import Owner
 from milvus_backup_server.domain.operations import Caller, Operation, OperationState
 from milvus_backup_server.domain.records import (
     CollectionSchema,
@@ -42,14 +45,17 @@ from milvus_backup_server.service.delete_backup import DeleteBackup
 from milvus_backup_server.service.diagnostics import Diagnostics
 from milvus_backup_server.service.export_backup import ExportBackup
 from milvus_backup_server.service.import_backup import ImportBackup
+from milvus_backup_server.service.journal import Journal
 from milvus_backup_server.service.operation_directory import OperationDirectory
 from milvus_backup_server.service.operations import OperationLimits, OperationManager
 from milvus_backup_server.service.restore_backup import RestoreBackup
+from milvus_backup_server.service.resumers import register
 from milvus_backup_server.service.resuming import OperationControl
 from milvus_backup_server.service.use_cases import UseCases
 from milvus_backup_server.service.verify_backup import VerifyBackup
 from tests.support.fake_milvus import FakeMilvus
 from tests.support.fake_milvus_state import Key
+from tests.support.replicas import QUICK
 from tests.support.running_service import Decorators
 
 LIMITS = WorkLimits(
@@ -194,6 +200,10 @@ class Service:
         """Verify a backup; the outcome may be damage."""
         return await self.end(await self.start_verify(name, **fields))
 
+    async def resume(self, name: str) -> Operation:
+        """Go on with an interrupted operation, to its end."""
+        return await self.end(await self.use_cases.control.resume(name))
+
     async def end(self, operation: Operation) -> Operation:
         """Wait for the last state of an operation."""
         async with asyncio.timeout(_SECONDS):
@@ -217,8 +227,9 @@ async def running(
     operations: OperationLimits | None = None,
     transfer: TransferSettings | None = None,
     generation: int = 1,
+    records: ObjectStore | None = None,
 ) -> AsyncIterator[Service]:
-    """Run the use cases for the time of a block."""
+    """Run the use cases for the time of a block; operations are recorded in `records`, if given."""
     around = decorators or Decorators()
     milvus = Storage("milvus", around.milvus_store(world.milvus_store), ROOT)
     backup = Storage("backup", around.backup_store(world.backup_store), BACKUPS)
@@ -236,15 +247,19 @@ async def running(
         transfer or TransferSettings(workers=2),
     )
     bounds = operations or OperationLimits(concurrent=4, cleanup_seconds=1.0)
-    async with OperationManager(bounds) as manager:
-        directory = OperationDirectory(manager)
+    async with AsyncExitStack() as stack:
+        journal = None if records is None else await stack.enter_async_context(_journal(records))
+        manager = await stack.enter_async_context(OperationManager(bounds, journal))
+        directory = OperationDirectory(manager, journal)
         catalog = Catalog(environment, directory)
+        control = OperationControl(manager, directory, journal)
+        register(control, environment, engine)
         yield Service(
             world,
             UseCases(
                 create=CreateBackup(environment, engine, manager),
                 restore=RestoreBackup(environment, catalog, engine, manager),
-                delete=DeleteBackup(environment, manager),
+                delete=DeleteBackup(environment, manager, control),
                 catalog=catalog,
                 operations=manager,
                 diagnostics=Diagnostics(environment, engine, manager),
@@ -252,9 +267,14 @@ async def running(
                 import_=ImportBackup(environment, manager),
                 verify=VerifyBackup(environment, catalog, manager),
                 directory=directory,
-                control=OperationControl(manager, directory),
+                control=control,
             ),
         )
+
+
+def _journal(records: ObjectStore) -> Journal:
+    owner = Owner(secrets.token_hex(8), "host")
+    return Journal(StoreOperationLog(records, "records"), owner, QUICK)
 
 
 def succeeded(operation: Operation) -> Operation:

@@ -1,9 +1,10 @@
 """Values of the domain as JSON and back, by the types that their classes declare.
 
 Dataclasses become objects, tuples and sets lists, maps lists of pairs unless their keys are texts,
-enums their names, records of the Go tool's files what they are there, times ISO 8601. A value of a union of classes says which it is in ``type``. Zero
-and default values are left out, so that a field that is added later with a default reads as that in
-what was written before it; a field that is not known any more is passed over.
+enums their names, records of the Go tool what they are in its files, times ISO 8601. A value of a
+union of classes says which it is in ``type``. Zero and default values are left out, so that a field
+that is added later with a default reads as that in what was written before it; a field that is not
+known any more is passed over.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from milvus_backup_server.service.context import Environment
 from milvus_backup_server.service.delete_run import DeleteRun
 from milvus_backup_server.service.operations import OperationManager
 from milvus_backup_server.service.removal import refuse_foreign
+from milvus_backup_server.service.resuming import OperationControl
 from milvus_backup_server.service.running import OperationRequest
 from milvus_backup_server.service.tracker import Tracker
 
@@ -25,9 +26,12 @@ from milvus_backup_server.service.tracker import Tracker
 class DeleteBackup:
     """The use case: remove a backup, also a half-made one."""
 
-    def __init__(self, environment: Environment, operations: OperationManager) -> None:
+    def __init__(
+        self, environment: Environment, operations: OperationManager, control: OperationControl
+    ) -> None:
         self._environment = environment
         self._operations = operations
+        self._control = control
 
     async def start(self, request: DeleteRequest, caller: Caller) -> Operation:
         """Check a request and begin the operation.
@@ -54,8 +58,14 @@ class DeleteBackup:
             await self._require(store, layout)
 
         async def body(tracker: Tracker) -> Result:
-            limits = self._environment.limits
-            run = DeleteRun(repository, request.backup_name, asked.name, limits, tracker)
+            run = DeleteRun(
+                repository,
+                request.backup_name,
+                asked.name,
+                self._environment.limits,
+                tracker,
+                supersede=self._control.supersede,
+            )
             return await run.run()
 
         return await self._operations.begin(asked, body)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from milvus_backup_server.domain.errors import (
@@ -56,6 +57,7 @@ class DeleteRun:
         operation: Who removes it.
         limits: Bounds.
         tracker: Where progress goes.
+        supersede: Ends an interrupted operation by its name, that nobody goes on with what is removed.
         resumed: An earlier run of the same operation has begun.
     """
 
@@ -67,6 +69,7 @@ class DeleteRun:
         limits: WorkLimits,
         tracker: Tracker,
         *,
+        supersede: Callable[[str], Awaitable[None]],
         resumed: bool = False,
     ) -> None:
         self._storage = repository.storage
@@ -75,6 +78,7 @@ class DeleteRun:
         self._note_key = plan_directory(repository.storage.root, operation) + _NOTE
         self._limits = limits
         self._tracker = tracker
+        self._supersede = supersede
         self._resumed = resumed
 
     async def run(self) -> DeleteResult:
@@ -86,6 +90,8 @@ class DeleteRun:
         """
         self._tracker.enter(Phase.DELETING)
         doomed = await (self._recall() if self._resumed else self._note())
+        if doomed is None:
+            return DeleteResult(0)
         try:
             removed = await self._remove(doomed)
         except asyncio.CancelledError:
@@ -102,6 +108,12 @@ class DeleteRun:
         await self._forget_note()
         return DeleteResult(removed)
 
+    async def give_up(self) -> None:
+        """Leave what is left of the backup as it is, and say so: what was removed is gone."""
+        if not await self._is_gone():
+            self._tracker.warn(self._left_behind())
+        await self._forget_note()
+
     async def _note(self) -> _Doomed:
         claim = await read_claim(self._store, self._layout)
         doomed = _Doomed(
@@ -113,11 +125,14 @@ class DeleteRun:
         await self._store.put(self._note_key, canonical_json(encode(_Doomed, doomed)))
         return doomed
 
-    async def _recall(self) -> _Doomed:
+    async def _recall(self) -> _Doomed | None:
+        """Return what an earlier run noted; None if there is no note any more, and nothing to remove."""
         try:
             data = load_json(await self._store.get(self._note_key), _NOTE)
-            doomed = decode(_Doomed, data)
+            doomed: _Doomed = decode(_Doomed, data)
         except (BackupCorrupt, NotDecodable, ObjectNotFound):
+            if await self._is_gone():
+                return None
             raise OperationInterrupted(
                 f"the delete was stopped before anything of backup {self._layout.name!r} was "
                 "removed; delete it again"
@@ -140,7 +155,7 @@ class DeleteRun:
         claim = None if doomed.claim is None else doomed.claim.encode(_ANY_BYTES)
         if self._resumed and claim is not None and await self._is_gone():
             return 0  # the claim went last
-        await self._forget_plan(claim)
+        await self._end_create(claim)
         removal = BackupRemoval(
             self._store,
             self._layout,
@@ -152,13 +167,14 @@ class DeleteRun:
     async def _is_gone(self) -> bool:
         return not (await self._store.list_page(self._layout.directory, limit=1)).objects
 
-    async def _forget_plan(self, claim: bytes | None) -> None:
-        """Let no create go on with what is removed."""
+    async def _end_create(self, claim: bytes | None) -> None:
+        """Let no create go on with what is removed, if its service resumes what was interrupted."""
         try:
             operation = "" if claim is None else parse_claim(claim).operation
         except BackupCorrupt:  # a claim that nobody can read is nobody's
             return
         if is_operation_name(operation):
+            await self._supersede(operation)
             await PlanJournal(self._storage, operation, self._limits).remove()
 
     def _left_behind(self) -> LeftBehind:

@@ -7,8 +7,8 @@ How to register a kind that can be resumed: give its use case a method
 that looks at ``record.request`` (what was asked for), ``record.name`` (the operation's id, which
 temporary names and claims carry) and whatever the use case wrote down itself, makes the checks that a
 caller can be told about at once (raise a ``BackupError``; nothing may be touched yet, as another service
-may still be faster), and returns a ``Continuation`` with the work. Add it to ``resumers`` in
-``app.build_use_cases``. The work begins after the record became ours by compare-and-swap: it may then take
+may still be faster), and returns a ``Continuation`` with the work. Add it in
+``resumers.register``. The work begins after the record became ours by compare-and-swap: it may then take
 over claims. It reports to its tracker as any body does, beginning with an empty one.
 
 A body that is stopped finds ``tracker.cancel_requested`` unset when it was interrupted: it leaves what its
@@ -67,10 +67,13 @@ class Continuation:
         go_on: Does what is still missing, and returns the result of the whole.
         undo: Removes everything that the operation made: runs when it is cancelled instead of resumed.
             Without one an interrupted operation of this kind cannot be cancelled.
+        check: Finds out whether it can go on now, before the record becomes ours; raises a
+            ``BackupError`` where not. It is not asked before ``undo``, which must need less.
     """
 
     go_on: Body
-    undo: Body | None = None
+    undo: Callable[[Tracker], Awaitable[object]] | None = None
+    check: Callable[[], Awaitable[None]] | None = None
 
 
 Resumer = Callable[[OperationRecord], Awaitable[Continuation]]
@@ -108,6 +111,8 @@ class OperationControl:
             raise _not_resumable(stored.record)
         await self.here.refuse_conflict(stored.record.footprint)
         continuation = await resumer(stored.record)
+        if continuation.check is not None:
+            await continuation.check()
         return await self._restart(stored, OperationState.PENDING, continuation.go_on)
 
     async def resume_all(self) -> None:
@@ -128,7 +133,11 @@ class OperationControl:
         """
         running = self.directory.running(name)
         if running is not None and not running.state.ends_watch:
-            return self.here.cancel(name)
+            if running.attempt == 1 or running.state is not OperationState.PENDING:
+                return self.here.cancel(name)
+            # It waits for its turn to go on, so nothing would remove what it made before.
+            running.interrupt()
+            await running.ended.wait()
         operation = await self.directory.get(name)
         if operation.state is OperationState.INTERRUPTED:
             return await self._undo(name)
@@ -167,6 +176,21 @@ class OperationControl:
             raise asyncio.CancelledError
 
         return await self._restart(stored, OperationState.CANCELLING, body)
+
+    async def supersede(self, name: str) -> None:
+        """End an interrupted operation as cancelled because what it made is being removed by another.
+
+        Nothing happens to one that is not on record, or not interrupted.
+        """
+        try:
+            stored = await self._interrupted(name)
+        except (OperationNotFound, OperationNotResumable):
+            return
+
+        async def body(_: Tracker) -> Result:
+            raise asyncio.CancelledError
+
+        await self._restart(stored, OperationState.CANCELLING, body)
 
     async def _interrupted(self, name: str) -> Stored:
         """Return the record of an interrupted operation."""
