@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from milvus_backup_client._status import FieldViolation
     from milvus_backup_client.client import BackupClient
     from milvus_backup_client.errors import (
+        AliasAlreadyExists,
         AlreadyExists,
         ArchiveInvalid,
         BackupAlreadyExists,
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
         StorageRefused,
         StorageUnavailable,
         TargetAlreadyExists,
+        TargetUnfit,
         TooManyOperations,
         Unavailable,
         WorkSpaceUnavailable,
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
     from milvus_backup_client.operations import error_of, has_ended, is_final
 
 __all__ = [
+    "AliasAlreadyExists",
     "AlreadyExists",
     "ArchiveInvalid",
     "BackupAlreadyExists",
@@ -118,6 +121,7 @@ __all__ = [
     "StorageRefused",
     "StorageUnavailable",
     "TargetAlreadyExists",
+    "TargetUnfit",
     "TooManyOperations",
     "Unavailable",
     "WorkSpaceUnavailable",

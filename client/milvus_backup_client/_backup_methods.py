@@ -14,6 +14,8 @@ from milvus_backup.v1.backup_pb2 import (
     BackupView,
 )
 from milvus_backup.v1.backup_service_pb2 import (
+    RESTORE_ALIASES_UNSPECIFIED,
+    RESTORE_LOAD_UNSPECIFIED,
     CollectionMapping,
     CollectionPartitions,
     CreateBackupRequest,
@@ -21,7 +23,9 @@ from milvus_backup.v1.backup_service_pb2 import (
     GetBackupRequest,
     ListBackupCollectionsRequest,
     ListBackupsRequest,
+    RestoreAliases,
     RestoreBackupRequest,
+    RestoreLoad,
     SkipParams,
     VerifyBackupRequest,
 )
@@ -103,6 +107,10 @@ class BackupMethods:
         max_shard_count: int = 0,
         skip_params: SkipParams | None = None,
         rbac: bool = False,
+        drop_existing_collections: bool = False,
+        aliases: RestoreAliases.ValueType = RESTORE_ALIASES_UNSPECIFIED,
+        load: RestoreLoad.ValueType = RESTORE_LOAD_UNSPECIFIED,
+        replica_count: int = 0,
         skip_content_check: bool = False,
         labels: Mapping[str, str] | None = None,
         request_id: str | None = None,
@@ -128,6 +136,12 @@ class BackupMethods:
             max_shard_count: The most shards that a collection gets; 0: as in the backup.
             skip_params: Properties and parameters that are left out of what is made.
             rbac: Restore users, roles and grants too; refused by Milvus before 2.4.9.
+            drop_existing_collections: Replace collections that have a target's name, each when the new
+                one is whole.
+            aliases: Which collections get the aliases that they had; the default is those whose names
+                stay.
+            load: Which collections are loaded again; the default is none.
+            replica_count: How many times; 0: as when they were backed up.
             skip_content_check: Compare only presence and size of the objects before Milvus reads
                 them. A damaged object can crash Milvus.
             labels: To keep with the operation.
@@ -152,6 +166,10 @@ class BackupMethods:
             max_shard_count=max_shard_count,
             skip_params=skip_params,
             rbac=rbac,
+            drop_existing_collections=drop_existing_collections,
+            aliases=aliases,
+            load=load,
+            replica_count=replica_count,
             skip_content_check=skip_content_check,
             labels=labels,
             request_id=_request_id(request_id),

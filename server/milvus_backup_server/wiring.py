@@ -215,6 +215,7 @@ def work_limits(settings: Settings) -> WorkLimits:
         poll_seconds=waits.poll_seconds,
         cleanup_seconds=waits.cleanup_seconds,
         import_stall_seconds=waits.import_stall_seconds,
+        load_seconds=waits.load_timeout_seconds,
         import_job_bytes=waits.import_job_max_mib * MIB,
         create_bucket=settings.service.storage.create_backup_bucket,
         allow_untested_versions=waits.allow_untested_versions,

@@ -111,10 +111,14 @@ def test_the_document_has_the_parameters_of_the_reference(
     assert {(item["in"], item["name"]) for item in found} == expected
 
 
+# What the Go tool does not have.
+ADDED = {"aliases", "load", "replicaNum"}
+
+
 @pytest.mark.parametrize("route", [route for route in OURS if REFERENCE[route].body])
 def test_the_document_has_the_fields_of_the_reference(document: dict[str, Any], route: str) -> None:
     body = operation(document, route)["requestBody"]["content"]["application/json"]
-    assert fields(document, body["schema"]) == set(REFERENCE[route].body)
+    assert fields(document, body["schema"]) - ADDED == set(REFERENCE[route].body)
     assert body["examples"]
 
 

@@ -9,7 +9,12 @@ import pytest
 
 from milvus_backup_server.domain.errors import BackupError, InvalidRequest, PartitionNotFound
 from milvus_backup_server.domain.milvus import CollectionName
-from milvus_backup_server.domain.operations import CollectionState, CreateResult, RestoreResult
+from milvus_backup_server.domain.operations import (
+    CollectionState,
+    CreateResult,
+    OperationState,
+    RestoreResult,
+)
 from milvus_backup_server.domain.records import KeyValue
 from milvus_backup_server.domain.renaming import CollectionMapping
 from milvus_backup_server.domain.restore_mapping import MappedDatabase
@@ -254,7 +259,7 @@ async def test_without_a_filter_a_mapping_restores_what_it_maps_and_with_one_wha
     assert {"copies.one", "shop.two"} <= set(world.collections())
 
 
-async def test_a_failing_target_takes_the_others_of_the_restore_with_it() -> None:
+async def test_a_failing_target_leaves_the_others_of_the_restore_alone() -> None:
     world = await filled()
     mappings = (CollectionMapping("one", "uno"), CollectionMapping("one", "due"))
     async with running(world) as service:
@@ -264,12 +269,14 @@ async def test_a_failing_target_takes_the_others_of_the_restore_with_it() -> Non
         taken = Meanwhile(GATEWAY, "submit_import", lambda: add_collection_due(world))
         async with running(world, taken.decorators) as second:
             operation = await second.start_restore(mappings=mappings)
-            error = await second.error(operation)
-            last = second.operations.get(operation.name)
-    assert error.reason == "TARGET_ALREADY_EXISTS"
-    assert set(world.collections()) - set(before) == {"default.due"}
-    states = {str(item.target): item.state for item in last.collections}
-    assert states["default.due"] is CollectionState.FAILED
+            last = await second.end(operation)
+    assert last.state is OperationState.PARTIALLY_SUCCEEDED
+    assert set(world.collections()) - set(before) == {"default.due", "default.uno"}
+    failed, whole = last.collections
+    assert (str(failed.target), failed.state) == ("default.due", CollectionState.FAILED)
+    assert failed.error is not None
+    assert failed.error.reason == "TARGET_ALREADY_EXISTS"
+    assert (str(whole.target), whole.state) == ("default.uno", CollectionState.SUCCEEDED)
 
 
 async def add_collection_due(world: World) -> None:

@@ -199,7 +199,6 @@ RESTORES: Final = [
         for name, value in {
             "bucket_name": "x",
             "path": "x",
-            "dropExistCollection": True,
             "dropExistIndex": True,
             "skipCreateCollection": True,
             "truncateBinlogByTs": True,
@@ -223,6 +222,21 @@ RESTORES: Final = [
         ),
         told(("default", "hello_milvus_r")),
         before=MADE,
+    ),
+    Case(
+        "a collection that is there is replaced",
+        restoring(dropExistCollection=True, restoreIndex=True, load="all", aliases="none"),
+        told(("default", "hello_milvus")),
+        before=MADE,
+    ),
+    Case(
+        "choices that there are not",
+        restoring(collection_suffix="_r", load="some", aliases="x", replicaNum=-1),
+        refused(
+            "aliases: 'x' is unknown: expected one of kept_names, all, none; "
+            "load: 'some' is unknown: expected one of none, as_backed_up, all; "
+            "replicaNum: -1 is not between 1 and 1024; 0 for no own choice"
+        ),
     ),
     Case(
         "users and roles",

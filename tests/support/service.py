@@ -66,6 +66,7 @@ LIMITS = WorkLimits(
     poll_seconds=0.001,
     cleanup_seconds=1.0,
     import_stall_seconds=5.0,
+    load_seconds=5.0,
     part_bytes=1 << 16,
     objects_read=4,
 )

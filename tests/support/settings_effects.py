@@ -341,6 +341,13 @@ EFFECTS = [
         1.0,
     ),
     Row(
+        "service.milvus.loadTimeoutSeconds",
+        1800.0,
+        "1",
+        lambda it: work_limits(it).load_seconds,
+        1.0,
+    ),
+    Row(
         "service.milvus.importJobMaxMiB",
         4096,
         "7",

@@ -16,6 +16,10 @@ from milvus_backup.v1.backup_pb2 import (
     BACKUP_STRATEGY_SKIP_FLUSH,
 )
 from milvus_backup.v1.backup_service_pb2 import (
+    RESTORE_ALIASES_ALL,
+    RESTORE_ALIASES_NONE,
+    RESTORE_LOAD_AS_BACKED_UP,
+    RESTORE_LOAD_NONE,
     CreateBackupRequest,
     RestoreBackupRequest,
     SkipParams,
@@ -88,7 +92,6 @@ NOBODY = "127.0.0.1:1"
             "create --rbac --backup_index_extra --format snapshot",
             "not supported yet: --format snapshot, --backup_index_extra",
         ),
-        ("restore -n x --drop_exist_collection", "not supported yet: --drop_exist_collection"),
         ("restore -n x --drop_exist_index", "not supported yet: --drop_exist_index"),
         ("restore -n x --skip_create_collection", "not supported yet: --skip_create_collection"),
         ("restore -n=", "Missing option '-n' / '--name'; see milvus-backup restore --help"),
@@ -165,6 +168,19 @@ async def test_options_of_a_create(
         ("--meta_only", {"meta_only": True}),
         ("--rbac=true --use_v2_restore", {"rbac": True}),
         ("--max-shards 2", {"max_shard_count": 2}),
+        ("--drop_exist_collection", {"drop_existing_collections": True}),
+        (
+            "--aliases all --load as-backed-up --replicas 2",
+            {
+                "aliases": RESTORE_ALIASES_ALL,
+                "load": RESTORE_LOAD_AS_BACKED_UP,
+                "replica_count": 2,
+            },
+        ),
+        (
+            "--aliases none --load none",
+            {"aliases": RESTORE_ALIASES_NONE, "load": RESTORE_LOAD_NONE},
+        ),
         (
             (
                 "--skip-collection-properties a,b --skip-field-type-params c"

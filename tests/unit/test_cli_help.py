@@ -85,7 +85,10 @@ def test_help_loads_neither_grpc_nor_rich(words: list[str]) -> None:
     [
         ("milvus-backup re", {"restore", "resume"}),
         ("milvus-backup o", {"operations"}),
-        ("milvus-backup restore --re", {"--rename", "--rebuild_index", "--request-id"}),
+        (
+            "milvus-backup restore --re",
+            {"--rename", "--rebuild_index", "--request-id", "--replicas"},
+        ),
         ("milvus-backup list --output ", {"text", "wide", "json"}),
         ("milvus-backup completion ", {"bash", "zsh", "fish"}),
     ],

@@ -10,6 +10,8 @@ from google.rpc.status_pb2 import Status
 from milvus_backup.v1 import backup_pb2, backup_service_pb2, operation_pb2, operation_service_pb2
 from milvus_backup.v1 import server_service_pb2 as server
 from milvus_backup.v1.backup_service_pb2 import (
+    RESTORE_ALIASES_ALL,
+    RESTORE_LOAD_ALL,
     CollectionMapping,
     CollectionPartitions,
     SkipParams,
@@ -91,6 +93,10 @@ async def test_restore_sends_every_field(service: ScriptedService, client: Backu
         max_shard_count=2,
         skip_params=SkipParams(index_params=["nlist"]),
         rbac=True,
+        drop_existing_collections=True,
+        aliases=RESTORE_ALIASES_ALL,
+        load=RESTORE_LOAD_ALL,
+        replica_count=2,
         skip_content_check=True,
         labels={"why": "drill"},
         request_id="r-2",
@@ -111,6 +117,10 @@ async def test_restore_sends_every_field(service: ScriptedService, client: Backu
             max_shard_count=2,
             skip_params=SkipParams(index_params=["nlist"]),
             rbac=True,
+            drop_existing_collections=True,
+            aliases=RESTORE_ALIASES_ALL,
+            load=RESTORE_LOAD_ALL,
+            replica_count=2,
             skip_content_check=True,
             labels={"why": "drill"},
             request_id="r-2",

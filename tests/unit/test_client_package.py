@@ -7,15 +7,15 @@ import sys
 import milvus_backup_client
 
 PUBLIC = """
-AlreadyExists ArchiveInvalid BackupAlreadyExists BackupClient BackupCorrupt BackupNameLost BackupNotFound
-BackupNotRestorable BackupServiceError BucketNotFound CollectionNotFound DatabaseNotFound
+AliasAlreadyExists AlreadyExists ArchiveInvalid BackupAlreadyExists BackupClient BackupCorrupt BackupNameLost
+BackupNotFound BackupNotRestorable BackupServiceError BucketNotFound CollectionNotFound DatabaseNotFound
 DeadlineExceeded FieldViolation ImportFailed ImportOutcomeUnknown InternalError InvalidRequest
 LeftBehind MethodUnsupported MilvusDenied MilvusRefused MilvusUnavailable MilvusVersionUnsupported
 NotABackup NotFound OperationCancelled OperationConflict OperationEnded OperationInterrupted
 OperationNotFound OperationNotResumable OperationPartiallySucceeded OperationStalled PartitionNotFound
 PreconditionFailed RequestIdReused RetryPolicy RowCountMismatch ServerStopping ServiceUnreachable SourceInconsistent
 SourceStorageMismatch StorageDenied StorageNotConfigured StorageRefused StorageUnavailable
-TargetAlreadyExists TooManyOperations Unavailable WorkSpaceUnavailable channel_options error_of
+TargetAlreadyExists TargetUnfit TooManyOperations Unavailable WorkSpaceUnavailable channel_options error_of
 from_rpc_error from_status has_ended is_final
 """
 ALLOWED = {"google", "grpc", "grpc_status", "milvus_backup", "milvus_backup_client"}

@@ -8,7 +8,12 @@ import pytest
 from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
 from milvus_backup_server.domain.renaming import CollectionMapping as M
 from milvus_backup_server.domain.requests import RestoreRequest
-from milvus_backup_server.domain.restore_options import RestoreOptions, SkipParams
+from milvus_backup_server.domain.restore_options import (
+    AliasMode,
+    LoadMode,
+    RestoreOptions,
+    SkipParams,
+)
 from milvus_backup_server.http.bodies import RestoreBody
 from milvus_backup_server.http.restore_request import restore_request
 
@@ -84,6 +89,12 @@ def test_what_a_restore_asks_for(body: Mapping[str, Any], expected: Mapping[str,
     [
         ({"metaOnly": True}, {"meta_only": True}),
         ({"useAutoIndex": True}, {"use_auto_index": True}),
+        ({"dropExistCollection": True}, {"drop_existing_collections": True}),
+        ({"aliases": "all"}, {"aliases": AliasMode.ALL}),
+        (
+            {"load": "as_backed_up", "replicaNum": 2},
+            {"load": LoadMode.AS_BACKED_UP, "replica_count": 2},
+        ),
         ({"rbac": True}, {"rbac": True}),
         ({"maxShardNum": 2}, {"max_shard_count": 2}),
         (
@@ -172,14 +183,12 @@ NOT_COMBINED = "cannot be combined with restorePlan; give one of them"
     [
         ({"bucket_name": "x"}, [("bucket_name", NOT_YET)]),
         ({"path": "x"}, [("path", NOT_YET)]),
-        ({"dropExistCollection": True}, [("dropExistCollection", NOT_YET)]),
         ({"dropExistIndex": True}, [("dropExistIndex", NOT_YET)]),
         ({"skipCreateCollection": True}, [("skipCreateCollection", NOT_YET)]),
         (
             {"dropExistCollection": True, "skipCreateCollection": True},
             [
                 ("dropExistCollection", "cannot be true together with skipCreateCollection"),
-                ("dropExistCollection", NOT_YET),
                 ("skipCreateCollection", NOT_YET),
             ],
         ),

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from milvus_backup.v1 import backup_service_pb2 as pb
 from milvus_backup_server.api.mapping_restores import restore_options
-from milvus_backup_server.domain.restore_options import RestoreOptions, SkipParams
+from milvus_backup_server.domain.errors import InvalidRequest
+from milvus_backup_server.domain.restore_options import (
+    AliasMode,
+    LoadMode,
+    RestoreOptions,
+    SkipParams,
+)
 
 NAMES = st.lists(st.text("ab", max_size=3), max_size=3).map(tuple)
 SKIPPED = st.builds(
@@ -29,6 +36,10 @@ SKIPPED = st.builds(
         max_shard_count=st.integers(-3, 3),
         skip_params=SKIPPED,
         rbac=st.booleans(),
+        drop_existing_collections=st.booleans(),
+        aliases=st.sampled_from(AliasMode),
+        load=st.sampled_from(LoadMode),
+        replica_count=st.integers(-3, 3),
     )
 )
 def test_every_option_arrives(options: RestoreOptions) -> None:
@@ -38,6 +49,10 @@ def test_every_option_arrives(options: RestoreOptions) -> None:
         "use_auto_index": options.use_auto_index,
         "max_shard_count": options.max_shard_count,
         "rbac": options.rbac,
+        "drop_existing_collections": options.drop_existing_collections,
+        "aliases": pb.RestoreAliases.Value(f"RESTORE_ALIASES_{options.aliases.name}"),
+        "load": pb.RestoreLoad.Value(f"RESTORE_LOAD_{options.load.name}"),
+        "replica_count": options.replica_count,
         "skip_params": pb.SkipParams(
             collection_properties=skipped.collection_properties,
             field_type_params=skipped.field_type_params,
@@ -50,3 +65,11 @@ def test_every_option_arrives(options: RestoreOptions) -> None:
 
 def test_a_request_without_options_has_the_defaults() -> None:
     assert restore_options(pb.RestoreBackupRequest()) == RestoreOptions()
+
+
+@pytest.mark.parametrize("field", ["aliases", "load"])
+def test_a_choice_that_is_not_known_is_told_with_its_field(field: str) -> None:
+    fields: dict[str, Any] = {field: 9}
+    with pytest.raises(InvalidRequest) as caught:
+        restore_options(pb.RestoreBackupRequest(**fields))
+    assert caught.value.message == f"{field}: 9 is not a known value"

@@ -19,13 +19,19 @@ from milvus_backup_server.domain.records import (
 )
 from milvus_backup_server.domain.renaming import Target
 from milvus_backup_server.domain.restore_mapping import without_data
-from milvus_backup_server.domain.restore_options import AliasMode, RestoreOptions, SkipParams
+from milvus_backup_server.domain.restore_options import (
+    AliasMode,
+    LoadMode,
+    RestoreOptions,
+    SkipParams,
+)
 from milvus_backup_server.domain.target_collection import (
     TargetCollection,
+    not_indexed,
     shard_count,
-    target_aliases,
     target_collection,
 )
+from milvus_backup_server.domain.targets import Loading
 
 
 def pairs(**values: str) -> tuple[KeyValue, ...]:
@@ -86,6 +92,7 @@ def test_without_options_it_is_as_it_was() -> None:
         partition_count=0,
         partitions=("_default", "p"),
         indexes=INDEXES,
+        aliases=("first", "second"),
     )
     assert become(indexes=False).indexes == ()
 
@@ -186,8 +193,51 @@ def test_which_fields_are_vectors(data_type: int, *, is_vector: bool) -> None:
     ],
 )
 def test_who_gets_the_aliases(mode: AliasMode, target: Target, *, kept: bool) -> None:
-    found = target_aliases(RECORD, target, RestoreOptions(aliases=mode))
+    found = become(target=target, aliases=mode).aliases
     assert found == (("first", "second") if kept else ())
+
+
+LOADED, NOT = "Loaded", "NotLoad"
+
+
+@pytest.mark.parametrize(
+    ("mode", "state", "partitions", "expected"),
+    [
+        (LoadMode.NONE, LOADED, (LOADED, LOADED), None),
+        (LoadMode.AS_BACKED_UP, LOADED, (LOADED, LOADED), Loading(replicas=2)),
+        (LoadMode.AS_BACKED_UP, "Loading", ("Loading", "Loading"), Loading(replicas=2)),
+        (LoadMode.AS_BACKED_UP, LOADED, (NOT, LOADED), Loading(("p",), 2)),
+        (LoadMode.AS_BACKED_UP, LOADED, (NOT, NOT), Loading(replicas=2)),
+        (LoadMode.AS_BACKED_UP, NOT, (NOT, NOT), None),
+        (LoadMode.AS_BACKED_UP, "", ("", ""), None),
+        (LoadMode.ALL, NOT, (NOT, NOT), Loading(replicas=2)),
+    ],
+)
+def test_what_is_loaded(
+    mode: LoadMode, state: str, partitions: tuple[str, str], expected: Loading | None
+) -> None:
+    parts = zip(RECORD.partition_backups, partitions, strict=True)
+    record = replace(
+        RECORD,
+        load_state=state,
+        partition_backups=tuple(replace(it, load_state=told) for it, told in parts),
+    )
+    count = 2 if mode is not LoadMode.NONE else 0
+    assert become(record, load=mode, replica_count=count).loading == expected
+
+
+def test_partitions_of_a_key_are_loaded_together() -> None:
+    first, second = KEYED.partition_backups
+    parts = (replace(first, load_state=LOADED), second)
+    record = replace(KEYED, load_state=LOADED, partition_backups=parts)
+    assert become(record, load=LoadMode.AS_BACKED_UP).loading == Loading()
+
+
+def test_vectors_without_an_index_are_named() -> None:
+    assert not_indexed(become()) == []
+    assert not_indexed(become(indexes=False)) == ["v"]
+    schema = CollectionSchema(fields=(PK, VECTOR, replace(VECTOR, name="w")))
+    assert not_indexed(become(replace(RECORD, schema=schema))) == ["w"]
 
 
 NAMES = st.sampled_from(("ttl", "mmap", "x", "a", "b", "M", "metric_type", "index_type"))

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from milvus_backup.v1 import backup_pb2 as _backup_pb2
 from milvus_backup.v1 import verification_pb2 as _verification_pb2
 import builtins as _builtins
@@ -19,6 +20,62 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _RestoreAliases:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RestoreAliasesEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RestoreAliases.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RESTORE_ALIASES_UNSPECIFIED: _RestoreAliases.ValueType  # 0
+    """KEPT_NAMES."""
+    RESTORE_ALIASES_KEPT_NAMES: _RestoreAliases.ValueType  # 1
+    """Those whose names stay as they were, also in another database."""
+    RESTORE_ALIASES_ALL: _RestoreAliases.ValueType  # 2
+    """All; two targets of one collection in a database cannot both get them."""
+    RESTORE_ALIASES_NONE: _RestoreAliases.ValueType  # 3
+    """None."""
+
+class RestoreAliases(_RestoreAliases, metaclass=_RestoreAliasesEnumTypeWrapper):
+    """Which collections get the aliases that they had."""
+
+RESTORE_ALIASES_UNSPECIFIED: RestoreAliases.ValueType  # 0
+"""KEPT_NAMES."""
+RESTORE_ALIASES_KEPT_NAMES: RestoreAliases.ValueType  # 1
+"""Those whose names stay as they were, also in another database."""
+RESTORE_ALIASES_ALL: RestoreAliases.ValueType  # 2
+"""All; two targets of one collection in a database cannot both get them."""
+RESTORE_ALIASES_NONE: RestoreAliases.ValueType  # 3
+"""None."""
+Global___RestoreAliases: _TypeAlias = RestoreAliases  # noqa: Y015
+
+class _RestoreLoad:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RestoreLoadEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RestoreLoad.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RESTORE_LOAD_UNSPECIFIED: _RestoreLoad.ValueType  # 0
+    """NONE."""
+    RESTORE_LOAD_NONE: _RestoreLoad.ValueType  # 1
+    """None."""
+    RESTORE_LOAD_AS_BACKED_UP: _RestoreLoad.ValueType  # 2
+    """Those that were loaded when they were backed up, with the partitions that were."""
+    RESTORE_LOAD_ALL: _RestoreLoad.ValueType  # 3
+    """All."""
+
+class RestoreLoad(_RestoreLoad, metaclass=_RestoreLoadEnumTypeWrapper):
+    """Which collections are loaded again."""
+
+RESTORE_LOAD_UNSPECIFIED: RestoreLoad.ValueType  # 0
+"""NONE."""
+RESTORE_LOAD_NONE: RestoreLoad.ValueType  # 1
+"""None."""
+RESTORE_LOAD_AS_BACKED_UP: RestoreLoad.ValueType  # 2
+"""Those that were loaded when they were backed up, with the partitions that were."""
+RESTORE_LOAD_ALL: RestoreLoad.ValueType  # 3
+"""All."""
+Global___RestoreLoad: _TypeAlias = RestoreLoad  # noqa: Y015
 
 @_typing.final
 class CreateBackupRequest(_message.Message):
@@ -407,6 +464,10 @@ class RestoreBackupRequest(_message.Message):
     MAX_SHARD_COUNT_FIELD_NUMBER: _builtins.int
     SKIP_PARAMS_FIELD_NUMBER: _builtins.int
     RBAC_FIELD_NUMBER: _builtins.int
+    DROP_EXISTING_COLLECTIONS_FIELD_NUMBER: _builtins.int
+    ALIASES_FIELD_NUMBER: _builtins.int
+    LOAD_FIELD_NUMBER: _builtins.int
+    REPLICA_COUNT_FIELD_NUMBER: _builtins.int
     backup_name: _builtins.str
     """The backup's name. It must be complete or legacy."""
     suffix: _builtins.str
@@ -430,6 +491,24 @@ class RestoreBackupRequest(_message.Message):
     rbac: _builtins.bool
     """Restore users, roles and grants too. Needs Milvus 2.4.9 or later, and is refused with those that this service
     makes restores with today.
+    """
+    drop_existing_collections: _builtins.bool
+    """Replace collections that have a target's name: each is dropped when the new one is whole under a temporary name, and
+    the new one is renamed then. What fails or is cancelled before leaves the old one as it was. Aliases of the old
+    one lead to the new one afterwards. The plan lists what would be dropped.
+    """
+    aliases: Global___RestoreAliases.ValueType
+    """Which collections get the aliases that they had. One that leads elsewhere in the target is an error. Default:
+    KEPT_NAMES.
+    """
+    load: Global___RestoreLoad.ValueType
+    """Which collections are loaded again; the operation waits until they answer queries, and compares the rows that they
+    find. Default: NONE. A collection that would have no index of one of its vectors is an error: it needs
+    `restore_indexes`.
+    """
+    replica_count: _builtins.int
+    """How many times a collection is loaded, at most 1,024. Counts with `load` only; more than Milvus has query nodes is an
+    error. 0: as when it was backed up, as far as there are query nodes.
     """
     @_builtins.property
     def collections(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -490,10 +569,14 @@ class RestoreBackupRequest(_message.Message):
         max_shard_count: _builtins.int = ...,
         skip_params: Global___SkipParams | None = ...,
         rbac: _builtins.bool = ...,
+        drop_existing_collections: _builtins.bool = ...,
+        aliases: Global___RestoreAliases.ValueType = ...,
+        load: Global___RestoreLoad.ValueType = ...,
+        replica_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["skip_params", b"skip_params"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "collections", b"collections", "labels", b"labels", "mappings", b"mappings", "max_shard_count", b"max_shard_count", "meta_only", b"meta_only", "partitions", b"partitions", "rbac", b"rbac", "renames", b"renames", "request_id", b"request_id", "restore_indexes", b"restore_indexes", "skip_content_check", b"skip_content_check", "skip_params", b"skip_params", "suffix", b"suffix", "target_collections", b"target_collections", "use_auto_index", b"use_auto_index", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "backup_name", b"backup_name", "collections", b"collections", "drop_existing_collections", b"drop_existing_collections", "labels", b"labels", "load", b"load", "mappings", b"mappings", "max_shard_count", b"max_shard_count", "meta_only", b"meta_only", "partitions", b"partitions", "rbac", b"rbac", "renames", b"renames", "replica_count", b"replica_count", "request_id", b"request_id", "restore_indexes", b"restore_indexes", "skip_content_check", b"skip_content_check", "skip_params", b"skip_params", "suffix", b"suffix", "target_collections", b"target_collections", "use_auto_index", b"use_auto_index", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -17,6 +18,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _TargetAction:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TargetActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TargetAction.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TARGET_ACTION_UNSPECIFIED: _TargetAction.ValueType  # 0
+    """Never sent for a restore."""
+    TARGET_ACTION_CREATE: _TargetAction.ValueType  # 1
+    """It is made: there is nothing of its name."""
+    TARGET_ACTION_REPLACE: _TargetAction.ValueType  # 2
+    """It takes the place of a collection that is dropped."""
+
+class TargetAction(_TargetAction, metaclass=_TargetActionEnumTypeWrapper):
+    """What becomes of the target of a restore."""
+
+TARGET_ACTION_UNSPECIFIED: TargetAction.ValueType  # 0
+"""Never sent for a restore."""
+TARGET_ACTION_CREATE: TargetAction.ValueType  # 1
+"""It is made: there is nothing of its name."""
+TARGET_ACTION_REPLACE: TargetAction.ValueType  # 2
+"""It takes the place of a collection that is dropped."""
+Global___TargetAction: _TypeAlias = TargetAction  # noqa: Y015
 
 @_typing.final
 class CreateBackupPlan(_message.Message):
@@ -112,6 +137,8 @@ class RestoreBackupPlan(_message.Message):
     NEW_DATABASE_COUNT_FIELD_NUMBER: _builtins.int
     OBSTACLES_FIELD_NUMBER: _builtins.int
     OBSTACLE_COUNT_FIELD_NUMBER: _builtins.int
+    DROPPED_COLLECTIONS_FIELD_NUMBER: _builtins.int
+    DROPPED_COLLECTION_COUNT_FIELD_NUMBER: _builtins.int
     collection_count: _builtins.int
     """All collections."""
     segment_count: _builtins.int
@@ -134,6 +161,8 @@ class RestoreBackupPlan(_message.Message):
     """All databases that would be created."""
     obstacle_count: _builtins.int
     """All of that."""
+    dropped_collection_count: _builtins.int
+    """All of them."""
     @_builtins.property
     def collections(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedCollection]:
         """The collections, at most 50, by target database and name."""
@@ -145,6 +174,10 @@ class RestoreBackupPlan(_message.Message):
     @_builtins.property
     def obstacles(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanObstacle]:
         """What stands in the way, at most 50; the operation's error names the first."""
+
+    @_builtins.property
+    def dropped_collections(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Collections that would be dropped, by database and name, at most 50."""
 
     def __init__(
         self,
@@ -163,10 +196,12 @@ class RestoreBackupPlan(_message.Message):
         new_database_count: _builtins.int = ...,
         obstacles: _abc.Iterable[Global___PlanObstacle] | None = ...,
         obstacle_count: _builtins.int = ...,
+        dropped_collections: _abc.Iterable[_builtins.str] | None = ...,
+        dropped_collection_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection_count", b"collection_count", "collections", b"collections", "import_job_count", b"import_job_count", "index_count", b"index_count", "new_database_count", b"new_database_count", "new_databases", b"new_databases", "obstacle_count", b"obstacle_count", "obstacles", b"obstacles", "partition_count", b"partition_count", "row_count", b"row_count", "segment_count", b"segment_count", "size_bytes", b"size_bytes", "staged", b"staged", "staged_bytes", b"staged_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection_count", b"collection_count", "collections", b"collections", "dropped_collection_count", b"dropped_collection_count", "dropped_collections", b"dropped_collections", "import_job_count", b"import_job_count", "index_count", b"index_count", "new_database_count", b"new_database_count", "new_databases", b"new_databases", "obstacle_count", b"obstacle_count", "obstacles", b"obstacles", "partition_count", b"partition_count", "row_count", b"row_count", "segment_count", b"segment_count", "size_bytes", b"size_bytes", "staged", b"staged", "staged_bytes", b"staged_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -226,6 +261,10 @@ class PlannedCollection(_message.Message):
     PARTITIONS_FIELD_NUMBER: _builtins.int
     SHARD_COUNT_FIELD_NUMBER: _builtins.int
     INDEX_COUNT_FIELD_NUMBER: _builtins.int
+    TARGET_ACTION_FIELD_NUMBER: _builtins.int
+    ALIASES_FIELD_NUMBER: _builtins.int
+    ALIAS_COUNT_FIELD_NUMBER: _builtins.int
+    LOADED_FIELD_NUMBER: _builtins.int
     database: _builtins.str
     """The database at the source."""
     name: _builtins.str
@@ -248,9 +287,19 @@ class PlannedCollection(_message.Message):
     """Shards that the restored collection would have. Zero for a create."""
     index_count: _builtins.int
     """Indexes that would be created. Zero for a create."""
+    target_action: Global___TargetAction.ValueType
+    """What becomes of the target. UNSPECIFIED for a create."""
+    alias_count: _builtins.int
+    """All of them."""
+    loaded: _builtins.bool
+    """True if it would be loaded. False for a create."""
     @_builtins.property
     def partitions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of the partitions, at most 20."""
+
+    @_builtins.property
+    def aliases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Aliases that the restored collection would have, at most 20."""
 
     def __init__(
         self,
@@ -267,10 +316,14 @@ class PlannedCollection(_message.Message):
         partitions: _abc.Iterable[_builtins.str] | None = ...,
         shard_count: _builtins.int = ...,
         index_count: _builtins.int = ...,
+        target_action: Global___TargetAction.ValueType = ...,
+        aliases: _abc.Iterable[_builtins.str] | None = ...,
+        alias_count: _builtins.int = ...,
+        loaded: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["database", b"database", "import_job_count", b"import_job_count", "index_count", b"index_count", "name", b"name", "partition_count", b"partition_count", "partitions", b"partitions", "row_count", b"row_count", "segment_count", b"segment_count", "shard_count", b"shard_count", "size_bytes", b"size_bytes", "target_database", b"target_database", "target_name", b"target_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias_count", b"alias_count", "aliases", b"aliases", "database", b"database", "import_job_count", b"import_job_count", "index_count", b"index_count", "loaded", b"loaded", "name", b"name", "partition_count", b"partition_count", "partitions", b"partitions", "row_count", b"row_count", "segment_count", b"segment_count", "shard_count", b"shard_count", "size_bytes", b"size_bytes", "target_action", b"target_action", "target_database", b"target_database", "target_name", b"target_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -51,9 +51,12 @@ def _restore_lines(plan: RestoreBackupPlan) -> Iterator[str]:
     for found in plan.collections:
         yield (
             f"  {_renamed(found)}: {_partitions(found)}, {found.segment_count:,} segments, "
-            f"at most {found.row_count:,} rows, {decimal(found.size_bytes)}"
+            f"at most {found.row_count:,} rows, {decimal(found.size_bytes)}{_served(found)}"
         )
     yield from _more(plan.collection_count - len(plan.collections))
+    if plan.dropped_collections:
+        yield f"dropped when the new ones are whole: {', '.join(plan.dropped_collections)}"
+        yield from _more(plan.dropped_collection_count - len(plan.dropped_collections))
     if plan.new_databases:
         yield f"new databases: {', '.join(plan.new_databases)}"
     if plan.index_count:
@@ -71,6 +74,12 @@ def _obstacle_lines(obstacles: Sequence[PlanObstacle], count: int) -> Iterator[s
         where = f"{found.field}: " if found.field else ""
         yield f"  {where}{found.description} ({found.reason})"
     yield from _more(count - len(obstacles))
+
+
+def _served(found: PlannedCollection) -> str:
+    more = f" and {found.alias_count - len(found.aliases):,} more"
+    told = ", ".join(found.aliases) + (more if found.alias_count > len(found.aliases) else "")
+    return (f", alias {told}" if found.aliases else "") + (", loaded" if found.loaded else "")
 
 
 def _partitions(found: PlannedCollection) -> str:

@@ -27,7 +27,6 @@ from milvus_backup_client.cli.session import Session, service_command
 
 _EXCLUSIVE = (("suffix", "renames"), ("drop_exist_collection", "skip_create_collection"))
 _COMING = (
-    "--drop_exist_collection",
     "--drop_exist_index",
     "--skip_create_collection",
 )

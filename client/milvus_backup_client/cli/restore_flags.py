@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from milvus_backup.v1.backup_service_pb2 import SkipParams
+from milvus_backup.v1.backup_service_pb2 import RestoreAliases, RestoreLoad, SkipParams
 from milvus_backup_client.cli.arguments import split_names
 from milvus_backup_client.cli.options import Callback, Decorator, go_flag
 
@@ -37,6 +37,27 @@ _FLAGS = (
     _without("--skip-field-type-params", "Type parameters of fields"),
     _without("--skip-field-index-params", "Index parameters of fields"),
     _without("--skip-index-params", "Parameters of indexes"),
+    go_flag(
+        "--drop_exist_collection",
+        help_text="Replace collections that are there, each when the new one is whole.",
+    ),
+    click.option(
+        "--aliases",
+        type=click.Choice(["kept-names", "all", "none"]),
+        help="Which collections get the aliases that they had.  [default: those whose names stay]",
+    ),
+    click.option(
+        "--load",
+        type=click.Choice(["none", "as-backed-up", "all"]),
+        help="Which collections are loaded, and waited for.  [default: none]",
+    ),
+    click.option(
+        "--replicas",
+        type=click.IntRange(min=0),
+        default=0,
+        metavar="N",
+        help="How many times they are loaded.  [default: as backed up]",
+    ),
     go_flag("--rbac", help_text="Restore users, roles and grants too (Milvus 2.4.9 or later)."),
     go_flag(
         "--use_v2_restore",
@@ -66,5 +87,14 @@ def take_making(options: dict[str, Any]) -> dict[str, Any]:
         "meta_only": options.pop("meta_only"),
         "max_shard_count": options.pop("max_shards"),
         "skip_params": SkipParams(**skipped) if any(skipped.values()) else None,
+        "drop_existing_collections": options.pop("drop_exist_collection"),
+        "aliases": RestoreAliases.Value(_written("RESTORE_ALIASES_", options.pop("aliases"))),
+        "load": RestoreLoad.Value(_written("RESTORE_LOAD_", options.pop("load"))),
+        "replica_count": options.pop("replicas"),
         "rbac": options.pop("rbac"),
     }
+
+
+def _written(prefix: str, word: str | None) -> Any:
+    """Return a choice as the contract writes it; none is left to the service."""
+    return prefix + (word or "unspecified").upper().replace("-", "_")

@@ -4,10 +4,11 @@
       InvalidRequest                 a field of the request is wrong; ``violations`` has all faults
       NotFound                       BackupNotFound, CollectionNotFound, DatabaseNotFound,
                                      PartitionNotFound, OperationNotFound
-      AlreadyExists                  BackupAlreadyExists, TargetAlreadyExists
+      AlreadyExists                  BackupAlreadyExists, TargetAlreadyExists,
+                                     AliasAlreadyExists
       RequestIdReused                the same request_id came with another request
       OperationConflict              another operation is in the way
-      PreconditionFailed             BackupNotRestorable, MilvusVersionUnsupported,
+      PreconditionFailed             BackupNotRestorable, TargetUnfit, MilvusVersionUnsupported,
                                      SourceStorageMismatch, SourceInconsistent,
                                      StorageNotConfigured, BucketNotFound, StorageDenied,
                                      StorageRefused, MilvusDenied, MilvusRefused, ImportFailed,
@@ -42,6 +43,7 @@ from milvus_backup_client.errors.contents import (
     BackupCorrupt,
 )
 from milvus_backup_client.errors.names import (
+    AliasAlreadyExists,
     AlreadyExists,
     BackupAlreadyExists,
     BackupNotFound,
@@ -87,6 +89,7 @@ from milvus_backup_client.errors.preconditions import (
     StorageDenied,
     StorageNotConfigured,
     StorageRefused,
+    TargetUnfit,
 )
 from milvus_backup_client.errors.reading import (
     from_rpc_error,
@@ -94,6 +97,7 @@ from milvus_backup_client.errors.reading import (
 )
 
 __all__ = [
+    "AliasAlreadyExists",
     "AlreadyExists",
     "ArchiveInvalid",
     "BackupAlreadyExists",
@@ -139,6 +143,7 @@ __all__ = [
     "StorageRefused",
     "StorageUnavailable",
     "TargetAlreadyExists",
+    "TargetUnfit",
     "TooManyOperations",
     "Unavailable",
     "WorkSpaceUnavailable",

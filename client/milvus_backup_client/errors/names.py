@@ -53,3 +53,9 @@ class TargetAlreadyExists(AlreadyExists):
     """A collection that a restore would make exists."""
 
     reason = "TARGET_ALREADY_EXISTS"
+
+
+class AliasAlreadyExists(AlreadyExists):
+    """An alias that a restored collection should get leads to another one, or is one's name."""
+
+    reason = "ALIAS_ALREADY_EXISTS"

@@ -33,6 +33,20 @@ def label_map(labels: Mapping[str, str]) -> dict[str, str]:
     return {fit(key, MAX_LABEL_BYTES): fit(value, MAX_LABEL_BYTES) for key, value in chosen}
 
 
+def read_enum(field: str, number: int, table: Mapping[E, int], default: E) -> E:
+    """Return the member that the number of an enum field stands for; 0 is UNSPECIFIED, the default.
+
+    Raises:
+        InvalidRequest: The number is not known.
+    """
+    if number == 0:
+        return default
+    for member, known in table.items():
+        if known == number:
+            return member
+    raise InvalidRequest(FieldViolation(field, f"{number} is not a known value"))
+
+
 def read_enums(field: str, numbers: Iterable[int], table: Mapping[E, int]) -> frozenset[E]:
     """Return the members that the numbers of a repeated enum field stand for.
 

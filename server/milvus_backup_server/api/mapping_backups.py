@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from milvus_backup.v1 import backup_pb2, backup_service_pb2
-from milvus_backup_server.api.mapping import label_map, timestamp
+from milvus_backup_server.api.mapping import label_map, read_enum, timestamp
 from milvus_backup_server.api.mapping_collections import collection_message
 from milvus_backup_server.api.mapping_restores import restore_options
 from milvus_backup_server.api.mapping_verifications import verification_message
@@ -49,7 +49,7 @@ def create_request(message: backup_service_pb2.CreateBackupRequest) -> CreateReq
         request_id=message.request_id,
         validate_only=message.validate_only,
         partitions=_partitions(message.partitions),
-        strategy=_strategy(message.strategy),
+        strategy=read_enum("strategy", message.strategy, STRATEGIES, BackupStrategy.AUTO),
         pause_gc=message.pause_gc,
         rbac=message.rbac,
     )
@@ -77,15 +77,6 @@ def restore_request(message: backup_service_pb2.RestoreBackupRequest) -> Restore
 def delete_request(message: backup_service_pb2.DeleteBackupRequest) -> DeleteRequest:
     """Read a request to delete a backup; the use case checks it."""
     return DeleteRequest(backup_name=message.backup_name)
-
-
-def _strategy(number: int) -> BackupStrategy:
-    if number == backup_pb2.BACKUP_STRATEGY_UNSPECIFIED:
-        return BackupStrategy.AUTO
-    for strategy, known in STRATEGIES.items():
-        if known == number:
-            return strategy
-    raise InvalidRequest(FieldViolation("strategy", f"{number} is not a known value"))
 
 
 def _partitions(

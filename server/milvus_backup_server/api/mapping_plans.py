@@ -14,8 +14,12 @@ from milvus_backup_server.domain.operations import (
     PlannedCollection,
     RestorePlan,
 )
+from milvus_backup_server.domain.targets import TargetAction
 
 SHOWN_PARTITIONS = 20
+ACTIONS = {
+    action: plan_pb2.TargetAction.Value(f"TARGET_ACTION_{action.name}") for action in TargetAction
+}
 MAX_NAME_BYTES = 255
 """A name of a partition that Milvus accepts is no longer."""
 
@@ -55,6 +59,8 @@ def restore_plan_message(plan: RestorePlan) -> plan_pb2.RestoreBackupPlan:
         new_database_count=len(plan.new_databases),
         obstacles=_obstacles(plan.obstacles),
         obstacle_count=len(plan.obstacles),
+        dropped_collections=[fit(str(it)) for it in plan.dropped[:SHOWN_COLLECTIONS]],
+        dropped_collection_count=len(plan.dropped),
     )
 
 
@@ -94,4 +100,8 @@ def _collection(item: PlannedCollection) -> plan_pb2.PlannedCollection:
         partitions=[fit(name, MAX_NAME_BYTES) for name in item.partitions[:SHOWN_PARTITIONS]],
         shard_count=fit_int(item.shard_count, 32),
         index_count=item.index_count,
+        target_action=ACTIONS[item.action] if item.target else plan_pb2.TARGET_ACTION_UNSPECIFIED,
+        aliases=[fit(name, MAX_NAME_BYTES) for name in item.aliases[:SHOWN_PARTITIONS]],
+        alias_count=len(item.aliases),
+        loaded=item.loaded,
     )

@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from milvus_backup.v1 import backup_service_pb2
-from milvus_backup_server.domain.restore_options import RestoreOptions, SkipParams
+from milvus_backup_server.api.mapping import read_enum
+from milvus_backup_server.domain.restore_options import (
+    AliasMode,
+    LoadMode,
+    RestoreOptions,
+    SkipParams,
+)
+
+_ALIASES = {
+    mode: backup_service_pb2.RestoreAliases.Value(f"RESTORE_ALIASES_{mode.name}")
+    for mode in AliasMode
+}
+_LOADS = {
+    mode: backup_service_pb2.RestoreLoad.Value(f"RESTORE_LOAD_{mode.name}") for mode in LoadMode
+}
 
 
 def restore_options(message: backup_service_pb2.RestoreBackupRequest) -> RestoreOptions:
@@ -14,6 +28,10 @@ def restore_options(message: backup_service_pb2.RestoreBackupRequest) -> Restore
         max_shard_count=message.max_shard_count,
         skip_params=_skip_params(message.skip_params),
         rbac=message.rbac,
+        drop_existing_collections=message.drop_existing_collections,
+        aliases=read_enum("aliases", message.aliases, _ALIASES, AliasMode.KEPT_NAMES),
+        load=read_enum("load", message.load, _LOADS, LoadMode.NONE),
+        replica_count=message.replica_count,
     )
 
 

@@ -59,6 +59,8 @@ CODES: Final[dict[type[errors.BackupError], grpc.StatusCode]] = {
     errors.AlreadyExists: _Code.ALREADY_EXISTS,
     errors.BackupAlreadyExists: _Code.ALREADY_EXISTS,
     errors.TargetAlreadyExists: _Code.ALREADY_EXISTS,
+    errors.AliasAlreadyExists: _Code.ALREADY_EXISTS,
+    errors.TargetUnfit: _Code.FAILED_PRECONDITION,
     errors.RequestIdReused: _Code.ALREADY_EXISTS,
     errors.OperationConflict: _Code.ABORTED,
     errors.PreconditionFailed: _Code.FAILED_PRECONDITION,

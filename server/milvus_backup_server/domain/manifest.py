@@ -65,6 +65,7 @@ class ManifestCollection(Record):
         moment: Hybrid timestamp to which the collection is exact; 0 if there is none.
         objects_file: Name of its objects file in ``meta/``.
         objects_sha256: Hash of that file.
+        replica_count: How many times it was loaded; the Go tool's records do not tell.
         record: The JSON of the collection's record without segments, so that
             ``ListBackupCollections`` needs no other file. Decoded only where it is shown.
     """
@@ -79,6 +80,7 @@ class ManifestCollection(Record):
     size: int = json_key("size", 0, always=True)
     row_count: int = json_key("row_count", 0, always=True)
     segment_count: int = json_key("segment_count", 0, always=True)
+    replica_count: int = json_key("replica_count", 0)
     record: Mapping[str, Any] = json_key("record", {})
 
 

@@ -9,6 +9,7 @@ from enum import Enum
 
 from milvus_backup_server.domain.errors import BackupError, Obstacle
 from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.targets import TargetAction
 from milvus_backup_server.domain.verification import VerifyResult
 
 SHOWN_COLLECTIONS = 50
@@ -256,6 +257,9 @@ class PlannedCollection:
     partitions: tuple[str, ...] = ()
     shard_count: int = 0
     index_count: int = 0
+    action: TargetAction = TargetAction.CREATE
+    aliases: tuple[str, ...] = ()
+    loaded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +296,12 @@ class RestorePlan:
     staged: bool
     staged_bytes: int = 0
     obstacles: tuple[Obstacle, ...] = ()
+
+    @property
+    def dropped(self) -> tuple[CollectionName, ...]:
+        """The collections that it would drop, in the order of the plan."""
+        replaced = (it.target for it in self.collections if it.action is TargetAction.REPLACE)
+        return tuple(name for name in replaced if name is not None)
 
 
 Result = (

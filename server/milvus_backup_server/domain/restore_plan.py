@@ -177,7 +177,36 @@ def planned(
         import_job_count=sum(len(units) for units in jobs),
         shard_count=made.shard_count,
         index_count=len(made.indexes),
+        aliases=made.aliases,
+        loaded=made.loading is not None,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RowCount:
+    """How many rows a collection has once it is restored: so many, or at most so many."""
+
+    most: int
+    exact: bool
+
+    def fits(self, found: int) -> bool:
+        """Tell whether it may have this number of rows."""
+        return found == self.most if self.exact else found <= self.most
+
+    def __str__(self) -> str:
+        """Return it as a message says it."""
+        return str(self.most) if self.exact else f"at most {self.most}"
+
+
+def row_count(record: CollectionBackupInfo, moment: int | None) -> RowCount:
+    """Return how many rows a collection must give.
+
+    The sum over the segments is an upper bound as soon as there are deletes or rows later than the
+    moment; otherwise it must be met.
+    """
+    segments = (it for part in record.partition_backups for it in part.segment_backups)
+    most = sum(segment.num_of_rows for segment in segments)
+    return RowCount(most, exact=moment is None and not has_deletes(record))
 
 
 def has_deletes(record: CollectionBackupInfo) -> bool:

@@ -14,9 +14,16 @@ from milvus_backup_server.domain.records import (
     KeyValue,
 )
 from milvus_backup_server.domain.renaming import Target
-from milvus_backup_server.domain.restore_options import AliasMode, RestoreOptions, SkipParams
+from milvus_backup_server.domain.restore_options import (
+    AliasMode,
+    LoadMode,
+    RestoreOptions,
+    SkipParams,
+)
+from milvus_backup_server.domain.targets import Loading
 
 _AUTO_INDEX = "AUTOINDEX"
+_NOT_LOADED = ("", "NotLoad")
 _INDEX_TYPE, _METRIC_TYPE = "index_type", "metric_type"
 
 
@@ -28,6 +35,8 @@ class TargetCollection:
         partition_count: With a partition key, else 0.
         partitions: Names of the partitions; none with a partition key, where Milvus makes them.
         indexes: Those to make; none unless asked for.
+        aliases: What else it is called, when it has its name.
+        loading: How it is loaded then; None: not.
     """
 
     schema: CollectionSchema
@@ -37,6 +46,8 @@ class TargetCollection:
     partition_count: int
     partitions: tuple[str, ...]
     indexes: tuple[IndexInfo, ...]
+    aliases: tuple[str, ...] = ()
+    loading: Loading | None = None
 
 
 def target_collection(
@@ -61,6 +72,8 @@ def target_collection(
         partition_count=len(names) if keyed else 0,
         partitions=() if keyed else names,
         indexes=tuple(_indexes(record, schema, options)) if indexes else (),
+        aliases=_aliases(record, target, options),
+        loading=_loading(record, options, keyed=keyed),
     )
 
 
@@ -78,10 +91,15 @@ def shard_count(record: CollectionBackupInfo, target: Target, options: RestoreOp
     return record.shards_num
 
 
-def target_aliases(
+def not_indexed(made: TargetCollection) -> list[str]:
+    """Return the fields of vectors without an index, because of which Milvus would not load it."""
+    indexed = {index.field_name for index in made.indexes}
+    return sorted(_vectors(made.schema) - indexed)
+
+
+def _aliases(
     record: CollectionBackupInfo, target: Target, options: RestoreOptions
 ) -> tuple[str, ...]:
-    """Return the aliases of the backup that a target gets."""
     kept = target.name.name == record.collection_name
     wanted = options.aliases is AliasMode.ALL or (options.aliases is AliasMode.KEPT_NAMES and kept)
     return record.aliases if wanted else ()
@@ -111,12 +129,34 @@ def _field(field: FieldSchema, skipped: SkipParams) -> FieldSchema:
 def _indexes(
     record: CollectionBackupInfo, schema: CollectionSchema, options: RestoreOptions
 ) -> Iterable[IndexInfo]:
-    vectors = {field.name for field in schema.fields if is_vector(field.data_type)}
-    for struct in schema.struct_array_fields:
-        vectors |= {field.name for field in struct.fields if is_vector(field.data_type)}
+    vectors = _vectors(schema)
     for index in record.index_infos:
         auto = options.use_auto_index and index.field_name in vectors
         yield _reduced(_automatic(index) if auto else index, options.skip_params.index_params)
+
+
+def _vectors(schema: CollectionSchema) -> set[str]:
+    fields = [
+        *schema.fields,
+        *(it for struct in schema.struct_array_fields for it in struct.fields),
+    ]
+    return {field.name for field in fields if is_vector(field.data_type)}
+
+
+def _loading(
+    record: CollectionBackupInfo, options: RestoreOptions, *, keyed: bool
+) -> Loading | None:
+    """Return how a collection is loaded; one that was being loaded counts as loaded."""
+    if options.load is LoadMode.NONE:
+        return None
+    if options.load is LoadMode.ALL:
+        return Loading(replicas=options.replica_count)
+    if record.load_state in _NOT_LOADED:
+        return None
+    parts = record.partition_backups
+    loaded = tuple(it.partition_name for it in parts if it.load_state not in _NOT_LOADED)
+    some = () if keyed or len(loaded) in (0, len(parts)) else loaded
+    return Loading(some, options.replica_count)
 
 
 def _automatic(index: IndexInfo) -> IndexInfo:

@@ -212,7 +212,12 @@ class RestoreBody(Body):
         description="Let Milvus choose the indexes of vectors; the metric stays. Counts with "
         "`restoreIndex`.",
     )
-    drop_exist_collection: bool = _later("dropExistCollection", default=False)
+    drop_exist_collection: bool = Field(
+        default=False,
+        alias="dropExistCollection",
+        description="Replace collections that are there, each when the new one is whole. Not with "
+        "`skipCreateCollection`.",
+    )
     drop_exist_index: bool = _later("dropExistIndex", default=False)
     skip_create_collection: bool = _later("skipCreateCollection", default=False)
     skip_import_disk_quota_check: bool = Field(
@@ -231,6 +236,22 @@ class RestoreBody(Body):
         description="The most shards that a collection gets; 0: as in the backup.",
     )
     skip_params: SkipParams = Field(SkipParams(), alias="skipParams")
+    aliases: str = Field(
+        default="kept_names",
+        description="Which collections get the aliases that they had: `kept_names` (those whose names "
+        "stay), `all` or `none`. The Go tool has no such key.",
+    )
+    load: str = Field(
+        default="none",
+        description="Which collections are loaded, and waited for: `none`, `as_backed_up` or `all`. The Go "
+        "tool has no such key.",
+    )
+    replica_num: Int32 = Field(
+        default=0,
+        alias="replicaNum",
+        description="How many times they are loaded; 0: as when they were backed up. The Go tool has no "
+        "such key.",
+    )
     use_v2_restore: bool = Field(
         default=False,
         alias="useV2Restore",

@@ -61,6 +61,8 @@ FACES: Final[dict[type[errors.BackupError], Face]] = {
     errors.AlreadyExists: _IN_THE_WAY,
     errors.BackupAlreadyExists: _IN_THE_WAY,
     errors.TargetAlreadyExists: _IN_THE_WAY,
+    errors.AliasAlreadyExists: _IN_THE_WAY,
+    errors.TargetUnfit: _IN_THE_WAY,
     errors.RequestIdReused: _IN_THE_WAY,
     errors.OperationConflict: _IN_THE_WAY,
     errors.PreconditionFailed: _IN_THE_WAY,

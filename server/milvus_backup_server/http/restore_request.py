@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from milvus_backup_server.domain.errors import FieldViolation
 from milvus_backup_server.domain.renaming import CollectionMapping
 from milvus_backup_server.domain.requests import RestoreRequest
-from milvus_backup_server.domain.restore_options import RestoreOptions, SkipParams
+from milvus_backup_server.domain.restore_options import (
+    AliasMode,
+    LoadMode,
+    RestoreOptions,
+    SkipParams,
+)
 from milvus_backup_server.http.asked import Asked, Entries, not_yet
 from milvus_backup_server.http.bodies import RestoreBody
 from milvus_backup_server.http.plan_request import PlannedNames, read_plan
@@ -18,12 +23,17 @@ _NAMES = {
     "suffix": "collection_suffix",
     "collections": "collection_names",
     "target_collections": "db_collections_after_rename",
+    "drop_existing_collections": "dropExistCollection",
+    "replica_count": "replicaNum",
     "max_shard_count": "maxShardNum",
     "skip_params.collection_properties": "skipParams.collectionProperties",
     "skip_params.field_type_params": "skipParams.fieldTypeParams",
     "skip_params.field_index_params": "skipParams.fieldIndexParams",
     "skip_params.index_params": "skipParams.indexParams",
 }
+
+_ALIASES = {mode.value: mode for mode in AliasMode}
+_LOADS = {mode.value: mode for mode in LoadMode}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +92,10 @@ def _options(body: RestoreBody) -> RestoreOptions:
             index_params=tuple(skipped.index_params),
         ),
         rbac=body.rbac,
+        drop_existing_collections=body.drop_exist_collection,
+        aliases=_ALIASES.get(body.aliases, AliasMode.KEPT_NAMES),
+        load=_LOADS.get(body.load, LoadMode.NONE),
+        replica_count=body.replica_num,
     )
 
 
@@ -121,6 +135,8 @@ def _excluded(body: RestoreBody) -> Iterator[FieldViolation]:
 
 
 def _unsupported(body: RestoreBody) -> Iterator[FieldViolation]:
+    yield from _unknown("aliases", body.aliases, _ALIASES)
+    yield from _unknown("load", body.load, _LOADS)
     if body.drop_exist_collection and body.skip_create_collection:
         fault = "cannot be true together with skipCreateCollection"
         yield FieldViolation("dropExistCollection", fault)
@@ -128,10 +144,15 @@ def _unsupported(body: RestoreBody) -> Iterator[FieldViolation]:
         {
             "bucket_name": body.bucket_name,
             "path": body.path,
-            "dropExistCollection": body.drop_exist_collection,
             "dropExistIndex": body.drop_exist_index,
             "skipCreateCollection": body.skip_create_collection,
             "truncateBinlogByTs": body.truncate_binlog_by_ts,
             "ezkMapping": body.ezk_mapping,
         }
     )
+
+
+def _unknown(name: str, value: str, known: Iterable[str]) -> Iterator[FieldViolation]:
+    if value not in known:
+        choices = ", ".join(known)
+        yield FieldViolation(name, f"{value[:100]!r} is unknown: expected one of {choices}")

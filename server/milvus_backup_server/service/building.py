@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,6 @@ from milvus_backup_server.domain.capabilities import DATABASE_PROPERTIES_FROM
 from milvus_backup_server.domain.errors import (
     BackupError,
     LeftBehind,
-    MilvusUnavailable,
     MilvusVersionUnsupported,
     NotFound,
     TargetAlreadyExists,
@@ -26,6 +24,7 @@ from milvus_backup_server.domain.restore_plan import NEVER_CREATED
 from milvus_backup_server.domain.target_collection import TargetCollection
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.context import WorkLimits
+from milvus_backup_server.service.patience import patiently
 from milvus_backup_server.service.tracker import Tracker
 
 T = TypeVar("T")
@@ -123,6 +122,11 @@ class CollectionBuilder:
             await self._removing(str(temporary), partial(self._gateway.drop_collection, temporary))
             self._temporary.remove(temporary)
 
+    def release(self, built: Built) -> None:
+        """Let go of a collection: whatever happens, it is not removed."""
+        if built.temporary in self._temporary:
+            self._temporary.remove(built.temporary)
+
     async def require_free(self, built: Built) -> None:
         """Raise TargetAlreadyExists if somebody made a collection of the final name meanwhile."""
         if await self._gateway.has_collection(built.target):
@@ -160,16 +164,7 @@ class CollectionBuilder:
             self._warn_of_remains(what, f"could not be removed and remains: {error.message}")
 
     async def _patiently(self, act: Callable[[], Awaitable[T]]) -> T:
-        """Do something, again and again while Milvus does not answer."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + self._limits.cleanup_seconds
-        while True:
-            try:
-                return await act()
-            except MilvusUnavailable:
-                if loop.time() >= end:
-                    raise
-                await asyncio.sleep(self._limits.poll_seconds)
+        return await patiently(self._limits, act)
 
     async def _warn_of_whole(self, built: Built) -> None:
         what = str(built.target)
@@ -192,6 +187,9 @@ class CollectionBuilder:
     async def _drop_renamed(self, built: Built) -> None:
         """Remove a collection under its final name, but only if it is the one that we made."""
         if await self._is_renamed(built):
+            # Milvus 2.3 keeps the aliases of a dropped collection.
+            for alias in (await self._gateway.describe_collection(built.target)).aliases:
+                await self._gateway.drop_alias(built.target.database, alias)
             await self._gateway.drop_collection(built.target)
 
     async def _is_renamed(self, built: Built) -> bool:

@@ -32,6 +32,7 @@ class CollectionSnapshot:
         segments: The segments of the flush that Milvus still knows, by id.
         partition_load_states: By partition id.
         left_out: Ids of the partitions that were not asked for.
+        replicas: How many times it is loaded.
     """
 
     name: CollectionName
@@ -44,6 +45,7 @@ class CollectionSnapshot:
     moment: int
     segments: Mapping[int, SegmentInfo]
     left_out: frozenset[int] = frozenset()
+    replicas: int = 0
 
 
 @dataclass(slots=True)

@@ -166,6 +166,7 @@ def summary(plan: CollectionPlan, record: CollectionBackupInfo) -> ManifestColle
         size=plan.amount.bytes,
         row_count=plan.amount.rows,
         segment_count=plan.amount.segments,
+        replica_count=snapshot.replicas,
         record=record.to_json(),
     )
 

@@ -93,6 +93,7 @@ class WorkLimits:
         poll_seconds: Between two questions to Milvus while waiting.
         cleanup_seconds: How long the removal of one thing is tried while Milvus does not answer.
         import_stall_seconds: How long an import may show no progress.
+        load_seconds: How long Milvus may take to load a collection.
         import_job_bytes: Data of one import job, so that it ends inside Milvus's own limit.
         replans: How often a collection is planned anew when its objects vanish.
         create_bucket: Whether a create makes a missing backup bucket.
@@ -111,6 +112,7 @@ class WorkLimits:
     poll_seconds: float = 0.1
     cleanup_seconds: float = 60.0
     import_stall_seconds: float = 900.0
+    load_seconds: float = 1800.0
     import_job_bytes: int = 4 << 30
     replans: int = 3
     create_bucket: bool = True

@@ -145,6 +145,7 @@ class RestoreBackup:
             targets=planner.targets,
             plan=planner.plan,
             new_databases=planner.new_databases,
+            present=planner.present,
             capabilities=capabilities,
             cluster=cluster,
             milvus=milvus,

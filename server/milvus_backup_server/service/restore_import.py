@@ -11,7 +11,7 @@ from milvus_backup_server.domain.milvus import (
 )
 from milvus_backup_server.domain.operations import Amount
 from milvus_backup_server.domain.records import CollectionBackupInfo, PartitionBackupInfo
-from milvus_backup_server.domain.restore_plan import ImportUnit, has_deletes, import_units
+from milvus_backup_server.domain.restore_plan import ImportUnit, import_units, row_count
 from milvus_backup_server.service.bucket_proof import BucketProof, prove_bucket
 from milvus_backup_server.service.building import Built
 from milvus_backup_server.service.context import WorkLimits
@@ -152,18 +152,12 @@ class _Credit:
 def _check_rows(
     record: CollectionBackupInfo, objects: SourceObjects, built: Built, imported: int
 ) -> None:
-    """Compare the rows that Milvus says it imported with those of the segments.
-
-    The sum over the segments is an upper bound as soon as there are deletes or rows later than the
-    moment; otherwise it must be met.
-    """
-    recorded = sum(s.num_of_rows for p in record.partition_backups for s in p.segment_backups)
-    exact = objects.moment is None and not has_deletes(record)
-    if imported > recorded or (exact and imported != recorded):
+    """Compare the rows that Milvus says it imported with those that there must be."""
+    rows = row_count(record, objects.moment)
+    if not rows.fits(imported):
         raise RowCountMismatch(
-            f"Milvus imported {imported} rows of {built.source}; the backup holds "
-            f"{'' if exact else 'at most '}{recorded}",
+            f"Milvus imported {imported} rows of {built.source}; the backup holds {rows}",
             subject=str(built.source),
             imported=imported,
-            recorded=recorded,
+            recorded=rows.most,
         )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from milvus_backup_server.domain.errors import TargetAlreadyExists
+from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest, TargetUnfit
 from milvus_backup_server.domain.faults import Faults
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.objects import ObjectInfo
@@ -21,13 +22,12 @@ from milvus_backup_server.domain.restore_mapping import (
     nothing_wanted,
 )
 from milvus_backup_server.domain.restore_plan import name_of, planned, record_faults
-from milvus_backup_server.domain.target_collection import target_collection
+from milvus_backup_server.domain.target_collection import not_indexed, target_collection
+from milvus_backup_server.domain.targets import PresentTarget, TargetAction
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.backup_reader import BackupAside, BackupReader
-from milvus_backup_server.service.concurrency import for_each
 from milvus_backup_server.service.context import WorkLimits
-
-_CALLS_AT_ONCE = 16
+from milvus_backup_server.service.restore_targets import TargetCheck
 
 
 class RestorePlanner:
@@ -42,6 +42,7 @@ class RestorePlanner:
         targets: Where each wanted collection goes, by its name in the backup.
         plan: What the plan says of each collection and target, in the order of targets.
         new_databases: Databases to make.
+        present: Collections that are replaced, by the target's name.
         faults: What stands in the way.
     """
 
@@ -54,6 +55,7 @@ class RestorePlanner:
         self.targets: dict[CollectionName, tuple[Target, ...]] = {}
         self.plan: tuple[PlannedCollection, ...] = ()
         self.new_databases: tuple[MappedDatabase, ...] = ()
+        self.present: dict[CollectionName, PresentTarget] = {}
         self.faults = Faults()
 
     async def read(self, reader: BackupReader, files: Mapping[str, ObjectInfo]) -> None:
@@ -77,23 +79,19 @@ class RestorePlanner:
 
     async def check_targets(self, gateway: MilvusGateway) -> None:
         """Find out which databases are missing, and note targets that exist."""
-        present = set(await gateway.list_databases())
+        databases = set(await gateway.list_databases())
         needed = mapped_databases(self.wanted, self._contents)
-        self.new_databases = tuple(it for it in needed if it.name not in present)
+        self.new_databases = tuple(it for it in needed if it.name not in databases)
         fields: dict[CollectionName, str] = {}
         for found in self.targets.values():
             for it in found:
                 fields.setdefault(it.name, it.field)
-        taken: list[CollectionName] = []
-
-        async def check(target: CollectionName) -> None:
-            if await gateway.has_collection(target):
-                taken.append(target)
-
-        existing = [target for target in fields if target.database in present]
-        await for_each(existing, check, concurrent=_CALLS_AT_ONCE)
-        for target in sorted(taken):
-            self.faults.add(TargetAlreadyExists(str(target)), fields[target])
+        check = TargetCheck(gateway, self._request.options)
+        aliases = {item.target: item.aliases for item in self.plan if item.target and item.aliases}
+        self.faults.errors += (await check.check(fields, aliases, databases)).errors
+        self.present = check.present
+        await self._check_replicas(gateway)
+        self.plan = tuple(self._with_target(item) for item in self.plan)
 
     def restore_plan(self, *, staged: bool) -> RestorePlan:
         """Return the plan; nothing is checked for it any more."""
@@ -104,6 +102,20 @@ class RestorePlanner:
             staged_bytes=self._source_bytes if staged else 0,
             obstacles=self.faults.obstacles(),
         )
+
+    async def _check_replicas(self, gateway: MilvusGateway) -> None:
+        wanted = self._request.options.replica_count
+        if wanted > 1 and wanted > (nodes := await gateway.query_node_count()):
+            text = f"{wanted} replicas need as many query nodes; Milvus has {nodes}"
+            self.faults.add(InvalidRequest(FieldViolation("replica_count", text)))
+
+    def _with_target(self, item: PlannedCollection) -> PlannedCollection:
+        """Return what a plan says of a target, now that it is known what is there."""
+        there = self.present.get(item.target) if item.target else None
+        if there is None:
+            return item
+        aliases = tuple(sorted({*item.aliases, *there.aliases}))
+        return replace(item, action=TargetAction.REPLACE, aliases=aliases)
 
     def _plan_one(self, record: CollectionBackupInfo, unfit: Faults) -> list[PlannedCollection]:
         source = name_of(record)
@@ -125,6 +137,9 @@ class RestorePlanner:
     def _planned(self, record: CollectionBackupInfo, target: Target) -> PlannedCollection:
         request = self._request
         made = target_collection(record, target, request.options, indexes=request.restore_indexes)
+        if made.loading is not None:
+            for field in not_indexed(made):
+                self.faults.add(_not_loadable(target.name, field), "load")
         return planned(record, target, made, self._limits.import_job_bytes)
 
     def _note_partitions(self, source: CollectionName, record: CollectionBackupInfo) -> None:
@@ -134,3 +149,12 @@ class RestorePlanner:
         else:
             names = (partition.partition_name for partition in record.partition_backups)
             self._contents.partitions[source] = frozenset(names)
+
+
+def _not_loadable(target: CollectionName, field: str) -> TargetUnfit:
+    return TargetUnfit(
+        f"{target} could not be loaded: Milvus needs an index of its field {field!r}; restore_indexes "
+        "makes those of the backup",
+        subject=str(target),
+        field_name=field,
+    )

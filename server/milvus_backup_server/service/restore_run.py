@@ -19,8 +19,8 @@ from milvus_backup_server.domain.operations import (
 )
 from milvus_backup_server.domain.records import CollectionBackupInfo
 from milvus_backup_server.domain.renaming import Target
-from milvus_backup_server.domain.restore_plan import name_of
-from milvus_backup_server.domain.target_collection import target_collection
+from milvus_backup_server.domain.restore_plan import name_of, row_count
+from milvus_backup_server.domain.target_collection import TargetCollection, target_collection
 from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.building import Built, CollectionBuilder
 from milvus_backup_server.service.context import Environment
@@ -29,6 +29,7 @@ from milvus_backup_server.service.restore_end import RestoreEnd
 from milvus_backup_server.service.restore_import import CollectionImport
 from milvus_backup_server.service.restore_source import RestoreSource, SourceObjects
 from milvus_backup_server.service.restore_work import CheckedRestore, RestoreCounts, RestoreMarks
+from milvus_backup_server.service.serving import Served
 from milvus_backup_server.service.spool import SpoolDirectory
 from milvus_backup_server.service.staging import Staging
 from milvus_backup_server.service.tracker import Totals, Tracker
@@ -67,7 +68,9 @@ class RestoreRun:
         )
         self._source = RestoreSource(checked, limits, tracker, self._marks, self._counts)
         self._importer = CollectionImport(checked, limits, queue, tracker, self._counts)
-        self._end = RestoreEnd(checked, self._builder, self._staging, tracker, self._marks)
+        self._end = RestoreEnd(
+            checked, self._builder, self._staging, tracker, self._marks, limits=limits
+        )
         self._built: list[Built] = []
         self._import_totals = Totals(
             bytes=sum(item.size_bytes for item in checked.plan),
@@ -144,20 +147,26 @@ class RestoreRun:
     async def _restore_into(
         self, target: Target, record: CollectionBackupInfo, objects: SourceObjects
     ) -> None:
-        built = await self._import_whole(target, record, objects)
+        request = self._checked.request
+        wanted = target_collection(record, target, request.options, indexes=request.restore_indexes)
+        rows = row_count(record, objects.moment)
+        self._end.remember(target.name, Served.of(wanted, rows, replicas=objects.replicas))
+        built = await self._import_whole(target.name, wanted, record, objects)
         # Not of all collections at once at the end: Milvus 2.3 loses the notice of an index that is
         # made right after another collection's, and builds it half a minute later.
         await self._builder.create_indexes(built)
         self._built.append(built)
 
     async def _import_whole(
-        self, target: Target, record: CollectionBackupInfo, objects: SourceObjects
+        self,
+        target: CollectionName,
+        wanted: TargetCollection,
+        record: CollectionBackupInfo,
+        objects: SourceObjects,
     ) -> Built:
         """Import everything, into a collection made anew where Milvus lost an import."""
-        request = self._checked.request
-        wanted = target_collection(record, target, request.options, indexes=request.restore_indexes)
         for attempt in itertools.count(1):
-            built = await self._builder.create(name_of(record), target.name, wanted)
+            built = await self._builder.create(name_of(record), target, wanted)
             try:
                 await self._importer.run(record, objects, built)
             except ImportLost as lost:

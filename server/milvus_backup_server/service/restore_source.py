@@ -27,12 +27,14 @@ class SourceObjects:
     Attributes:
         verified: A line for each object that is right.
         strays: Partitions in whose directories other objects lie too.
+        replicas: How many times the collection was loaded; 0 if that is not known.
         moment: Hybrid timestamp at which an import cuts; None for no cut.
     """
 
     verified: Spool
     strays: set[int] = field(default_factory=set)
     moment: int | None = None
+    replicas: int = 0
 
 
 class RestoreSource:
@@ -85,7 +87,9 @@ class RestoreSource:
         async for record in self.records():
             name = name_of(record)
             line = manifest.get(name)
-            objects = SourceObjects(spools.spool(), moment=line.moment or None if line else None)
+            objects = SourceObjects(spools.spool())
+            if line is not None:
+                objects.moment, objects.replicas = line.moment or None, line.replica_count
             targets = self._checked.names(name)
             if await self._marks.trying(targets, self._verify_one(record, line, objects)):
                 every[name] = objects

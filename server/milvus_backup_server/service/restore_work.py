@@ -13,6 +13,7 @@ from milvus_backup_server.domain.operations import CollectionState, PlannedColle
 from milvus_backup_server.domain.renaming import Target
 from milvus_backup_server.domain.requests import RestoreRequest
 from milvus_backup_server.domain.restore_mapping import MappedDatabase, Wanted
+from milvus_backup_server.domain.targets import PresentTarget
 from milvus_backup_server.service.context import Cluster, Repository, Storage
 from milvus_backup_server.service.staging import ImportPlace
 from milvus_backup_server.service.tracker import Tracker
@@ -27,6 +28,7 @@ class CheckedRestore:
         targets: Where each wanted collection goes, by its name in the backup.
         plan: What the plan says of each collection and target.
         new_databases: Databases to make.
+        present: Collections that are replaced, by the target's name.
         capabilities: What the target can do.
         place: From where Milvus imports.
     """
@@ -37,6 +39,7 @@ class CheckedRestore:
     targets: Mapping[CollectionName, tuple[Target, ...]]
     plan: tuple[PlannedCollection, ...]
     new_databases: tuple[MappedDatabase, ...]
+    present: Mapping[CollectionName, PresentTarget]
     capabilities: Capabilities
     cluster: Cluster
     milvus: Storage

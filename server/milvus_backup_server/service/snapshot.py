@@ -16,6 +16,7 @@ from milvus_backup_server.domain.errors import (
 )
 from milvus_backup_server.domain.faults import Faults
 from milvus_backup_server.domain.milvus import (
+    CollectionDescription,
     CollectionName,
     Flush,
     Partition,
@@ -31,6 +32,7 @@ from milvus_backup_server.service.context import WorkLimits
 
 _CALLS_AT_ONCE = 16
 _CLOCK_POLL_SECONDS = 0.01
+_NOT_LOADED = "NotLoad"
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +167,16 @@ class Snapshots:
             partitions=tuple(partitions),
             indexes=tuple(await self._gateway.list_indexes(name)),
             load_state=load_state,
-            partition_load_states=await self._partition_states(name, load_state, partitions),
+            partition_load_states=await self._partition_states(description, load_state, partitions),
             flush=flush,
             moment=backup_moment(flush.moment, hybrid_end=self._capabilities.hybrid_end_ts),
             segments={it.segment_id: it for it in segments if it.segment_id in flush.segment_ids},
             left_out=left_out,
+            replicas=await self._replicas(name, load_state),
         )
+
+    async def _replicas(self, name: CollectionName, state: str) -> int:
+        return 0 if state == _NOT_LOADED else await self._gateway.replica_count(name)
 
     async def _is_flushed(self, name: CollectionName, flush: Flush) -> bool:
         """Ask Milvus; one that restarts goes on with the flush, so silence only means not yet."""
@@ -183,12 +189,14 @@ class Snapshots:
         return physical_milliseconds(await self._gateway.allocate_timestamp())
 
     async def _partition_states(
-        self, name: CollectionName, state: str, partitions: Sequence[Partition]
+        self, described: CollectionDescription, state: str, partitions: Sequence[Partition]
     ) -> dict[int, str]:
-        if state != "Loading":
+        """Return the load states by partition id; a loaded collection may have unloaded partitions."""
+        keyed = any(field.is_partition_key for field in described.schema.fields)
+        if state == _NOT_LOADED or keyed or len(partitions) == 1:
             return {partition.partition_id: state for partition in partitions}
         return {
-            partition.partition_id: await self._gateway.load_state(name, partition.name)
+            partition.partition_id: await self._gateway.load_state(described.name, partition.name)
             for partition in partitions
         }
 

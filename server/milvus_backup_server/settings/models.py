@@ -274,6 +274,7 @@ class MilvusWaitSettings(Section):
     cleanup_seconds: Seconds = 60.0
     poll_seconds: Seconds = 0.1
     import_stall_seconds: Seconds = 900.0
+    load_timeout_seconds: Seconds = 1800.0
     import_job_max_mib: Count = 4096
     allow_untested_versions: bool = False
 

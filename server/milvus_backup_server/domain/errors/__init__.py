@@ -5,10 +5,11 @@
       InvalidSettings        the settings are wrong (at start only)
       NotFound               BackupNotFound, CollectionNotFound, DatabaseNotFound,
                              PartitionNotFound, OperationNotFound
-      AlreadyExists          BackupAlreadyExists, TargetAlreadyExists
+      AlreadyExists          BackupAlreadyExists, TargetAlreadyExists, AliasAlreadyExists
       RequestIdReused        the same request_id came with another request
       OperationConflict      another operation is in the way
-      PreconditionFailed     BackupNotRestorable, MilvusVersionUnsupported, SourceStorageMismatch,
+      PreconditionFailed     BackupNotRestorable, TargetUnfit, MilvusVersionUnsupported,
+                             SourceStorageMismatch,
                              SourceInconsistent, StorageNotConfigured, BucketNotFound,
                              StorageDenied, StorageRefused, MilvusDenied, MilvusRefused,
                              ImportFailed, RowCountMismatch, NotABackup, BackupNameLost, LeftBehind,
@@ -50,6 +51,7 @@ from milvus_backup_server.domain.errors.contents import (
     UploadNotFound,
 )
 from milvus_backup_server.domain.errors.names import (
+    AliasAlreadyExists,
     AlreadyExists,
     BackupAlreadyExists,
     BackupNotFound,
@@ -93,9 +95,11 @@ from milvus_backup_server.domain.errors.preconditions import (
     StorageDenied,
     StorageNotConfigured,
     StorageRefused,
+    TargetUnfit,
 )
 
 __all__ = [
+    "AliasAlreadyExists",
     "AlreadyExists",
     "ArchiveInvalid",
     "BackupAlreadyExists",
@@ -145,6 +149,7 @@ __all__ = [
     "StorageRefused",
     "StorageUnavailable",
     "TargetAlreadyExists",
+    "TargetUnfit",
     "TooManyOperations",
     "Unavailable",
     "UploadNotFound",

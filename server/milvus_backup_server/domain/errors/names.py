@@ -82,3 +82,10 @@ class TargetAlreadyExists(AlreadyExists):
 
     reason = "TARGET_ALREADY_EXISTS"
     resource_type = "collection"
+
+
+class AliasAlreadyExists(AlreadyExists):
+    """An alias that a restored collection should get leads to another one, or is one's name."""
+
+    reason = "ALIAS_ALREADY_EXISTS"
+    resource_type = "alias"

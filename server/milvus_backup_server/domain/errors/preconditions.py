@@ -45,6 +45,12 @@ class BackupNotRestorable(PreconditionFailed):
     reason = "BACKUP_NOT_RESTORABLE"
 
 
+class TargetUnfit(PreconditionFailed):
+    """A collection that is to be filled or loaded is not made for it: its schema, indexes, or state."""
+
+    reason = "TARGET_UNFIT"
+
+
 class MilvusVersionUnsupported(PreconditionFailed):
     """This service does not make or restore backups with that version of Milvus."""
 
