@@ -6,7 +6,7 @@ import asyncio
 import importlib.metadata
 import ipaddress
 import signal
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -17,10 +17,12 @@ from milvus_backup_server.adapters.operation_log import StoreOperationLog
 from milvus_backup_server.adapters.store_rates import RateLimiter
 from milvus_backup_server.adapters.transfer import AsyncTransferEngine
 from milvus_backup_server.api.server import ApiServer, Endpoint
+from milvus_backup_server.domain.diagnostics import CheckState
 from milvus_backup_server.http.options import HttpOptions
 from milvus_backup_server.lifeline import watching_stdin
 from milvus_backup_server.reloading import Read, reloading
 from milvus_backup_server.service.catalog import Catalog
+from milvus_backup_server.service.concurrency import beside
 from milvus_backup_server.service.context import (
     DEFAULT,
     Cluster,
@@ -137,7 +139,7 @@ async def running_app(
         endpoint = await server.start(_endpoint(settings))
         http = await _serve_http(stack, settings, use_cases)
         if settings.service.operations.resume_at_start:
-            await _enter_task(stack, use_cases.control.resume_all())
+            await stack.enter_async_context(beside(use_cases.control.resume_all()))
         yield RunningApp(endpoint, use_cases, http, outside.rates)
         # Watchers are served up to the last state of what they watch; then no stream is open.
         await server.announce_stop()
@@ -164,6 +166,10 @@ async def serve(loaded: Loaded, read: Read, *, stop_with_stdin: bool = False) ->
         async with (
             running_app(loaded.settings, stop=stop) as app,
             reloading(loaded.settings, read, app.rates),
+            # A service for one command has no time to lose; Check tells the same.
+            nullcontext()
+            if stop_with_stdin
+            else beside(_tell_of_shared_store(app.use_cases.diagnostics)),
         ):
             _log.info(
                 "serving",
@@ -220,15 +226,11 @@ def _journal(settings: Settings, adapters: Adapters) -> Journal:
     return Journal(log, this_owner(), recording_limits(settings))
 
 
-async def _enter_task(stack: AsyncExitStack, work: Coroutine[None, None, None]) -> None:
-    """Run something until it ends or the stack is closed."""
-    task = asyncio.create_task(work)
-
-    async def stop() -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    stack.push_async_callback(stop)
+async def _tell_of_shared_store(diagnostics: Diagnostics) -> None:
+    """Warn where several services must not share the backups' store."""
+    found = await diagnostics.shared_store()
+    if found is not None and found.state is not CheckState.OK:
+        _log.warning("the backups' store must not be shared", reason=found.message)
 
 
 def version() -> str:

@@ -173,7 +173,7 @@ async def test_what_is_refused_is_one_line(
     assert done.exit_code == code
     assert done.stderr.startswith(error)
     assert done.stderr.count("\n") == 1
-    assert {key.split("/")[1] for key in await place.world.backups()} == {"nightly"}
+    assert {key.split("/")[1] for key in await place.world.objects()} == {"nightly"}
 
 
 async def test_a_file_that_is_not_there(place: Place) -> None:

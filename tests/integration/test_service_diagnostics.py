@@ -174,6 +174,21 @@ async def test_a_store_where_two_writers_win_is_a_warning() -> None:
     )
 
 
+class NoExchange(StoreDecorator):
+    """A store that creates on a condition, and replaces without one."""
+
+    async def put(
+        self, key: str, data: bytes, *, if_absent: bool = False, if_match: str = ""
+    ) -> ObjectInfo:
+        return await super().put(key, data, if_absent=if_absent)
+
+
+async def test_a_store_where_two_replace_one_object_is_a_warning() -> None:
+    items = await checked(await filled(), Decorators(backup_store=NoExchange))
+    assert not_ok(items) == {"conditional_writes": WARNING}
+    assert "could go on with one operation at once" in items["conditional_writes"].message
+
+
 class OtherBytes(StoreDecorator):
     """A store that damages what it is given."""
 

@@ -19,6 +19,7 @@ from milvus_backup_server.service.checks import Deadline
 from milvus_backup_server.service.context import Cluster, Environment, Storage
 from milvus_backup_server.service.operations import OperationManager
 from milvus_backup_server.service.preflight import Preflight
+from milvus_backup_server.service.preflight_stores import StoreChecks
 
 _WORKING = (OperationState.RUNNING, OperationState.CANCELLING)
 
@@ -40,6 +41,19 @@ class Diagnostics:
         return await Preflight(
             registry.cluster(), registry.repository(), self._engine, limits
         ).run()
+
+    async def shared_store(self) -> CheckItem | None:
+        """Try whether several services may share the backups' store; None if that cannot be tried now."""
+        repository = self._environment.registry.repository().storage
+        limits = self._environment.limits
+        deadline = Deadline(limits.check_seconds)
+        stores = StoreChecks(repository, self._engine, deadline, create_bucket=limits.create_bucket)
+        try:
+            async with deadline.asking_store(repository):
+                exists = await repository.store.bucket_exists()
+            return await stores.conditional_writes() if exists else None
+        except BackupError:
+            return None
 
     async def server_info(self) -> ServerInfo:
         """Describe the service; Milvus may be down."""

@@ -212,12 +212,18 @@ class Journal:
 
     def follow(self, running: Running, stored: Stored | None) -> None:
         """Write the record of an operation from now on until it ends."""
-        recorder = Recorder(running, self.log, self.owner, self.limits, stored, done=self._finish)
+        recorder = Recorder(
+            running,
+            self.log,
+            self.owner,
+            self.limits,
+            stored,
+            alive=self.heart.start,
+            done=self._finish,
+        )
         self.recorders[running.name] = recorder
         self._starting.discard(running.name)
         running.tracker.require_owner = recorder.require
-        if stored is None:
-            self._later(self.heart.start())
 
     async def take_over(self, stored: Stored, record: OperationRecord) -> Stored:
         """Make an interrupted operation ours: of several services one succeeds.

@@ -26,6 +26,14 @@ from milvus_backup_server.service.staging import STAGING_DIRECTORY
 
 _LARGEST_MOVED: Final = 16 << 20
 PROBE_BYTES: Final = b"milvus-backup check"
+_TWO_CREATE: Final = (
+    "the store lets two writers create one object: two services that share it could write "
+    "one backup at once; let only one service write there"
+)
+_TWO_REPLACE: Final = (
+    "the store lets two writers replace one object, each as if it were alone: two services that "
+    "share it could go on with one operation at once; let only one service write there"
+)
 
 
 class StoreChecks:
@@ -76,20 +84,19 @@ class StoreChecks:
         return CheckItem("backup_storage_write", CheckState.OK, text)
 
     async def conditional_writes(self) -> CheckItem:
-        """Let two writers create one object: only one may win."""
+        """Let two writers create one object, and two replace it: only one may win each time."""
         async with (
             self._deadline.asking_store(self._repository),
             probing(self._repository, SERVICE_DIRECTORY) as probe,
         ):
-            winners = await _winners(probe)
-        if winners == 1:
-            text = "of two writers of one new object one wins"
-            return CheckItem("conditional_writes", CheckState.OK, text)
-        text = (
-            "the store lets two writers create one object: two services that share it could write "
-            "one backup at once; let only one service write there"
-        )
-        return CheckItem("conditional_writes", CheckState.WARNING, text)
+            created = await _winners(probe, ObjectAlreadyExists)
+            replaced = [] if len(created) > 1 else await _winners(probe, ObjectChanged, created[0])
+        if len(created) > 1:
+            return CheckItem("conditional_writes", CheckState.WARNING, _TWO_CREATE)
+        if len(replaced) > 1:
+            return CheckItem("conditional_writes", CheckState.WARNING, _TWO_REPLACE)
+        text = "of two writers of one new object one wins"
+        return CheckItem("conditional_writes", CheckState.OK, text)
 
     async def staging_write(self, milvus: Storage) -> CheckItem:
         """Write into Milvus's bucket, where restores stage objects."""
@@ -189,15 +196,23 @@ async def _write_and_read(storage: Storage, probe: Probe) -> None:
         )
 
 
-async def _winners(probe: Probe) -> int:
+async def _winners(
+    probe: Probe, loses: type[BackupError], instead_of: ObjectInfo | None = None
+) -> list[ObjectInfo]:
+    """Return what two writers of one object wrote, without those who were told that they lost."""
+    etag = instead_of.etag if instead_of else ""
+    writers = (b"one", b"two") if instead_of is None else (b"three", b"four")
     outcomes = await asyncio.gather(
-        probe.write("contested", b"one"), probe.write("contested", b"two"), return_exceptions=True
+        *(probe.write("contested", data, instead_of=etag) for data in writers),
+        return_exceptions=True,
     )
-    failures = [item for item in outcomes if isinstance(item, BaseException)]
-    for failure in failures:
-        if not isinstance(failure, ObjectAlreadyExists):
-            raise failure
-    return len(outcomes) - len(failures)
+    winners: list[ObjectInfo] = []
+    for outcome in outcomes:
+        if not isinstance(outcome, BaseException):
+            winners.append(outcome)
+        elif not isinstance(outcome, loses):
+            raise outcome
+    return winners
 
 
 async def _only(job: TransferJob) -> AsyncIterator[TransferJob]:

@@ -38,9 +38,12 @@ class Probe:
         self._keys.add(key)
         return key
 
-    async def write(self, name: str, data: bytes) -> ObjectInfo:
-        """Write an object that must not be there yet."""
-        writing = asyncio.ensure_future(self._store.put(self.key(name), data, if_absent=True))
+    async def write(self, name: str, data: bytes, *, instead_of: str = "") -> ObjectInfo:
+        """Write an object that must not be there yet, or only with this ETag."""
+        key = self.key(name)
+        writing = asyncio.ensure_future(
+            self._store.put(key, data, if_absent=not instead_of, if_match=instead_of)
+        )
         self._writing.add(writing)
         return await asyncio.shield(writing)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -92,6 +92,7 @@ class Recorder:
         owner: We.
         limits: Waits.
         stored: The record as it was written last; None if it could not be written yet.
+        alive: Gives the owner's sign of life, unless it is given already.
         done: Called when nothing more is to be written.
     """
 
@@ -103,6 +104,7 @@ class Recorder:
         limits: RecordingLimits,
         stored: Stored | None,
         *,
+        alive: Callable[[], Awaitable[None]],
         done: Callable[[str], None],
     ) -> None:
         self.running = running
@@ -110,6 +112,7 @@ class Recorder:
         self._owner = owner
         self._limits = limits
         self._stored = stored
+        self._alive = alive
         self._done = done
         self._writing = asyncio.Lock()
         self._details_time = 0.0
@@ -150,6 +153,7 @@ class Recorder:
         await self._write_details(at_once=ended)
         try:
             if self._stored is None:
+                await self._alive()  # others must not take it for one that nobody owns
                 self._stored = await self._log.create(record)
             else:
                 self._stored = await self._log.replace(record, self._stored.version)

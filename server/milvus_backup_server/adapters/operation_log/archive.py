@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
@@ -20,6 +21,7 @@ PACKED_AT: Final = 64
 """Ended records outside the archive from which on they are moved into it."""
 
 _READ_AT_ONCE = 8
+_CLOCK_SECONDS = 60.0
 _DELETED_AT_ONCE = 1000
 
 
@@ -34,17 +36,22 @@ class Archive:
         self._keys = keys
         self._retention = retention
         self._packs: dict[str, _Pack] = {}
+        self._clock: tuple[float, datetime] | None = None
 
     async def find(self, name: str) -> OperationRecord | None:
         """Return an archived record."""
-        found = (record for pack in (await self._all()).values() for record in pack)
-        return next((record for record in found if record.name == name), None)
+        return next((record for record in await self.records() if record.name == name), None)
 
-    async def with_archived(self, recent: Sequence[OperationRecord]) -> Sequence[OperationRecord]:
-        """Return records with those of the archive, by name, without what is not to be kept."""
-        known = {record.name: record for pack in (await self._all()).values() for record in pack}
-        known |= {record.name: record for record in recent}
-        kept = self._kept(known.values(), await self._store.now())
+    async def records(self) -> Sequence[OperationRecord]:
+        """Return all that is in the archive."""
+        return [record for pack in (await self._all()).values() for record in pack]
+
+    async def merged(
+        self, archived: Iterable[OperationRecord], recent: Iterable[OperationRecord]
+    ) -> Sequence[OperationRecord]:
+        """Return all records by name, without what is not to be kept."""
+        known = {record.name: record for record in (*archived, *recent)}
+        kept = self._kept(known.values(), await self._now())
         return [known[name] for name in sorted(known) if name in kept]
 
     async def tidy(self, recent: Sequence[Stored]) -> None:
@@ -61,7 +68,7 @@ class Archive:
     async def _drop(self, recent: Sequence[OperationRecord]) -> None:
         packs = await self._all()
         known = [record for pack in packs.values() for record in pack]
-        kept = self._kept([*known, *recent], await self._store.now())
+        kept = self._kept([*known, *recent], await self._now())
         for key, pack in packs.items():
             if not any(record.name in kept for record in pack):
                 await self._delete(_belongings(self._keys, pack))
@@ -79,6 +86,13 @@ class Archive:
             {record.name for record in records if not record.active and _end(record) > youngest}
         )
         return frozenset({*active, *ended[-self._retention.number :]})
+
+    async def _now(self) -> datetime:
+        """Return the time of the store, asked for once a minute: what is kept is kept for days."""
+        here = time.monotonic()
+        if self._clock is None or here - self._clock[0] > _CLOCK_SECONDS:
+            self._clock = here, await self._store.now()
+        return self._clock[1]
 
     async def _all(self) -> dict[str, _Pack]:
         """Return all packs by key; those that are not known yet are read."""

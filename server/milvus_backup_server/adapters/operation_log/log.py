@@ -130,8 +130,9 @@ class StoreOperationLog:
     async def all(self) -> Sequence[OperationRecord]:
         """Read everything, also the archive."""
         try:
+            # In this order: what is archived between the two is in both, never in none.
             recent = [item.record for item in await self.recent() if item.record.accepted]
-            return await self._archive.with_archived(recent)
+            return await self._archive.merged(await self._archive.records(), recent)
         except BucketNotFound:
             return ()
 

@@ -1,0 +1,143 @@
+"""Operations while their records cannot be written: none is lost, and the records follow."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+import pytest
+
+from milvus_backup_server.adapters.store_decorator import StoreDecorator
+from milvus_backup_server.domain.errors import (
+    BackupError,
+    StorageDenied,
+    StorageRefused,
+    StorageUnavailable,
+)
+from milvus_backup_server.domain.operations import DeleteResult, OperationState, Result
+from milvus_backup_server.ports.object_store import ObjectStore
+from milvus_backup_server.service.tracker import Tracker
+from tests.support.replicas import Replicas, Work, asked, at_once, replicas
+
+T = TypeVar("T")
+
+RUNNING = OperationState.RUNNING
+SUCCEEDED = OperationState.SUCCEEDED
+ELSEWHERE = "20261122t200102_6437f62d"
+
+
+class Outage(StoreDecorator):
+    """A store that fails while it is told to; ``writes`` alone or everything."""
+
+    def __init__(self, inner: ObjectStore) -> None:
+        super().__init__(inner)
+        self.error: BackupError | None = None
+        self.methods = frozenset({"put", "delete"})
+        self.injected = 0
+
+    async def _request(self, method: str, call: Callable[[], Awaitable[T]]) -> T:
+        if self.error is not None and (not self.methods or method in self.methods):
+            self.injected += 1
+            raise self.error
+        return await call()
+
+    def fail(self, error: BackupError, *, reads: bool = False) -> None:
+        """Fail from now on."""
+        self.error = error
+        self.methods = frozenset() if reads else frozenset({"put", "delete"})
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[Replicas]:
+    async with replicas() as found:
+        yield found
+
+
+async def test_an_operation_begins_without_a_record_which_follows(world: Replicas) -> None:
+    store, work = Outage(world.store), Work()
+    service = await world.start(store=store)
+    store.fail(StorageUnavailable("down"))
+    name = await service.begin(asked(), work)
+    await service.becomes(name, RUNNING)
+    assert store.injected
+    assert await world.keys() == []
+    store.error = None
+    other = await world.start()
+    assert (await service.on_record(name, RUNNING)).accepted
+    await other.becomes(name, RUNNING)
+    work.go.set()
+    assert (await other.becomes(name, SUCCEEDED)).result == DeleteResult(7)
+
+
+async def test_an_end_while_the_store_is_down_is_recorded_when_it_is_back(
+    world: Replicas,
+) -> None:
+    store, work = Outage(world.store), Work()
+    service, other = await world.start(store=store), await world.start()
+    name = await service.begin(asked(), work)
+    await other.becomes(name, RUNNING)
+    store.fail(StorageUnavailable("down"), reads=True)
+    work.go.set()
+    await service.manager.end_of(name)
+    await asyncio.sleep(0.2)  # some tries
+    assert store.injected > 1
+    assert (await service.directory.get(name)).state is SUCCEEDED
+    store.error = None
+    await other.becomes(name, SUCCEEDED)
+
+
+async def test_while_the_store_is_down_the_memory_serves(world: Replicas) -> None:
+    store = Outage(world.store)
+    service = await world.start(store=store)
+    name = await service.begin(asked(), at_once)
+    await service.on_record(name, SUCCEEDED)
+    store.fail(StorageUnavailable("down"), reads=True)
+    assert (await service.directory.get(name)).state is SUCCEEDED
+    assert [it.name for it in (await service.directory.list("", 10)).items] == [name]
+    assert await service.directory.active_backups() == {}
+    with pytest.raises(StorageUnavailable):
+        await service.directory.get(ELSEWHERE)
+    with pytest.raises(StorageUnavailable):
+        await service.control.cancel(ELSEWHERE)
+    assert await service.manager.repeated("id", None) is None
+    another = await service.begin(asked(), at_once)
+    assert (await service.manager.end_of(another)).state is SUCCEEDED
+
+
+@pytest.mark.parametrize("error", [StorageDenied("read only"), StorageRefused("no conditions")])
+async def test_a_store_that_takes_no_records_stops_no_operation(
+    world: Replicas, error: BackupError
+) -> None:
+    store = Outage(world.store)
+    store.fail(error)
+    service = await world.start(store=store)
+    name = await service.begin(asked(), at_once)
+    assert (await service.manager.end_of(name)).state is SUCCEEDED
+    assert (await service.directory.get(name)).state is SUCCEEDED
+    assert await world.keys() == []
+
+
+async def test_records_follow_when_the_operation_has_made_the_bucket(world: Replicas) -> None:
+    store = world.server.store("absent", create=False)
+    service = await world.start(store=store)
+    assert (await service.directory.list("", 10)).items == ()
+    assert not await store.bucket_exists(), "who only reads makes nothing"
+
+    async def body(_: Tracker) -> Result:
+        await store.create_bucket()
+        return DeleteResult(1)
+
+    name = await service.begin(asked(), body)
+    assert (await service.on_record(name, SUCCEEDED)).attempt == 1
+
+
+async def test_a_stop_while_the_store_is_down_ends(world: Replicas) -> None:
+    store = Outage(world.store)
+    service = await world.start(store=store)
+    name = await service.begin(asked(), Work())
+    await service.on_record(name, RUNNING)
+    store.fail(StorageUnavailable("down"), reads=True)
+    began = asyncio.get_running_loop().time()
+    await service.manager.drain(0)
+    await service.journal.__aexit__(None, None, None)
+    assert asyncio.get_running_loop().time() - began < 15
+    assert (await service.directory.get(name)).state is OperationState.INTERRUPTED
