@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncGenerator, Iterable
 
 from google.protobuf.duration_pb2 import Duration
@@ -19,6 +20,7 @@ from milvus_backup.v1.operation_service_pb2 import (
     ListOperationProblemsRequest,
     ListOperationsRequest,
     ResumeOperationRequest,
+    RetryOperationRequest,
     WatchOperationRequest,
     WatchOperationsRequest,
 )
@@ -121,6 +123,33 @@ class OperationMethods:
         request = ResumeOperationRequest(name=name_of(operation))
         return await self._connection.call(
             self._connection.operations.ResumeOperation, request, timeout_seconds, repeat=False
+        )
+
+    async def retry_operation(
+        self,
+        operation: Operation | str,
+        *,
+        request_id: str | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Operation:
+        """Begin a new operation that does what one that has ended did not do.
+
+        Args:
+            operation: The one that failed, in whole or in part; by name or as a message.
+            request_id: The same id gives the same operation. Default: a new one.
+            timeout_seconds: See the class.
+
+        Raises:
+            OperationConflict: It has not ended.
+            OperationEnded: There is nothing to retry.
+        """
+        given = uuid.uuid4().hex if request_id is None else request_id
+        request = RetryOperationRequest(name=name_of(operation), request_id=given)
+        return await self._connection.call(
+            self._connection.operations.RetryOperation,
+            request,
+            timeout_seconds,
+            repeat=bool(given),
         )
 
     def watch(

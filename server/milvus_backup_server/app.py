@@ -42,6 +42,7 @@ from milvus_backup_server.service.operations import OperationManager
 from milvus_backup_server.service.restore_backup import RestoreBackup
 from milvus_backup_server.service.resumers import register
 from milvus_backup_server.service.resuming import OperationControl
+from milvus_backup_server.service.retrying import RetryOperation
 from milvus_backup_server.service.use_cases import UseCases
 from milvus_backup_server.service.verify_backup import VerifyBackup
 from milvus_backup_server.settings import Loaded
@@ -205,9 +206,10 @@ def build_use_cases(
     catalog = Catalog(environment, directory)
     control = OperationControl(operations, directory, journal)
     register(control, environment, engine)
+    restore = RestoreBackup(environment, catalog, engine, operations)
     return UseCases(
         create=CreateBackup(environment, engine, operations),
-        restore=RestoreBackup(environment, catalog, engine, operations),
+        restore=restore,
         delete=DeleteBackup(environment, operations, control),
         catalog=catalog,
         operations=operations,
@@ -217,6 +219,7 @@ def build_use_cases(
         verify=VerifyBackup(environment, catalog, operations),
         directory=directory,
         control=control,
+        retry=RetryOperation(directory, restore),
     )
 
 

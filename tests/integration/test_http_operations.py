@@ -165,6 +165,7 @@ async def test_unknown_names_of_enums(client: httpx.AsyncClient, name: str) -> N
     [
         ("GET", "/operations/nothing"),
         ("POST", "/operations/nothing/cancel"),
+        ("POST", "/operations/nothing/retry"),
         ("GET", "/operations/nothing/events"),
     ],
 )

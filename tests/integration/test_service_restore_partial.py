@@ -1,12 +1,19 @@
 """Restores of which some collections fail: the others are restored, and nothing stays of those that failed."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
-from milvus_backup_server.domain.errors import MilvusRefused, MilvusUnavailable
+from milvus_backup_server.domain.errors import (
+    MilvusRefused,
+    MilvusUnavailable,
+    OperationConflict,
+    OperationEnded,
+    OperationNotFound,
+    TargetAlreadyExists,
+)
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import (
     CollectionState,
@@ -207,3 +214,95 @@ async def test_what_cannot_be_taken_away_of_a_failed_collection_is_a_warning() -
     assert warning.reason == "LEFT_BEHIND"
     temporary = CollectionName(*warning.metadata["subject"].split("."))
     assert world.milvus.collection(temporary).live_keys() == []
+
+
+# --- retries
+
+
+async def test_a_retry_restores_only_what_failed() -> None:
+    world = await with_backup()
+    before = world.collections()
+    refusing = Meanwhile(GATEWAY, "create_collection", failing(MilvusRefused("no")), first=2)
+    async with running(world, refusing.decorators) as service:
+        first = await service.end(await service.start_restore(suffix="_r", restore_indexes=True))
+        begun = await service.start_retry(first, "again")
+        last = await service.end(begun)
+        assert (await service.start_retry(first, "again")).name == begun.name
+    assert (first.state, last.state) == (
+        OperationState.PARTIALLY_SUCCEEDED,
+        OperationState.SUCCEEDED,
+    )
+    assert (begun.retry_of, last.retry_of, last.request_id) == (first.name, first.name, "again")
+    assert begun.name != first.name
+    assert states(last) == {"default.two_r": DONE}
+    assert isinstance(last.result, RestoreResult)
+    assert (last.result.collection_count, last.result.import_job_count) == (1, 1)
+    made = ["default.one_r", "default.two_r", "shop.one_r"]
+    assert world.collections() == sorted([*before, *made])
+    for name in ("one_r", "two_r", "shop.one_r"):
+        assert world.milvus.collection(named(name)).live_keys() == [0, 1, 2, 3, 4]
+        assert [it.index_name for it in world.milvus.collection(named(name)).indexes] == ["by_v"]
+
+
+async def test_a_retry_of_one_that_failed_as_a_whole_restores_everything() -> None:
+    world = await with_backup()
+    down = failing(MilvusUnavailable("Milvus does not answer"))
+    gone = Meanwhile(GATEWAY, "create_collection", down, first=2)
+    async with running(world, gone.decorators) as service:
+        first = await service.end(await service.start_restore(suffix="_r"))
+        last = await service.end(await service.start_retry(first))
+    assert (first.state, last.state) == (OperationState.FAILED, OperationState.SUCCEEDED)
+    assert set(states(last)) == {"default.one_r", "default.two_r", "shop.one_r"}
+
+
+async def test_a_retry_that_fails_again_can_be_retried() -> None:
+    world = await with_backup()
+    mappings = (CollectionMapping("one", "x"), CollectionMapping("one", "y"))
+    refusing = Meanwhile(
+        GATEWAY, "create_collection", failing(MilvusRefused("no")), first=2, times=2
+    )
+    async with running(world, refusing.decorators) as service:
+        first = await service.end(await service.start_restore(mappings=mappings))
+        second = await service.end(await service.start_retry(first))
+        third = await service.end(await service.start_retry(second))
+    found = [(it.state, it.retry_of) for it in (first, second, third)]
+    assert found == [
+        (OperationState.PARTIALLY_SUCCEEDED, ""),
+        (OperationState.FAILED, first.name),
+        (OperationState.SUCCEEDED, second.name),
+    ]
+    assert states(third) == {"default.y": DONE}
+
+
+async def test_what_cannot_be_retried() -> None:
+    world = await with_backup()
+    async with running(world) as service:
+        done = await service.restore(suffix="_r")
+        with pytest.raises(OperationEnded, match="has succeeded and cannot be retried"):
+            await service.start_retry(done)
+        deleted = await service.end(await service.start_delete())
+        with pytest.raises(OperationEnded):
+            await service.start_retry(deleted)
+        with pytest.raises(OperationNotFound):
+            await service.start_retry(replace(done, name="20261122t000000_00000000"))
+
+
+async def test_what_has_not_ended_is_not_retried() -> None:
+    world = await with_backup()
+    world.milvus.imports.gate.clear()
+    async with running(world) as service:
+        begun = await service.start_restore(suffix="_r")
+        with pytest.raises(OperationConflict, match="has not ended"):
+            await service.start_retry(begun)
+        world.milvus.imports.gate.set()
+        await service.end(begun)
+
+
+async def test_a_target_that_was_made_meanwhile_stands_in_the_way_of_a_retry() -> None:
+    world = await with_backup()
+    refusing = Meanwhile(GATEWAY, "create_collection", failing(MilvusRefused("no")), first=2)
+    async with running(world, refusing.decorators) as service:
+        first = await service.end(await service.start_restore(suffix="_r"))
+        await add_collection(world.milvus, "two_r")
+        with pytest.raises(TargetAlreadyExists, match=r"default\.two_r"):
+            await service.start_retry(first)

@@ -23,7 +23,9 @@ from milvus_backup_server.domain.operations import (
 )
 from milvus_backup_server.service.operation_directory import OperationDirectory
 from milvus_backup_server.service.operations import OperationManager
+from milvus_backup_server.service.restore_backup import RestoreBackup
 from milvus_backup_server.service.resuming import OperationControl
+from milvus_backup_server.service.retrying import RetryOperation
 from milvus_backup_server.service.running import OperationRequest
 from milvus_backup_server.service.tracker import Tracker
 from milvus_backup_server.service.use_cases import UseCases
@@ -206,6 +208,7 @@ async def serving_fakes() -> AsyncIterator[FakeApi]:
         fakes: list[Any] = [create, restore, delete, catalog, operations, diagnostics]
         directory = OperationDirectory(operations)
         fakes += [export, import_, verify, directory, OperationControl(operations, directory)]
+        fakes.append(RetryOperation(directory, cast("RestoreBackup", restore)))
         use_cases = UseCases(*fakes)
         server = ApiServer(use_cases)
         endpoint = await server.start(Endpoint(port=0))

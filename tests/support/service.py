@@ -51,6 +51,7 @@ from milvus_backup_server.service.operations import OperationLimits, OperationMa
 from milvus_backup_server.service.restore_backup import RestoreBackup
 from milvus_backup_server.service.resumers import register
 from milvus_backup_server.service.resuming import OperationControl
+from milvus_backup_server.service.retrying import RetryOperation
 from milvus_backup_server.service.use_cases import UseCases
 from milvus_backup_server.service.verify_backup import VerifyBackup
 from tests.support.fake_milvus import FakeMilvus
@@ -176,6 +177,10 @@ class Service:
         """Begin a verification."""
         return await self.use_cases.verify.start(VerifyRequest(name, **fields), CALLER)
 
+    async def start_retry(self, operation: Operation, request_id: str = "") -> Operation:
+        """Begin to retry an operation."""
+        return await self.use_cases.retry.start(operation.name, request_id, CALLER)
+
     async def create(self, name: str = "b", *collections: str, **fields: Any) -> Operation:
         """Make a backup."""
         return succeeded(await self.end(await self.start_create(name, *collections, **fields)))
@@ -255,11 +260,12 @@ async def running(
         catalog = Catalog(environment, directory)
         control = OperationControl(manager, directory, journal)
         register(control, environment, engine)
+        restore = RestoreBackup(environment, catalog, engine, manager)
         yield Service(
             world,
             UseCases(
                 create=CreateBackup(environment, engine, manager),
-                restore=RestoreBackup(environment, catalog, engine, manager),
+                restore=restore,
                 delete=DeleteBackup(environment, manager, control),
                 catalog=catalog,
                 operations=manager,
@@ -269,6 +275,7 @@ async def running(
                 verify=VerifyBackup(environment, catalog, manager),
                 directory=directory,
                 control=control,
+                retry=RetryOperation(directory, restore),
             ),
         )
 

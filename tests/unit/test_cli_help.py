@@ -16,7 +16,8 @@ from tests.support.command_line import run
 
 COMMANDS = {
     *("create", "list", "get", "restore", "verify", "delete", "export", "import"),
-    *("watch", "operations", "resume", "cancel", "check", "completion", "server", "config"),
+    *("watch", "operations", "resume", "retry", "cancel", "check"),
+    *("completion", "server", "config"),
 }
 # What a command of Python's needs to load a module that shall not be loaded.
 LOADED = """
@@ -83,7 +84,7 @@ def test_help_loads_neither_grpc_nor_rich(words: list[str]) -> None:
 @pytest.mark.parametrize(
     ("typed", "expected"),
     [
-        ("milvus-backup re", {"restore", "resume"}),
+        ("milvus-backup re", {"restore", "resume", "retry"}),
         ("milvus-backup o", {"operations"}),
         (
             "milvus-backup restore --re",

@@ -155,6 +155,7 @@ async def test_simple_calls(service: ScriptedService, client: BackupClient) -> N
     service.on("GetBackup", backup_pb2.Backup(name="nightly"))
     service.on("GetOperation", STARTED)
     service.on("CancelOperation", STARTED)
+    service.on("RetryOperation", STARTED)
     service.on("Check", server.CheckResponse(ok=True))
     service.on("GetServerInfo", server.GetServerInfoResponse(version="0.1.0"))
 
@@ -164,9 +165,12 @@ async def test_simple_calls(service: ScriptedService, client: BackupClient) -> N
     assert await client.get_operation("op_1") == STARTED
     assert await client.get_operation(STARTED) == STARTED
     assert await client.cancel_operation(STARTED) == STARTED
+    assert await client.retry_operation(STARTED, request_id="again") == STARTED
     assert (await client.check()).ok
     assert (await client.server_info()).version == "0.1.0"
 
+    (retried,) = service.requests["RetryOperation"]
+    assert (retried.name, retried.request_id) == ("op_1", "again")
     assert service.requests["DeleteBackup"][0].backup_name == "nightly"
     assert service.requests["GetBackup"] == [
         backup_service_pb2.GetBackupRequest(

@@ -274,6 +274,32 @@ class ResumeOperationRequest(_message.Message):
 Global___ResumeOperationRequest: _TypeAlias = ResumeOperationRequest  # noqa: Y015
 
 @_typing.final
+class RetryOperationRequest(_message.Message):
+    """Asks for what an operation did not do."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The operation that failed, in whole or in part, or was cancelled."""
+    request_id: _builtins.str
+    """As in CreateBackupRequest, for the new operation."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryOperationRequest: _TypeAlias = RetryOperationRequest  # noqa: Y015
+
+@_typing.final
 class WatchOperationRequest(_message.Message):
     """Asks to follow one operation."""
 

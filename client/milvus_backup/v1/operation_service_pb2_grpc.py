@@ -67,6 +67,11 @@ class OperationServiceStub:
                 request_serializer=milvus__backup_dot_v1_dot_operation__service__pb2.ResumeOperationRequest.SerializeToString,
                 response_deserializer=milvus__backup_dot_v1_dot_operation__pb2.Operation.FromString,
                 _registered_method=True)
+        self.RetryOperation = channel.unary_unary(
+                '/milvus_backup.v1.OperationService/RetryOperation',
+                request_serializer=milvus__backup_dot_v1_dot_operation__service__pb2.RetryOperationRequest.SerializeToString,
+                response_deserializer=milvus__backup_dot_v1_dot_operation__pb2.Operation.FromString,
+                _registered_method=True)
         self.WatchOperation = channel.unary_stream(
                 '/milvus_backup.v1.OperationService/WatchOperation',
                 request_serializer=milvus__backup_dot_v1_dot_operation__service__pb2.WatchOperationRequest.SerializeToString,
@@ -131,6 +136,15 @@ class OperationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RetryOperation(self, request, context):
+        """Begins a new operation that does what one that has ended did not do, and returns at once: of a restore the targets
+        that were not restored. Everything else is as in the request of that one. ABORTED if it has not ended; an
+        INTERRUPTED one is resumed instead. FAILED_PRECONDITION if there is nothing to retry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchOperation(self, request, context):
         """Streams an operation: its present state at once, then the newest after each change, ended with OK after the last
         state (final, or INTERRUPTED). A slow reader skips states and never the last. A broken stream needs no token: call
@@ -178,6 +192,11 @@ def add_OperationServiceServicer_to_server(servicer, server):
             'ResumeOperation': grpc.unary_unary_rpc_method_handler(
                     servicer.ResumeOperation,
                     request_deserializer=milvus__backup_dot_v1_dot_operation__service__pb2.ResumeOperationRequest.FromString,
+                    response_serializer=milvus__backup_dot_v1_dot_operation__pb2.Operation.SerializeToString,
+            ),
+            'RetryOperation': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryOperation,
+                    request_deserializer=milvus__backup_dot_v1_dot_operation__service__pb2.RetryOperationRequest.FromString,
                     response_serializer=milvus__backup_dot_v1_dot_operation__pb2.Operation.SerializeToString,
             ),
             'WatchOperation': grpc.unary_stream_rpc_method_handler(
@@ -354,6 +373,33 @@ class OperationService:
             target,
             '/milvus_backup.v1.OperationService/ResumeOperation',
             milvus__backup_dot_v1_dot_operation__service__pb2.ResumeOperationRequest.SerializeToString,
+            milvus__backup_dot_v1_dot_operation__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryOperation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/milvus_backup.v1.OperationService/RetryOperation',
+            milvus__backup_dot_v1_dot_operation__service__pb2.RetryOperationRequest.SerializeToString,
             milvus__backup_dot_v1_dot_operation__pb2.Operation.FromString,
             options,
             channel_credentials,

@@ -39,6 +39,11 @@ class OperationServiceStub:
     not interrupted, or if its kind cannot be resumed: the message says what to do instead. ABORTED if another service
     was faster, or another operation is in the way.
     """
+    RetryOperation: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.RetryOperationRequest, _operation_pb2.Operation]
+    """Begins a new operation that does what one that has ended did not do, and returns at once: of a restore the targets
+    that were not restored. Everything else is as in the request of that one. ABORTED if it has not ended; an
+    INTERRUPTED one is resumed instead. FAILED_PRECONDITION if there is nothing to retry.
+    """
     WatchOperation: _aio.UnaryStreamMultiCallable[_operation_service_pb2.WatchOperationRequest, _operation_pb2.Operation]
     """Streams an operation: its present state at once, then the newest after each change, ended with OK after the last
     state (final, or INTERRUPTED). A slow reader skips states and never the last. A broken stream needs no token: call
@@ -106,6 +111,17 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         """Goes on with an operation that is INTERRUPTED, under the same name; returns at once. FAILED_PRECONDITION if it is
         not interrupted, or if its kind cannot be resumed: the message says what to do instead. ABORTED if another service
         was faster, or another operation is in the way.
+        """
+
+    @_abc_1.abstractmethod
+    def RetryOperation(
+        self,
+        request: _operation_service_pb2.RetryOperationRequest,
+        context: _aio.ServicerContext[_operation_service_pb2.RetryOperationRequest, _abc.Awaitable[_operation_pb2.Operation]],
+    ) -> _abc.Awaitable[_operation_pb2.Operation]:
+        """Begins a new operation that does what one that has ended did not do, and returns at once: of a restore the targets
+        that were not restored. Everything else is as in the request of that one. ABORTED if it has not ended; an
+        INTERRUPTED one is resumed instead. FAILED_PRECONDITION if there is nothing to retry.
         """
 
     @_abc_1.abstractmethod

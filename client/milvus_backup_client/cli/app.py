@@ -30,6 +30,10 @@ _LAZY = {
             "operations:resume",
             "Go on with an operation that was interrupted, and follow it to its end.",
         ),
+        "retry": (
+            "operations:retry",
+            "Do what an operation did not do, and follow that to its end.",
+        ),
         "cancel": (
             "operations:cancel",
             "Ask an operation to stop and to remove what it made.",

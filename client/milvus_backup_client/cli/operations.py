@@ -1,4 +1,4 @@
-"""The commands about operations of a running service: watch, cancel, resume, operations."""
+"""The commands about operations: watch, cancel, resume, retry, operations."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from milvus_backup.v1.operation_service_pb2 import ListOperationsResponse
 from milvus_backup_client.cli.commands import Command
 from milvus_backup_client.cli.exits import ExitCode
 from milvus_backup_client.cli.follow import conclude, outcome, start
-from milvus_backup_client.cli.options import DETACH
+from milvus_backup_client.cli.options import DETACH, REQUEST_ID
 from milvus_backup_client.cli.session import Session, calling_service
 from milvus_backup_client.cli.texts import state_text, time_text, title
 from milvus_backup_client.cli.watching import watch_to_its_end
@@ -52,6 +52,23 @@ async def cancel(session: Session, *, operation: str) -> ExitCode:
 async def resume(session: Session, *, operation: str, detach: bool) -> ExitCode:
     """Go on with an operation that was interrupted, and follow it to its end."""
     return await start(session, session.client.resume_operation(operation), detach=detach)
+
+
+@click.command(cls=Command)
+@click.argument("operation")
+@REQUEST_ID
+@DETACH
+@calling_service()
+async def retry(
+    session: Session, *, operation: str, request_id: str | None, detach: bool
+) -> ExitCode:
+    """Do what an operation did not do, and follow that to its end.
+
+    It is a new operation with the request of the old one. Of a restore it restores the targets that
+    were not restored.
+    """
+    call = session.client.retry_operation(operation, request_id=request_id)
+    return await start(session, call, detach=detach)
 
 
 @click.command(cls=Command)

@@ -10,23 +10,27 @@ from collections.abc import AsyncIterator
 from milvus_backup.v1 import operation_pb2, operation_service_pb2
 from milvus_backup.v1.operation_service_pb2_grpc import OperationServiceServicer
 from milvus_backup_server.api import mapping_operations as mapping
-from milvus_backup_server.api.callers import Context
+from milvus_backup_server.api.callers import Context, current_caller
 from milvus_backup_server.api.mapping import read_enums
 from milvus_backup_server.api.mapping_verifications import problem_message
 from milvus_backup_server.api.pages import PageSize, cut_by_key, cut_by_offset, read_position
 from milvus_backup_server.service.operation_directory import Filter, OperationDirectory
 from milvus_backup_server.service.resuming import OperationControl
+from milvus_backup_server.service.retrying import RetryOperation
 
 OPERATION_PAGES = PageSize(default=20, largest=50)
 COLLECTION_PAGES = PageSize(default=100, largest=500)
 
 
 class OperationServicer(OperationServiceServicer):
-    """Shows, streams, resumes and cancels operations."""
+    """Shows, streams, resumes, retries and cancels operations."""
 
-    def __init__(self, operations: OperationDirectory, control: OperationControl) -> None:
+    def __init__(
+        self, operations: OperationDirectory, control: OperationControl, retry: RetryOperation
+    ) -> None:
         self._operations = operations
         self._control = control
+        self._retry = retry
 
     async def GetOperation(
         self, request: operation_service_pb2.GetOperationRequest, context: Context
@@ -81,6 +85,13 @@ class OperationServicer(OperationServiceServicer):
     ) -> operation_pb2.Operation:
         """Go on with an interrupted operation."""
         return mapping.operation_message(await self._control.resume(request.name))
+
+    async def RetryOperation(
+        self, request: operation_service_pb2.RetryOperationRequest, context: Context
+    ) -> operation_pb2.Operation:
+        """Begin a new operation that does what one did not do."""
+        begun = await self._retry.start(request.name, request.request_id, current_caller())
+        return mapping.operation_message(begun)
 
     async def WatchOperation(
         self, request: operation_service_pb2.WatchOperationRequest, context: Context

@@ -36,6 +36,7 @@ PERMISSIONS: Final[dict[str, Permission]] = {
     _OPERATIONS + "ListOperationProblems": Permission.VIEW,
     _OPERATIONS + "CancelOperation": Permission.OPERATE,
     _OPERATIONS + "ResumeOperation": Permission.OPERATE,
+    _OPERATIONS + "RetryOperation": Permission.OPERATE,
     _OPERATIONS + "WatchOperation": Permission.VIEW,
     _OPERATIONS + "WatchOperations": Permission.VIEW,
     _SERVER + "Check": Permission.OPERATE,  # writes probe objects

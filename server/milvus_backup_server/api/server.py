@@ -77,7 +77,8 @@ class ApiServer:
         self._server = grpc.aio.server(interceptors=[CallInterceptor()], options=channel_options())
         add_BackupServiceServicer_to_server(BackupServicer(use_cases), self._server)
         add_OperationServiceServicer_to_server(
-            OperationServicer(use_cases.directory, use_cases.control), self._server
+            OperationServicer(use_cases.directory, use_cases.control, use_cases.retry),
+            self._server,
         )
         add_ServerServiceServicer_to_server(ServerServicer(use_cases.diagnostics), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
+from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.names import BACKUP_NAME_RULE, is_backup_name
 from milvus_backup_server.domain.renaming import (
     CollectionMapping,
@@ -85,6 +86,8 @@ class RestoreRequest:
     Attributes:
         task_id: A name that the caller gives the operation; see ``CreateRequest``.
         options: How collections are made, and what happens to those that are there.
+        retry_of: The operation of which this does what it did not do; empty for a first try.
+        only_targets: Of all that is asked for only these; none: everything.
     """
 
     backup_name: str
@@ -101,6 +104,8 @@ class RestoreRequest:
     partitions: tuple[CollectionPartitions, ...] = ()
     mappings: tuple[CollectionMapping, ...] = ()
     options: RestoreOptions = field(default_factory=RestoreOptions)
+    retry_of: str = ""
+    only_targets: tuple[CollectionName, ...] = ()
 
     @property
     def wanted(self) -> Wanted:
@@ -112,6 +117,7 @@ class RestoreRequest:
             renaming=Renaming.parse(
                 self.suffix, self.renames, self.mappings, only_mapped=only_mapped
             ),
+            only=frozenset(self.only_targets),
         )
 
     def check(self) -> None:

@@ -17,17 +17,23 @@ _AFTER_RENAMING = "nothing of the backup becomes"
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a request wants of a backup: first the sources are chosen, then renamed, then the targets chosen."""
+    """What a request wants of a backup: first the sources are chosen, then renamed, then the targets chosen.
+
+    Attributes:
+        only: The targets that a retry is left with; empty: all.
+    """
 
     sources: Selection = field(default_factory=Selection)
     targets: Selection = field(default_factory=Selection)
     renaming: Renaming = field(default_factory=Renaming)
+    only: frozenset[CollectionName] = frozenset()
 
     def targets_of(self, source: CollectionName) -> tuple[Target, ...]:
         """Return where a collection is restored to; nothing if it is not wanted."""
         if source not in self.sources:
             return ()
-        return tuple(it for it in self.renaming.targets_of(source) if it.name in self.targets)
+        found = (it for it in self.renaming.targets_of(source) if it.name in self.targets)
+        return tuple(it for it in found if not self.only or it.name in self.only)
 
 
 @dataclass(slots=True)

@@ -20,7 +20,7 @@ from milvus_backup_server.http.operation_views import (
     operation_view,
 )
 from milvus_backup_server.http.responses import PiecesResponse, answer
-from milvus_backup_server.http.routing import ServiceRoute, Use
+from milvus_backup_server.http.routing import CALLER, ServiceRoute, Use
 from milvus_backup_server.service.operation_directory import Filter
 
 E = TypeVar("E", bound=Enum)
@@ -106,6 +106,21 @@ async def resume_operation(use_cases: Use, operation: Id) -> Response:
     found = await use_cases.directory.find(operation)
     resumed = await use_cases.control.resume(found.name)
     return answer(OperationResponse(data=operation_view(resumed)))
+
+
+@router.post(
+    "/{operation}/retry",
+    response_model=OperationResponse,
+    responses={**_UNKNOWN, 409: {"model": Envelope, "description": "There is nothing to retry."}},
+)
+async def retry_operation(use_cases: Use, operation: Id) -> Response:
+    """Begin a new operation that does what one that has ended did not do, and answer at once.
+
+    Of a restore these are the targets that were not restored.
+    """
+    found = await use_cases.directory.find(operation)
+    begun = await use_cases.retry.start(found.name, "", CALLER)
+    return answer(OperationResponse(data=operation_view(begun)))
 
 
 @router.get(

@@ -6,6 +6,7 @@ and PARTIALLY_SUCCEEDED unless a backup that can be restored came of it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
@@ -24,6 +25,7 @@ from milvus_backup_server.service.backup_tasks import BackupTask
 _ALL: Final = 100
 _ALMOST: Final = 99
 _BEGUN: Final = 1
+_TOLD: Final = 5
 # What the Go tool shows of a create before and while it copies: 5, then 5 + 0.95 * (15 + 0.85 * p).
 _BEFORE_COPYING: Final = 5
 _COPYING_FROM: Final = 19
@@ -64,7 +66,15 @@ def task_state(operation: Operation) -> tuple[State, str]:
         return state, callers_error(operation.error).message
     ended = operation.state.value.replace("_", " ")
     failed, all_ = operation.failed_count, operation.collection_count
-    return state, f"the operation {ended}: {failed} of {all_} collections failed"
+    told = f"the operation {ended}: {failed} of {all_} collections failed"
+    return state, "; ".join([told, *_failures(operation)])
+
+
+def _failures(operation: Operation) -> Iterator[str]:
+    """Yield what the first collections failed with."""
+    for item in operation.collections[:_TOLD]:
+        if item.error is not None:
+            yield f"{item.target or item.source}: {callers_error(item.error).message}"
 
 
 def backup_state(task: BackupTask) -> tuple[State, str]:

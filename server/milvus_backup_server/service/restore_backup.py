@@ -94,6 +94,7 @@ class RestoreBackup:
             request_id=request.request_id,
             labels=request.labels,
             task_id=request.task_id,
+            retry_of=request.retry_of,
         )
         if request.validate_only:
             return planned_operation(asked, plan, faults)

@@ -44,6 +44,7 @@ class OperationRequest:
         name: The operation's name; made here so that the body can use it.
         task_id: A name that the caller gave it; others may have the same.
         at_once: It does not wait for a place: its caller is sending or waiting already.
+        retry_of: The operation that it repeats, if any.
     """
 
     footprint: Footprint
@@ -54,6 +55,7 @@ class OperationRequest:
     name: str = field(default_factory=new_operation_name)
     task_id: str = ""
     at_once: bool = False
+    retry_of: str = ""
 
 
 def request_of(record: OperationRecord) -> OperationRequest:
@@ -67,6 +69,7 @@ def request_of(record: OperationRecord) -> OperationRequest:
         labels=operation.labels,
         name=operation.name,
         task_id=operation.task_id,
+        retry_of=operation.retry_of,
     )
 
 
@@ -230,6 +233,7 @@ class Running:
             labels=self.request.labels,
             request_id=self.request.request_id,
             task_id=self.request.task_id,
+            retry_of=self.request.retry_of,
             revision=self.changed.version,
         )
 

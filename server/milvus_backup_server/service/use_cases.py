@@ -14,6 +14,7 @@ from milvus_backup_server.service.operation_directory import OperationDirectory
 from milvus_backup_server.service.operations import OperationManager
 from milvus_backup_server.service.restore_backup import RestoreBackup
 from milvus_backup_server.service.resuming import OperationControl
+from milvus_backup_server.service.retrying import RetryOperation
 from milvus_backup_server.service.verify_backup import VerifyBackup
 
 
@@ -32,3 +33,4 @@ class UseCases:
     verify: VerifyBackup
     directory: OperationDirectory
     control: OperationControl
+    retry: RetryOperation
