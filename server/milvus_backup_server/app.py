@@ -201,7 +201,7 @@ def build_use_cases(
         version=version(),
     )
     stores = {storage.profile: storage.store for storage in (milvus, backup)}
-    engine = AsyncTransferEngine(stores, transfer_settings(settings))
+    engine = AsyncTransferEngine(stores, transfer_settings(settings), environment.limits.memory)
     directory = OperationDirectory(operations, journal)
     catalog = Catalog(environment, directory)
     control = OperationControl(operations, directory, journal)

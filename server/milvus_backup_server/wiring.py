@@ -38,6 +38,7 @@ from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.ports.operation_log import Retention
 from milvus_backup_server.service.context import WorkLimits
+from milvus_backup_server.service.memory import ByteBudget
 from milvus_backup_server.service.operations import OperationLimits
 from milvus_backup_server.service.recording import RecordingLimits
 from milvus_backup_server.settings.models import (
@@ -220,6 +221,7 @@ def work_limits(settings: Settings) -> WorkLimits:
         create_bucket=settings.service.storage.create_backup_bucket,
         allow_untested_versions=waits.allow_untested_versions,
         objects_read=_objects_read(settings),
+        memory=ByteBudget(settings.service.limits.memory_mib * MIB),
         streams=settings.service.limits.archives,
         stream_stall_seconds=settings.service.limits.archive_stall_seconds,
     )

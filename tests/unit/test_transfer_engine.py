@@ -22,7 +22,12 @@ from milvus_backup_server.domain.errors import (
     StorageRefused,
     StorageUnavailable,
 )
-from milvus_backup_server.domain.objects import ObjectInfo, TransferJob, TransferOutcome
+from milvus_backup_server.domain.objects import (
+    ObjectInfo,
+    StoreLocation,
+    TransferJob,
+    TransferOutcome,
+)
 from milvus_backup_server.ports.object_store import ObjectStore
 from tests.support.stores import CountingStore, FailingStore
 from tests.support.transfers import SMALL, Source, Stores, one, run, two_buckets, two_servers
@@ -264,3 +269,27 @@ async def test_etags_that_only_look_like_md5_are_no_damage(far: Stores) -> None:
     outcomes = await run(source.store, counting, await source.jobs([5, 6, 7]), settings)
     assert [outcome.error for outcome in outcomes] == [None] * 3
     assert counting.calls == {"put": 3, "get": 1}, "read back once, then it is known"
+
+
+class CloudStorage(CountingStore):
+    """A store that makes no copies in parts."""
+
+    @property
+    def location(self) -> StoreLocation:
+        return replace(super().location, provider="gcp")
+
+    async def copy(
+        self, source: StoreLocation, source_key: str, key: str, *, if_match: str, size: int = 0
+    ) -> str:
+        near = replace(source, provider="memory")
+        return await super().copy(near, source_key, key, if_match=if_match, size=size)
+
+
+async def test_where_parts_cannot_be_copied_large_objects_are_copied_at_once() -> None:
+    source, target = two_buckets()
+    counting = CloudStorage(target)
+    job = await source.job("large", bytes(SMALL.copy_threshold_bytes * 3))
+    outcome = await one(CloudStorage(source.store), counting, job)
+    assert (outcome.error, outcome.mode) == (None, "server")
+    assert (counting.calls["copy"], counting.calls["copy_part"]) == (1, 0)
+    assert await target.get("copy/large") == bytes(SMALL.copy_threshold_bytes * 3)

@@ -10,6 +10,7 @@ from milvus_backup_server.domain.errors import NotFound
 from milvus_backup_server.domain.layout import BackupLayout
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.ports.object_store import ObjectStore
+from milvus_backup_server.service.memory import ByteBudget
 
 DEFAULT = "default"
 """The name of the one cluster and the one repository that there are today."""
@@ -100,6 +101,7 @@ class WorkLimits:
         allow_untested_versions: Whether versions of Milvus outside the tested range are accepted.
         part_bytes: Size of what is read or written at one time.
         objects_read: Objects whose content a restore reads at one time.
+        memory: What all that holds bytes of objects shares: streamed copies, reads that compare, archives.
         streams: Exports and imports at one time.
         stream_stall_seconds: How long the caller of an export takes nothing, or that of an import
             sends nothing, until it ends.
@@ -119,6 +121,7 @@ class WorkLimits:
     allow_untested_versions: bool = False
     part_bytes: int = 8 << 20
     objects_read: int = 8
+    memory: ByteBudget = field(default_factory=lambda: ByteBudget(256 << 20), compare=False)
     streams: int = 4
     stream_stall_seconds: float = 300.0
 

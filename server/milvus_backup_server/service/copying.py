@@ -161,7 +161,8 @@ class CollectionCopier:
 
     @property
     def _copied_by_store(self) -> bool:
-        return self._source.store.location.same_endpoint(self._target.store.location)
+        source, target = self._source.store.location, self._target.store.location
+        return source.same_endpoint(target) and not target.is_directory
 
     def _job(self, item: ManifestObject, sequence: int) -> TransferJob:
         return TransferJob(

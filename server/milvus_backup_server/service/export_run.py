@@ -27,6 +27,7 @@ from milvus_backup_server.service.object_index import IndexedObject, ObjectIndex
 from milvus_backup_server.service.objects import list_objects, read_chunks
 from milvus_backup_server.service.pipe import Pipe
 from milvus_backup_server.service.spool import SpoolDirectory
+from milvus_backup_server.service.streams import ARCHIVE_BYTES
 from milvus_backup_server.service.tracker import Totals, Tracker
 
 CHUNK_BYTES = 512 * 1024
@@ -75,7 +76,11 @@ class ExportRun:
     async def run(self) -> ExportResult:
         """Send the archive and tell what was sent."""
         try:
-            async with SpoolDirectory() as spools, ObjectIndex(spools.path()) as index:
+            async with (
+                self._limits.memory.hold(ARCHIVE_BYTES),
+                SpoolDirectory() as spools,
+                ObjectIndex(spools.path()) as index,
+            ):
                 self._tracker.enter(Phase.LISTING)
                 await self._list_data(index)
                 meta = await self._list_meta()

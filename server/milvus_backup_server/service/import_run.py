@@ -29,6 +29,7 @@ from milvus_backup_server.service.meta_files import SpooledMeta
 from milvus_backup_server.service.object_index import IndexedObject, ObjectIndex
 from milvus_backup_server.service.objects import md5_of, write_chunks
 from milvus_backup_server.service.spool import Spool, SpoolDirectory
+from milvus_backup_server.service.streams import ARCHIVE_BYTES
 from milvus_backup_server.service.tracker import Tracker
 
 _SMALL_BYTES = 1 << 20
@@ -89,7 +90,7 @@ class ImportRun:
 
     async def _make(self) -> ImportResult:
         try:
-            async with SpoolDirectory() as spools:
+            async with self._limits.memory.hold(ARCHIVE_BYTES), SpoolDirectory() as spools:
                 await self._name.take()
                 async with ObjectIndex(spools.path()) as index:
                     await self._receive(spools, index)

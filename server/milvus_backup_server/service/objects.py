@@ -6,7 +6,14 @@ import asyncio
 import contextlib
 import hashlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Coroutine
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,8 +25,9 @@ from milvus_backup_server.domain.errors import (
     StorageDenied,
     StorageRefused,
 )
-from milvus_backup_server.domain.objects import ObjectInfo, Upload, UploadedPart
+from milvus_backup_server.domain.objects import ListPage, ObjectInfo, Upload, UploadedPart
 from milvus_backup_server.ports.object_store import ObjectStore
+from milvus_backup_server.service.memory import ByteBudget
 
 _PAGE = 1000
 _CLEAN_UP_SECONDS = 15.0
@@ -36,30 +44,33 @@ class WrittenObject:
     md5: str
 
 
+async def list_pages(
+    store: ObjectStore, prefix: str, *, delimiter: bool = False
+) -> AsyncIterator[ListPage]:
+    """Yield all pages of a listing."""
+    token = ""
+    while True:
+        page = await store.list_page(prefix, token=token, delimiter=delimiter, limit=_PAGE)
+        yield page
+        token = page.next_token
+        if not token:
+            return
+
+
 async def list_objects(
     store: ObjectStore, prefix: str, *, delimiter: bool = False
 ) -> AsyncIterator[ObjectInfo]:
     """Yield all objects below a prefix, with ``delimiter`` only those right below it."""
-    token = ""
-    while True:
-        page = await store.list_page(prefix, token=token, delimiter=delimiter)
+    async for page in list_pages(store, prefix, delimiter=delimiter):
         for info in page.objects:
             yield info
-        token = page.next_token
-        if not token:
-            return
 
 
 async def list_children(store: ObjectStore, prefix: str) -> AsyncIterator[str]:
     """Yield the directories right below a prefix: whole prefixes, each ending in ``/``."""
-    token = ""
-    while True:
-        page = await store.list_page(prefix, token=token, delimiter=True)
+    async for page in list_pages(store, prefix, delimiter=True):
         for child in page.prefixes:
             yield child
-        token = page.next_token
-        if not token:
-            return
 
 
 async def read_chunks(
@@ -85,7 +96,12 @@ async def read_chunks(
 
 
 async def md5_of_object(
-    store: ObjectStore, info: ObjectInfo, chunk_size: int, expected: str = ""
+    store: ObjectStore,
+    info: ObjectInfo,
+    chunk_size: int,
+    expected: str = "",
+    *,
+    memory: ByteBudget | None = None,
 ) -> str:
     """Return the MD5 of an object's bytes in hex.
 
@@ -96,22 +112,32 @@ async def md5_of_object(
         info: What the store told of it.
         chunk_size: Bytes in memory at one time.
         expected: The MD5 that it should have; empty if nothing tells.
+        memory: Where these bytes count.
 
     Raises:
         ObjectNotFound: It does not exist.
         ObjectChanged: It was overwritten while it was read, or has not the size that it is listed with.
     """
     for _ in range(_READS - 1):
-        md5, size = await _digest(store, info, chunk_size)
+        md5, size = await _digest(store, info, chunk_size, memory)
         if size == info.size and expected in ("", md5):
             return md5
-    md5, size = await _digest(store, info, chunk_size)
+    md5, size = await _digest(store, info, chunk_size, memory)
     if size != info.size:
         raise ObjectChanged(f"{info.key} gives {size} bytes instead of {info.size}", key=info.key)
     return md5
 
 
-async def _digest(store: ObjectStore, info: ObjectInfo, chunk_size: int) -> tuple[str, int]:
+async def _digest(
+    store: ObjectStore, info: ObjectInfo, chunk_size: int, memory: ByteBudget | None
+) -> tuple[str, int]:
+    if memory is None:
+        return await _read_and_hash(store, info, chunk_size)
+    async with memory.hold(min(info.size, chunk_size)):
+        return await _read_and_hash(store, info, chunk_size)
+
+
+async def _read_and_hash(store: ObjectStore, info: ObjectInfo, chunk_size: int) -> tuple[str, int]:
     hasher, size = hashlib.md5(usedforsecurity=False), 0
     async for chunk in read_chunks(store, info.key, chunk_size, info=info):
         await feed(hasher, chunk)
@@ -166,18 +192,28 @@ async def _in_parts(
     yield bytes(buffer), True
 
 
-async def delete_prefix(store: ObjectStore, prefix: str) -> int:
-    """Remove the objects below a prefix; return their number."""
-    removed, token = 0, ""
-    while True:
-        page = await store.list_page(prefix, token=token, limit=_PAGE)
-        keys = [info.key for info in page.objects]
+async def delete_prefix(
+    store: ObjectStore,
+    prefix: str,
+    *,
+    keep: str = "",
+    delete: Callable[[list[str]], Awaitable[object]] | None = None,
+) -> int:
+    """Remove the objects below a prefix; return their number.
+
+    Args:
+        store: Where they are.
+        prefix: What their keys begin with.
+        keep: A key that stays.
+        delete: Instead of the store's own, for at most 1,000 keys.
+    """
+    removed = 0
+    async for page in list_pages(store, prefix):
+        keys = [info.key for info in page.objects if info.key != keep]
         if keys:
-            await store.delete(keys)
+            await (delete or store.delete)(keys)
         removed += len(keys)
-        token = page.next_token
-        if not token:
-            return removed
+    return removed
 
 
 async def abort_uploads(store: ObjectStore, prefix: str) -> None:

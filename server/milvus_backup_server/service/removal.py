@@ -14,9 +14,7 @@ from milvus_backup_server.domain.layout import (
 )
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.claim import require_claim
-from milvus_backup_server.service.objects import abort_uploads, list_objects
-
-_BATCH = 1000
+from milvus_backup_server.service.objects import abort_uploads, delete_prefix
 
 Removed = Callable[[int], None]
 """Is told how many objects were removed by each step."""
@@ -89,15 +87,7 @@ class BackupRemoval:
         return await self._remove([key])
 
     async def _remove_prefix(self, prefix: str, keep: str) -> int:
-        count = 0
-        batch: list[str] = []
-        async for item in list_objects(self._store, prefix):
-            if item.key != keep:
-                batch.append(item.key)
-            if len(batch) == _BATCH:
-                count += await self._remove(batch)
-                batch = []
-        return count + await self._remove(batch)
+        return await delete_prefix(self._store, prefix, keep=keep, delete=self._remove)
 
     async def _remove(self, keys: list[str]) -> int:
         if keys:

@@ -13,6 +13,7 @@ from milvus_backup_server.domain.objects import ObjectInfo
 from milvus_backup_server.domain.operations import Amount
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.concurrency import task_group
+from milvus_backup_server.service.memory import ByteBudget
 from milvus_backup_server.service.objects import list_objects, md5_of_object
 from milvus_backup_server.service.reconcile import reconcile
 from milvus_backup_server.service.spool import Spool
@@ -44,6 +45,7 @@ class ObjectVerifier:
         content: Whether to read content where a hash is recorded.
         part_bytes: Bytes read by one request.
         concurrent: Objects read at one time.
+        memory: Where their bytes count.
     """
 
     def __init__(
@@ -55,7 +57,9 @@ class ObjectVerifier:
         content: bool,
         part_bytes: int,
         concurrent: int,
+        memory: ByteBudget | None = None,
     ) -> None:
+        self._memory = memory
         self._store = store
         self._layout = layout
         self._tracker = tracker
@@ -115,7 +119,9 @@ class ObjectVerifier:
 
     async def _compare(self, wanted: ManifestObject, present: ObjectInfo) -> None:
         try:
-            md5 = await md5_of_object(self._store, present, self._part_bytes, wanted.hash)
+            md5 = await md5_of_object(
+                self._store, present, self._part_bytes, wanted.hash, memory=self._memory
+            )
         except (ObjectNotFound, ObjectChanged) as error:
             raise _damaged(wanted.key, "changed while it was read") from error
         if md5 != wanted.hash:

@@ -62,6 +62,7 @@ class RestoreSource:
             content=not checked.request.skip_content_check,
             part_bytes=limits.part_bytes,
             concurrent=limits.objects_read,
+            memory=limits.memory,
         )
 
     async def records(self) -> AsyncIterator[CollectionBackupInfo]:

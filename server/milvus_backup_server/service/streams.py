@@ -10,6 +10,9 @@ from milvus_backup_server.domain.errors import (
 from milvus_backup_server.domain.operations import Operation, OperationKind, OperationState
 from milvus_backup_server.service.operations import OperationManager
 
+ARCHIVE_BYTES = 32 << 20
+"""What one export or import may hold of objects and of its archive."""
+
 _KINDS = frozenset({OperationKind.EXPORT_BACKUP, OperationKind.IMPORT_BACKUP})
 _ACTIVE = frozenset(state for state in OperationState if not state.ends_watch)
 

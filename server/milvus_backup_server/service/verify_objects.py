@@ -140,7 +140,13 @@ class ObjectsCheck:
         self._report.count(size_bytes=wanted.size, **{way: 1})
         try:
             async with self._reading:
-                md5 = await md5_of_object(self._store, present, self._limits.part_bytes, expected)
+                md5 = await md5_of_object(
+                    self._store,
+                    present,
+                    self._limits.part_bytes,
+                    expected,
+                    memory=self._limits.memory,
+                )
         except ObjectNotFound:
             return ProblemKind.MISSING, "vanished while it was verified"
         except ObjectChanged:

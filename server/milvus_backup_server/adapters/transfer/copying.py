@@ -8,12 +8,15 @@ from milvus_backup_server.domain.objects import StoreLocation, TransferJob, Uplo
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.objects import uploading
 
+_WITHOUT_PARTS = frozenset({"gcp"})
+"""Providers that copy objects of any size at once, and none in parts."""
+
 
 async def copy_on_server(
     job: TransferJob, source: StoreLocation, target: ObjectStore, settings: TransferSettings
 ) -> str:
     """Have the store copy an object, in parts if it is large; return the copy's ETag."""
-    if settings.is_one_copy(job.size):
+    if settings.is_one_copy(job.size) or target.location.provider in _WITHOUT_PARTS:
         return await target.copy(
             source, job.source_key, job.target_key, if_match=job.etag, size=job.size
         )

@@ -12,6 +12,7 @@ from milvus_backup_server.domain.errors import CopyDenied, StorageRefused
 from milvus_backup_server.domain.objects import StoreLocation, TransferJob, TransferOutcome
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.concurrency import task_group
+from milvus_backup_server.service.memory import ByteBudget
 
 _Jobs = asyncio.Queue[TransferJob | None]
 _Denied = set[tuple[str, str]]
@@ -27,12 +28,22 @@ class AsyncTransferEngine:
 
     Stores copy by themselves where both are of one endpoint. Where they refuse (other credentials),
     and between endpoints, bytes come through us, unless the settings say otherwise.
+
+    Args:
+        stores: By the names that jobs have for them.
+        settings: The limits.
+        memory: For bytes that come through us, if others share it.
     """
 
-    def __init__(self, stores: Mapping[str, ObjectStore], settings: TransferSettings) -> None:
+    def __init__(
+        self,
+        stores: Mapping[str, ObjectStore],
+        settings: TransferSettings,
+        memory: ByteBudget | None = None,
+    ) -> None:
         self._stores = stores
         self._settings = settings
-        self._streamer = Streamer(settings)
+        self._streamer = Streamer(settings, memory or ByteBudget(settings.bytes_in_flight))
 
     async def transfer(
         self, jobs: AsyncIterable[TransferJob]

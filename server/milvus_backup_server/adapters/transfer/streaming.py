@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 from dataclasses import dataclass
 
-from milvus_backup_server.adapters.transfer.budget import ByteBudget
 from milvus_backup_server.adapters.transfer.settings import Part, TransferSettings, parts_of
 from milvus_backup_server.domain.errors import ObjectChanged, StorageUnavailable
 from milvus_backup_server.domain.objects import (
@@ -17,6 +16,7 @@ from milvus_backup_server.domain.objects import (
 )
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.concurrency import task_group
+from milvus_backup_server.service.memory import ByteBudget
 from milvus_backup_server.service.objects import feed, md5_of, uploading
 
 _TRIES = 3
@@ -40,9 +40,9 @@ class Streamed:
 class Streamer:
     """Reads from one store and writes to another within a budget of bytes."""
 
-    def __init__(self, settings: TransferSettings) -> None:
+    def __init__(self, settings: TransferSettings, memory: ByteBudget) -> None:
         self._settings = settings
-        self._budget = ByteBudget(settings.bytes_in_flight)
+        self._budget = memory
         # Stores whose ETags were seen not to be MD5s although they look like it (SSE-KMS).
         self._opaque: set[str] = set()
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from milvus_backup_server.adapters.transfer.budget import ByteBudget
+from milvus_backup_server.service.memory import ByteBudget
 
 
 async def granted(*tasks: asyncio.Task[int]) -> list[bool]:
