@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from milvus_backup_server.domain.capabilities import capabilities_of
+from milvus_backup_server.domain.errors import MilvusRefused, MilvusUnavailable
 from milvus_backup_server.domain.milvus import (
     DEFAULT_DATABASE,
     CollectionDescription,
@@ -22,6 +23,7 @@ from milvus_backup_server.domain.milvus import (
     MilvusVersion,
     Partition,
     SegmentInfo,
+    SegmentLogIds,
 )
 from milvus_backup_server.domain.records import CollectionSchema, IndexInfo, KeyValue
 from milvus_backup_server.ports.object_store import ObjectStore
@@ -35,7 +37,7 @@ from tests.support.fake_milvus_imports import (
     surviving,
 )
 from tests.support.fake_milvus_serving import FakeServing
-from tests.support.fake_milvus_state import FakeCollection, SegmentState, numbered
+from tests.support.fake_milvus_state import FakeCollection, SegmentState, log_ids, numbered
 
 _PARTITION_KEY_PARTITIONS = 64
 
@@ -198,6 +200,15 @@ class FakeMilvus(FakeServing):
                 self.aliases[alias] = name
         found.renamed(target)
         database[name] = database.pop(old)
+
+    async def segment_logs(
+        self, collection: CollectionName, collection_id: int, segments: Sequence[int]
+    ) -> dict[int, SegmentLogIds]:
+        known = {it.segment_id: it for it in self.collection(collection).written()}
+        return {number: log_ids(known[number].keys, self._root) for number in segments}
+
+    async def rest_fault(self) -> MilvusUnavailable | MilvusRefused | None:
+        return None
 
     async def submit_import(
         self,

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from milvus_backup_server.domain.layout import LogKey
+from milvus_backup_server.domain.layout import LogKey, parse_source_key
 from milvus_backup_server.domain.milvus import (
     CollectionDescription,
     CollectionName,
     Partition,
+    SegmentLogIds,
     hybrid_timestamp,
     physical_milliseconds,
 )
@@ -197,3 +198,16 @@ def cut_of(moment: int | None, *, hybrid: bool) -> int | None:
 def upto(rows: Iterable[Stamped], cut: int | None) -> list[Stamped]:
     """Return what is not later than a cut."""
     return [(key, stamp) for key, stamp in rows if cut is None or stamp <= cut]
+
+
+def log_ids(keys: Iterable[str], root: str) -> SegmentLogIds:
+    """Return which logs are among the keys of a segment's objects."""
+    inserts: dict[int, frozenset[int]] = {}
+    deltas: set[int] = set()
+    for log in filter(None, (parse_source_key(key, root) for key in keys)):
+        if log.field_id is None:
+            deltas.add(log.log_id)
+        else:
+            there = inserts.get(log.field_id, frozenset())
+            inserts[log.field_id] = there | {log.log_id}
+    return SegmentLogIds(inserts, frozenset(deltas))

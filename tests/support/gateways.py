@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
+from milvus_backup_server.domain.errors import MilvusRefused, MilvusUnavailable
 from milvus_backup_server.domain.milvus import (
     CollectionDescription,
     CollectionName,
@@ -14,6 +15,7 @@ from milvus_backup_server.domain.milvus import (
     ImportSource,
     Partition,
     SegmentInfo,
+    SegmentLogIds,
 )
 from milvus_backup_server.domain.records import CollectionSchema, IndexInfo, KeyValue
 from milvus_backup_server.ports.milvus import MilvusGateway
@@ -88,6 +90,18 @@ class GatewayDecorator:
         return await self._call(
             "list_segments", str(collection), lambda: self._inner.list_segments(collection)
         )
+
+    async def segment_logs(
+        self, collection: CollectionName, collection_id: int, segments: Sequence[int]
+    ) -> dict[int, SegmentLogIds]:
+        return await self._call(
+            "segment_logs",
+            str(collection),
+            lambda: self._inner.segment_logs(collection, collection_id, segments),
+        )
+
+    async def rest_fault(self) -> MilvusUnavailable | MilvusRefused | None:
+        return await self._call("rest_fault", "", self._inner.rest_fault)
 
     async def flush(self, database: str, collections: Sequence[str]) -> dict[str, Flush]:
         return await self._call("flush", database, lambda: self._inner.flush(database, collections))

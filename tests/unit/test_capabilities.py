@@ -1,29 +1,40 @@
+from dataclasses import fields
+
 import pytest
 
 from milvus_backup_server.domain.capabilities import TESTED_RANGE, Capabilities, capabilities_of
 from milvus_backup_server.domain.milvus import MilvusVersion
 
-MODERN = ("hybrid_end_ts", "parallel_import", "rest_import", "gc_pause")
+FIRST = {
+    "hybrid_end_ts": ("2.3.22", "2.4.0"),
+    "parallel_import": ("2.3.22", "2.4.0"),
+    "rest_import": ("2.3.22", "2.4.0"),
+    "gc_pause": ("2.3.22", "2.4.0"),
+    "l0_segments": ("2.3.22", "2.4.0"),
+    "database_properties": ("2.4.2", "2.4.3"),
+    "segment_descriptions": ("2.5.7", "2.5.8"),
+    "column_groups": ("2.5.27", "2.6.0"),
+    "added_fields": ("2.5.27", "2.6.0"),
+    "several_l0_per_job": ("2.6.4", "2.6.5"),
+}
+"""The last version without each ability, and the first with it."""
 
 
-@pytest.mark.parametrize(
-    ("version", "names"),
-    [
-        ("v2.3.0", ()),
-        ("v2.3.5-lite", ()),
-        ("2.3.21", ()),
-        ("2.4.0", MODERN),
-        ("v2.4.0-rc.1", MODERN),
-        ("2.4.2", MODERN),
-        ("2.4.3", (*MODERN, "database_properties")),
-        ("2.5.7", (*MODERN, "database_properties")),
-        ("2.5.8", (*MODERN, "database_properties", "segment_descriptions")),
-        ("2.6.18", (*MODERN, "database_properties", "segment_descriptions")),
-        ("3.0.0", (*MODERN, "database_properties", "segment_descriptions")),
-    ],
-)
-def test_names_what_a_version_can_do(version: str, names: tuple[str, ...]) -> None:
-    assert capabilities_of(MilvusVersion.parse(version)).names() == names
+@pytest.mark.parametrize("ability", FIRST)
+def test_each_ability_has_its_first_version(ability: str) -> None:
+    without, first = FIRST[ability]
+    assert ability not in capabilities_of(MilvusVersion.parse(without)).names()
+    for version in (first, f"v{first}-rc.1", "2.6.18", "3.0.0"):
+        assert ability in capabilities_of(MilvusVersion.parse(version)).names()
+
+
+def test_every_ability_is_in_the_table() -> None:
+    assert set(FIRST) == {item.name for item in fields(Capabilities)} - {"tested"}
+
+
+@pytest.mark.parametrize("version", ["v2.3.0", "v2.3.5-lite", "2.3.21"])
+def test_2_3_has_none_of_them(version: str) -> None:
+    assert capabilities_of(MilvusVersion.parse(version)).names() == ()
 
 
 @pytest.mark.parametrize(

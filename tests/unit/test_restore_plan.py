@@ -4,7 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.import_units import (
+    ImportRules,
+    ImportUnit,
+    groups_of,
+    import_units,
+)
+from milvus_backup_server.domain.milvus import CollectionName, ImportSource
 from milvus_backup_server.domain.operations import PlannedCollection
 from milvus_backup_server.domain.records import (
     Binlog,
@@ -19,11 +25,8 @@ from milvus_backup_server.domain.records import (
 from milvus_backup_server.domain.renaming import Target
 from milvus_backup_server.domain.restore_options import RestoreOptions
 from milvus_backup_server.domain.restore_plan import (
-    ImportUnit,
     expected_objects,
-    groups_of,
     has_deletes,
-    import_units,
     name_of,
     planned,
     record_faults,
@@ -58,11 +61,12 @@ def partition(*segments: SegmentBackupInfo) -> PartitionBackupInfo:
 def units(
     *segments: SegmentBackupInfo, whole: bool = True, job_bytes: int = LARGE
 ) -> list[ImportUnit]:
-    return import_units(4, partition(*segments), whole=whole, job_bytes=job_bytes)
+    record = CollectionBackupInfo(collection_id=4, partition_backups=(partition(*segments),))
+    return import_units(record, ImportRules(job_bytes), () if whole else (5,))
 
 
 def directories(found: list[ImportUnit]) -> list[tuple[str, str]]:
-    return [(unit.insert, unit.delta) for unit in found]
+    return [(source.insert, source.delta) for unit in found for source in unit.sources]
 
 
 def test_a_partition_without_segments_needs_no_job() -> None:
@@ -73,8 +77,7 @@ def test_a_partition_is_one_job_where_nothing_else_lies_in_it() -> None:
     assert units(segment(1, 1), segment(2, 2, deltas=True)) == [
         ImportUnit(
             partition="p",
-            insert="binlogs/insert_log/4/5/",
-            delta="binlogs/delta_log/4/5/",
+            sources=(ImportSource("binlogs/insert_log/4/5/", "binlogs/delta_log/4/5/"),),
             bytes=200,
             rows=20,
         )
@@ -139,15 +142,14 @@ def test_segments_without_any_logs_need_no_job() -> None:
 def test_the_shared_groups_of_a_real_backup(archive: str) -> None:
     (values,) = metadata(archive)["collection_backups"]
     record = CollectionBackupInfo.from_json(values)
-    found = [
-        unit
-        for it in record.partition_backups
-        for unit in import_units(record.collection_id, it, whole=False, job_bytes=LARGE)
-    ]
+    strays = [it.partition_id for it in record.partition_backups]
+    found = import_units(record, ImportRules(LARGE), strays)
     listed = {key for key, _ in backup_objects(archive) if key.startswith("binlogs/insert_log/")}
-    assert {unit.insert for unit in found} == {"/".join(key.split("/")[:5]) + "/" for key in listed}
+    assert {source.insert for unit in found for source in unit.sources} == {
+        "/".join(key.split("/")[:5]) + "/" for key in listed
+    }
     assert len(found) == len(set(found))
-    assert sum(bool(unit.delta) for unit in found) == 2
+    assert sum(unit.has_delta for unit in found) == 2
 
 
 def test_what_a_plan_says_of_a_collection() -> None:
@@ -173,10 +175,10 @@ def test_what_a_plan_says_of_a_collection() -> None:
     )
     record = replace(record, shards_num=2, index_infos=(IndexInfo(), IndexInfo()))
     made = target_collection(record, Target(B), RestoreOptions(), indexes=False)
-    assert planned(record, Target(B), made, job_bytes=150) == plan
+    assert planned(record, Target(B), made, ImportRules(150)) == plan
     wider = replace(plan, shard_count=3, index_count=2)
     made = replace(made, shard_count=3, indexes=record.index_infos)
-    assert planned(record, Target(B), made, job_bytes=150) == wider
+    assert planned(record, Target(B), made, ImportRules(150)) == wider
 
 
 def test_deletes_are_seen_in_any_segment() -> None:
@@ -246,24 +248,6 @@ def test_only_one_collection_of_0_3_3_cannot_be_made_from_its_metadata() -> None
         if field["data_type"] == 22
     ]
     assert sorted(faulty["all_types"]) == sorted(arrays)
-
-
-def test_l0_segments_are_refused_wherever_they_are() -> None:
-    l0 = SegmentBackupInfo(segment_id=1, is_l0=True, deltalogs=DELTAS)
-    for record in (
-        record_with(l0_segments=(l0,)),
-        record_with(partition_backups=(partition(segment(1, 1), l0),)),
-    ):
-        assert faults_of(record) == ["default.a has L0 segments, which need Milvus 2.4 or later"]
-
-
-def test_the_l0_segments_of_a_real_backup_are_seen() -> None:
-    faulty = {
-        values["collection_name"]
-        for values in metadata("fx_mv_2_5_27")["collection_backups"]
-        if any("L0" in it for it in faults_of(CollectionBackupInfo.from_json(values)))
-    }
-    assert faulty == {"deletes", "del_parts"}
 
 
 def test_a_record_without_a_schema_is_refused() -> None:

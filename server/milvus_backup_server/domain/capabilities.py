@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from milvus_backup_server.domain.milvus import MilvusVersion
@@ -16,6 +17,22 @@ DATABASE_PROPERTIES_FROM = MilvusVersion(2, 4, 3)
 GC_PAUSE_FROM = MilvusVersion(2, 4, 0)
 RBAC_FROM = MilvusVersion(2, 4, 9)
 BULK_FLUSH_FROM = MilvusVersion(2, 6, 11)
+L0_FROM = MilvusVersion(2, 4, 0)
+NULLABLE_FROM = MilvusVersion(2, 5, 0)
+FUNCTIONS_FROM = MilvusVersion(2, 5, 0)
+COLUMN_GROUPS_FROM = MilvusVersion(2, 6, 0)
+STRUCTS_FROM = MilvusVersion(2, 6, 0)
+
+TYPES_FROM: Mapping[int, MilvusVersion] = {
+    24: MilvusVersion(2, 6, 0),  # Geometry
+    25: MilvusVersion(2, 6, 0),  # Text
+    26: MilvusVersion(2, 6, 0),  # Timestamptz
+    102: MilvusVersion(2, 4, 0),  # Float16Vector
+    103: MilvusVersion(2, 4, 0),  # BFloat16Vector
+    104: MilvusVersion(2, 4, 0),  # SparseFloatVector
+    105: MilvusVersion(2, 6, 0),  # Int8Vector
+}
+"""The first version that has a data type, of those that not every supported version has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +47,11 @@ class Capabilities:
         gc_pause: The management API can pause the garbage collection.
         database_properties: Databases have properties, and DescribeDatabase tells them.
         segment_descriptions: The REST API names the log objects of a segment.
+        l0_segments: Deletes are written to L0 segments, which a flush does not name, and imported
+            from them.
+        several_l0_per_job: An import job takes several L0 segments.
+        column_groups: Segments may be of storage version 2.
+        added_fields: Fields can be added to a collection.
     """
 
     tested: bool = False
@@ -39,6 +61,10 @@ class Capabilities:
     gc_pause: bool = False
     database_properties: bool = False
     segment_descriptions: bool = False
+    l0_segments: bool = False
+    several_l0_per_job: bool = False
+    column_groups: bool = False
+    added_fields: bool = False
 
     def names(self) -> tuple[str, ...]:
         """Return the names of what this version can do; whether it is tested is no ability."""
@@ -58,4 +84,8 @@ def capabilities_of(version: MilvusVersion | None) -> Capabilities:
         gc_pause=version >= GC_PAUSE_FROM,
         database_properties=version >= DATABASE_PROPERTIES_FROM,
         segment_descriptions=version >= MilvusVersion(2, 5, 8),
+        l0_segments=version >= L0_FROM,
+        several_l0_per_job=version >= MilvusVersion(2, 6, 5),
+        column_groups=version >= COLUMN_GROUPS_FROM,
+        added_fields=version >= MilvusVersion(2, 6, 0),
     )

@@ -101,6 +101,21 @@ class SegmentInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class SegmentLogIds:
+    """Of which logs a segment consists.
+
+    Attributes:
+        inserts: Ids of insert logs by field id or column group.
+        deltas: Ids of delta logs.
+        channel: The segment's virtual channel.
+    """
+
+    inserts: Mapping[int, frozenset[int]]
+    deltas: frozenset[int]
+    channel: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Flush:
     """What a flush of one collection gave.
 
@@ -148,12 +163,15 @@ class ImportOptions:
         l0: The sources are L0 segments.
         storage_version: Of the segments, 0 if not told.
         hybrid_end_ts: This Milvus is told the moment as it is; else in physical milliseconds.
+        rest: The job is made through the REST API, which takes several sources; else through gRPC,
+            which takes one.
     """
 
     moment: int | None = None
     l0: bool = False
     storage_version: int = 0
     hybrid_end_ts: bool = False
+    rest: bool = False
 
 
 @dataclass(frozen=True, slots=True)

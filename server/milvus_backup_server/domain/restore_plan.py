@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from milvus_backup_server.domain.errors import BackupNotRestorable
+from milvus_backup_server.domain.import_units import (
+    ImportRules,
+    has_logs,
+    import_units,
+    l0_units,
+)
 from milvus_backup_server.domain.milvus import (
     ALL_PARTITIONS,
     DEFAULT_DATABASE,
@@ -16,8 +22,6 @@ from milvus_backup_server.domain.milvus_types import ARRAY
 from milvus_backup_server.domain.operations import PlannedCollection
 from milvus_backup_server.domain.records import (
     CollectionBackupInfo,
-    FieldBinlog,
-    PartitionBackupInfo,
     SegmentBackupInfo,
 )
 from milvus_backup_server.domain.renaming import Target
@@ -25,33 +29,6 @@ from milvus_backup_server.domain.target_collection import TargetCollection
 
 NEVER_CREATED = "_default"
 """The partition that every collection without a partition key has from the start."""
-
-
-@dataclass(frozen=True, slots=True)
-class GroupObjects:
-    """A directory of a partition that is imported once: its segments and what they hold."""
-
-    group_id: int
-    bytes: int
-    rows: int
-    has_delta: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ImportUnit:
-    """One import job: a partition's directory, or that of one of its groups.
-
-    Attributes:
-        insert: Directory of insert logs relative to the backup's, ending in ``/``.
-        delta: The same of delta logs, empty if there are none.
-        rows: Rows in its segments: an upper bound as soon as there are deletes or a moment.
-    """
-
-    partition: str
-    insert: str
-    delta: str
-    bytes: int
-    rows: int
 
 
 def name_of(record: CollectionBackupInfo) -> CollectionName:
@@ -73,11 +50,8 @@ def record_faults(record: CollectionBackupInfo) -> Iterator[BackupNotRestorable]
                 "it cannot be made from the metadata alone; select the other collections",
                 field=item.name,
             )
-    segments = [s for p in record.partition_backups for s in p.segment_backups]
-    if record.l0_segments or any(segment.is_l0 for segment in segments):
-        yield _not_restorable(name, "has L0 segments, which need Milvus 2.4 or later")
-    for segment in segments:
-        if segment.num_of_rows and not segment.is_l0 and not _has_logs(segment.binlogs):
+    for segment in (s for p in record.partition_backups for s in p.segment_backups):
+        if segment.num_of_rows and not segment.is_l0 and not has_logs(segment.binlogs):
             yield _not_restorable(
                 name,
                 f"has {segment.num_of_rows} rows in segment {segment.segment_id} but no log files "
@@ -103,54 +77,8 @@ def version_fault(backup: str, target: str) -> BackupNotRestorable | None:
     )
 
 
-def groups_of(partition: PartitionBackupInfo) -> list[GroupObjects]:
-    """Return the groups of a partition, each once, however many segments share it.
-
-    Segments without insert logs have no directory that Milvus could import.
-    """
-    members: dict[int, list[SegmentBackupInfo]] = {}
-    for segment in partition.segment_backups:
-        if _has_logs(segment.binlogs):
-            members.setdefault(segment.group_id, []).append(segment)
-    return [
-        GroupObjects(
-            group_id=group_id,
-            bytes=sum(segment.size for segment in segments),
-            rows=sum(segment.num_of_rows for segment in segments),
-            has_delta=any(_has_logs(segment.deltalogs) for segment in segments),
-        )
-        for group_id, segments in members.items()
-    ]
-
-
-def import_units(
-    collection_id: int,
-    partition: PartitionBackupInfo,
-    *,
-    whole: bool,
-    job_bytes: int,
-) -> list[ImportUnit]:
-    """Return the jobs that import a partition, every group exactly once.
-
-    Args:
-        collection_id: Its collection at the source.
-        partition: The partition.
-        whole: Nothing but the backup's objects lies in the partition's directory, so it may be read
-            as a whole.
-        job_bytes: The most that one job should read.
-    """
-    groups = groups_of(partition)
-    if not groups:
-        return []
-    size = sum(group.bytes for group in groups)
-    ungrouped = any(group.group_id == 0 for group in groups)
-    if ungrouped or (whole and size <= job_bytes):
-        return [_unit(collection_id, partition, "", groups)]
-    return [_unit(collection_id, partition, f"{group.group_id}/", [group]) for group in groups]
-
-
 def planned(
-    record: CollectionBackupInfo, target: Target, made: TargetCollection, job_bytes: int
+    record: CollectionBackupInfo, target: Target, made: TargetCollection, rules: ImportRules
 ) -> PlannedCollection:
     """Return what a plan says of a collection and one of its targets.
 
@@ -158,14 +86,11 @@ def planned(
         record: The collection.
         target: Where it goes.
         made: What it becomes there.
-        job_bytes: The most that one import job should read.
+        rules: What an import job may be like.
     """
     partitions = record.partition_backups
     every = [segment for partition in partitions for segment in partition.segment_backups]
-    jobs = (
-        import_units(record.collection_id, partition, whole=True, job_bytes=job_bytes)
-        for partition in partitions
-    )
+    jobs = [*import_units(record, rules), *l0_units(record, rules)]
     return PlannedCollection(
         source=name_of(record),
         target=target.name,
@@ -174,7 +99,7 @@ def planned(
         segment_count=len(every),
         row_count=sum(segment.num_of_rows for segment in every),
         size_bytes=sum(segment.size for segment in every),
-        import_job_count=sum(len(units) for units in jobs),
+        import_job_count=len(jobs),
         shard_count=made.shard_count,
         index_count=len(made.indexes),
         aliases=made.aliases,
@@ -211,8 +136,8 @@ def row_count(record: CollectionBackupInfo, moment: int | None) -> RowCount:
 
 def has_deletes(record: CollectionBackupInfo) -> bool:
     """Tell whether any segment of a collection has delta logs."""
-    return any(
-        _has_logs(segment.deltalogs)
+    return bool(record.l0_segments) or any(
+        has_logs(segment.deltalogs)
         for partition in record.partition_backups
         for segment in partition.segment_backups
     )
@@ -244,24 +169,6 @@ def segment_objects(
         for log in logs.binlogs:
             number = log.log_id or log.log_path.rpartition("/")[2]
             yield f"binlogs/delta_log/{inner}/{number}", log.log_size
-
-
-def _unit(
-    collection_id: int, partition: PartitionBackupInfo, group: str, groups: Sequence[GroupObjects]
-) -> ImportUnit:
-    inner = f"{collection_id}/{partition.partition_id}/{group}"
-    has_delta = any(item.has_delta for item in groups)
-    return ImportUnit(
-        partition=partition.partition_name,
-        insert=f"binlogs/insert_log/{inner}",
-        delta=f"binlogs/delta_log/{inner}" if has_delta else "",
-        bytes=sum(item.bytes for item in groups),
-        rows=sum(item.rows for item in groups),
-    )
-
-
-def _has_logs(logs: Sequence[FieldBinlog]) -> bool:
-    return any(item.binlogs for item in logs)
 
 
 def _not_restorable(name: CollectionName, why: str, **metadata: str) -> BackupNotRestorable:

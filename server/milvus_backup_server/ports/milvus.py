@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from milvus_backup_server.domain.errors import MilvusRefused, MilvusUnavailable
 from milvus_backup_server.domain.milvus import (
     CollectionDescription,
     CollectionName,
@@ -14,6 +15,7 @@ from milvus_backup_server.domain.milvus import (
     ImportSource,
     Partition,
     SegmentInfo,
+    SegmentLogIds,
 )
 from milvus_backup_server.domain.records import CollectionSchema, IndexInfo, KeyValue
 
@@ -78,6 +80,16 @@ class MilvusGateway(Protocol):
 
     async def list_segments(self, collection: CollectionName) -> list[SegmentInfo]:
         """Return the segments that are flushed or being flushed now."""
+        ...
+
+    async def segment_logs(
+        self, collection: CollectionName, collection_id: int, segments: Sequence[int]
+    ) -> dict[int, SegmentLogIds]:
+        """Return of which logs segments consist; only where ``Capabilities.segment_descriptions``.
+
+        Raises:
+            MilvusUnavailable: Also for a segment that was compacted away meanwhile.
+        """
         ...
 
     async def flush(self, database: str, collections: Sequence[str]) -> dict[str, Flush]:
@@ -149,6 +161,10 @@ class MilvusGateway(Protocol):
 
     async def rename_collection(self, collection: CollectionName, name: str) -> None:
         """Give a collection another name in its database; refused when that is taken."""
+        ...
+
+    async def rest_fault(self) -> MilvusUnavailable | MilvusRefused | None:
+        """Return why Milvus's REST API cannot be used; None if it answers."""
         ...
 
     async def submit_import(

@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from milvus_backup_server.domain.capabilities import Capabilities
 from milvus_backup_server.domain.errors import NotFound
+from milvus_backup_server.domain.import_units import ImportRules, import_rules
 from milvus_backup_server.domain.layout import BackupLayout
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.ports.object_store import ObjectStore
@@ -95,7 +97,10 @@ class WorkLimits:
         cleanup_seconds: How long the removal of one thing is tried while Milvus does not answer.
         import_stall_seconds: How long an import may show no progress.
         load_seconds: How long Milvus may take to load a collection.
-        import_job_bytes: Data of one import job, so that it ends inside Milvus's own limit.
+        import_job_bytes: Data of one import job of a whole directory, so that it ends inside Milvus's
+            own limit.
+        import_jobs: Import jobs in flight at one time, where Milvus runs them beside each other.
+        import_job_segments: Segments in one import job, where it lists them.
         replans: How often a collection is planned anew when its objects vanish.
         create_bucket: Whether a create makes a missing backup bucket.
         allow_untested_versions: Whether versions of Milvus outside the tested range are accepted.
@@ -116,6 +121,8 @@ class WorkLimits:
     import_stall_seconds: float = 900.0
     load_seconds: float = 1800.0
     import_job_bytes: int = 4 << 30
+    import_jobs: int = 768
+    import_job_segments: int = 256
     replans: int = 3
     create_bucket: bool = True
     allow_untested_versions: bool = False
@@ -124,6 +131,15 @@ class WorkLimits:
     memory: ByteBudget = field(default_factory=lambda: ByteBudget(256 << 20), compare=False)
     streams: int = 4
     stream_stall_seconds: float = 300.0
+
+    def import_rules(self, capabilities: Capabilities, *, rest: bool) -> ImportRules:
+        """Return what import jobs may be like; ``rest``: the REST API can be used."""
+        return import_rules(
+            capabilities,
+            job_bytes=self.import_job_bytes,
+            segments=self.import_job_segments,
+            rest=rest,
+        )
 
 
 def unix_milliseconds() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from milvus_backup_server.domain.capabilities import capabilities_of
@@ -58,15 +58,17 @@ class Import:
         collection: What it fills.
         target: The name that the collection will have, for messages.
         partition: Which partition of it.
-        source: What it reads.
+        sources: What it reads.
         options: How.
+        parallel: This Milvus runs jobs beside each other.
     """
 
     collection: CollectionName
     target: CollectionName
     partition: str
-    source: ImportSource
+    sources: Sequence[ImportSource]
     options: ImportOptions
+    parallel: bool = False
 
 
 class ImportQueue:
@@ -74,12 +76,17 @@ class ImportQueue:
 
     Milvus 2.3 runs jobs one after another and has no way to cancel one, so a queued job would hold
     up everyone else's: there is one in flight for the cluster, whatever the number of restores.
+    Later ones run many beside each other. They are issued one at a time all the same: then at most
+    one job of a collection is not known to us, and after a lost answer that is the one.
     """
 
     def __init__(self, gateway: MilvusGateway, limits: WorkLimits) -> None:
         self._gateway = gateway
         self._limits = limits
-        self._one_in_flight = asyncio.Lock()
+        self._one_in_flight = asyncio.Semaphore(1)
+        self._in_flight = asyncio.Semaphore(limits.import_jobs)
+        self._issuing = asyncio.Lock()
+        self._issued: dict[CollectionName, set[str]] = {}
 
     async def run(self, wanted: Import, seen: Seen) -> ImportJob:
         """Issue a job when it is its turn, and return it when it is completed.
@@ -92,7 +99,7 @@ class ImportQueue:
             ImportLost: What it left in the collection cannot be known.
             OperationStalled: It shows no progress.
         """
-        async with self._one_in_flight:
+        async with self._in_flight if wanted.parallel else self._one_in_flight:
             # A cancel is in time until the job is issued; so whatever else is asked is asked before.
             fitting = await self._fitting(wanted)
             following = asyncio.create_task(self._issue_and_follow(fitting, seen))
@@ -101,6 +108,10 @@ class ImportQueue:
             except asyncio.CancelledError:
                 await _until_done(following)
                 raise
+
+    def forget(self, collection: CollectionName) -> None:
+        """Forget which jobs a collection had; it gets no more."""
+        self._issued.pop(collection, None)
 
     async def _fitting(self, wanted: Import) -> Import:
         """Return a job in the words of the version of Milvus that answers now.
@@ -112,23 +123,34 @@ class ImportQueue:
         return replace(wanted, options=replace(wanted.options, hybrid_end_ts=hybrid))
 
     async def _issue_and_follow(self, wanted: Import, seen: Seen) -> ImportJob:
-        try:
-            job_id = await self._gateway.submit_import(
-                wanted.collection, wanted.partition, [wanted.source], wanted.options
-            )
-        except ImportOutcomeUnknown:
-            job_id = await self._look_for(wanted)
+        async with self._issuing:
+            job_id = await self._issue(wanted)
+            self._issued.setdefault(wanted.collection, set()).add(job_id)
         return await self._follow(job_id, wanted.target, seen)
 
+    async def _issue(self, wanted: Import) -> str:
+        try:
+            return await self._gateway.submit_import(
+                wanted.collection, wanted.partition, wanted.sources, wanted.options
+            )
+        except ImportOutcomeUnknown:
+            return await self._look_for(wanted)
+
     async def _look_for(self, wanted: Import) -> str:
-        """Return the job that reads the source into the collection, if there is one."""
-        paths = {wanted.source.insert, wanted.source.delta} - {""}
+        """Return the job that reads the sources into the collection, if there is one.
+
+        Some lists of jobs do not tell what they read; but nobody else imports into the collection,
+        which has a name of its own.
+        """
+        paths = {path for it in wanted.sources for path in (it.insert, it.delta)} - {""}
+        known = self._issued.get(wanted.collection, set())
         end = time.monotonic() + self._limits.import_stall_seconds
         answered = 0
         while answered < _SEARCHES and time.monotonic() < end:
             with contextlib.suppress(MilvusUnavailable):  # what lost the answer may not be over
                 for job in await self._gateway.list_imports(wanted.collection):
-                    if paths == set(job.files) - {""}:
+                    files = set(job.files) - {""}
+                    if files == paths or (not files and job.job_id not in known):
                         return job.job_id
                 answered += 1
             await asyncio.sleep(self._limits.poll_seconds)

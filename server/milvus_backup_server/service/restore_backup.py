@@ -6,6 +6,7 @@ from milvus_backup_server.domain.capabilities import RBAC_FROM
 from milvus_backup_server.domain.conflicts import Footprint
 from milvus_backup_server.domain.errors import BackupError
 from milvus_backup_server.domain.faults import Faults
+from milvus_backup_server.domain.milvus import MilvusVersion
 from milvus_backup_server.domain.operations import (
     Caller,
     Operation,
@@ -125,7 +126,8 @@ class RestoreBackup:
         reader = self._catalog.reader(request.backup_name)
         async with deadline.asking_store(repository.storage):
             files = await reader.files()
-        planner = RestorePlanner(request, limits)
+        rules = limits.import_rules(capabilities, rest=True)
+        planner = RestorePlanner(request, rules, MilvusVersion.parse(version))
         if request.options.rbac:
             what = "restoring users, roles and grants"
             planner.faults.add(version_needed(what, RBAC_FROM, version), "rbac")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from milvus_backup_server.domain.errors import RowCountMismatch
+from milvus_backup_server.domain.import_units import ImportUnit, import_units, l0_units
 from milvus_backup_server.domain.milvus import (
     CollectionName,
     ImportJob,
@@ -10,10 +11,11 @@ from milvus_backup_server.domain.milvus import (
     ImportSource,
 )
 from milvus_backup_server.domain.operations import Amount
-from milvus_backup_server.domain.records import CollectionBackupInfo, PartitionBackupInfo
-from milvus_backup_server.domain.restore_plan import ImportUnit, import_units, row_count
+from milvus_backup_server.domain.records import CollectionBackupInfo
+from milvus_backup_server.domain.restore_plan import row_count
 from milvus_backup_server.service.bucket_proof import BucketProof, prove_bucket
 from milvus_backup_server.service.building import Built
+from milvus_backup_server.service.concurrency import for_each
 from milvus_backup_server.service.context import WorkLimits
 from milvus_backup_server.service.importing import Import, ImportLost, ImportQueue
 from milvus_backup_server.service.restore_source import SourceObjects
@@ -46,9 +48,22 @@ class CollectionImport:
         self._tracker = tracker
         self._counts = counts
         self._proved = False
+        self._rest = False
+
+    async def choose_route(self) -> None:
+        """Find out whether Milvus's REST API can be used, if this version takes imports there.
+
+        Where it cannot, jobs go through gRPC, each with one segment; that becomes a warning.
+        """
+        self._rest = self._checked.capabilities.rest_import
+        fault = await self._checked.cluster.gateway.rest_fault() if self._rest else None
+        if fault is not None:
+            self._rest = False
+            text = f"{fault.message}; each segment is imported by a job of its own through gRPC"
+            self._tracker.warn(type(fault)(text, **fault.metadata))
 
     async def run(self, record: CollectionBackupInfo, objects: SourceObjects, built: Built) -> None:
-        """Import everything of a collection.
+        """Import everything of a collection: all rows, then the deletes in L0 segments.
 
         Raises:
             ImportFailed, OperationStalled: As they say.
@@ -56,50 +71,68 @@ class CollectionImport:
             RowCountMismatch: Milvus imported another number of rows than there should be.
         """
         credit = _Credit(self._tracker, built.target)
+        rules = self._limits.import_rules(self._checked.capabilities, rest=self._rest)
+        # Staged copies are made object by object, so nothing else lies beside them.
+        strays = () if self._checked.place.staged else objects.strays
+        parallel = self._limits.import_jobs if self._checked.capabilities.parallel_import else 1
+
+        async def work(unit: ImportUnit) -> None:
+            await self._import_unit(built, unit, objects.moment, credit)
+
         try:
-            for partition in record.partition_backups:
-                for unit in self._units(record, partition, objects):
-                    await self._import_unit(built, unit, objects.moment, credit)
+            for units in (import_units(record, rules, strays), l0_units(record, rules)):
+                await for_each(units, work, concurrent=min(parallel, len(units)))
         except ImportLost:
             credit.take_back()
             raise
+        finally:
+            self._queue.forget(built.temporary)
         _check_rows(record, objects, built, credit.given.rows)
         self._counts.rows += credit.given.rows
-
-    def _units(
-        self, record: CollectionBackupInfo, partition: PartitionBackupInfo, objects: SourceObjects
-    ) -> list[ImportUnit]:
-        # Staged copies are made object by object, so nothing else lies beside them.
-        alone = self._checked.place.staged or partition.partition_id not in objects.strays
-        return import_units(
-            record.collection_id, partition, whole=alone, job_bytes=self._limits.import_job_bytes
-        )
 
     async def _import_unit(
         self, built: Built, unit: ImportUnit, moment: int | None, credit: _Credit
     ) -> None:
-        place = self._checked.place
-        source = ImportSource(place.path(unit.insert), place.path(unit.delta) if unit.delta else "")
-        options = ImportOptions(moment=moment)
-        wanted = Import(built.temporary, built.target, unit.partition, source, options)
-        before = credit.given.bytes
+        given = 0
+
+        def reach(size: int) -> None:
+            nonlocal given
+            credit.give(Amount(bytes=size - given))
+            given = size
 
         def seen(job: ImportJob) -> None:
             self._tracker.wait_for(
                 f"import job {job.job_id} of Milvus into {built.target} "
                 f"({job.state.value}, {job.progress} %)"
             )
-            credit.reach(before + unit.bytes * job.progress // 100)
+            reach(unit.bytes * job.progress // 100)
 
         self._tracker.wait_for(f"a turn to import into {built.target}")
         try:
-            job = await self._queue.run(wanted, seen)
+            job = await self._queue.run(self._job(built, unit, moment), seen)
         finally:
             self._tracker.wait_for("")
         await self._check_unit(built, unit, job, moment)
         self._counts.jobs += 1
         self._proved = self._proved or job.rows > 0
-        credit.reach(before + unit.bytes, rows=job.rows)
+        reach(unit.bytes)
+        credit.give(Amount(rows=0 if unit.l0 else job.rows))
+
+    def _job(self, built: Built, unit: ImportUnit, moment: int | None) -> Import:
+        place = self._checked.place
+        sources = [
+            ImportSource(
+                place.path(it.insert) if it.insert else "", place.path(it.delta) if it.delta else ""
+            )
+            for it in unit.sources
+        ]
+        options = ImportOptions(
+            moment=moment, l0=unit.l0, storage_version=unit.storage_version, rest=self._rest
+        )
+        parallel = self._checked.capabilities.parallel_import
+        return Import(
+            built.temporary, built.target, unit.partition, sources, options, parallel=parallel
+        )
 
     async def _check_unit(
         self, built: Built, unit: ImportUnit, job: ImportJob, moment: int | None
@@ -110,7 +143,8 @@ class CollectionImport:
         rows may be deleted, or later than the moment. Rows that Milvus did import prove the bucket,
         because our directories are nowhere else; so do objects of Milvus's own.
         """
-        if job.rows or not unit.rows or self._proved:
+        # Milvus 2.4 and later look at the directories before they take a job.
+        if job.rows or not unit.rows or self._proved or self._checked.capabilities.rest_import:
             return
         proof = await prove_bucket(self._checked.cluster.gateway, self._checked.milvus)
         if proof is BucketProof.RIGHT:
@@ -123,7 +157,7 @@ class CollectionImport:
             imported=0,
             recorded=unit.rows,
         )
-        if proof is BucketProof.WRONG or (moment is None and not unit.delta):
+        if proof is BucketProof.WRONG or (moment is None and not unit.has_delta):
             raise error
         self._tracker.warn(error)
 
@@ -136,15 +170,12 @@ class _Credit:
         self._target = target
         self.given = Amount()
 
-    def reach(self, size: int, *, rows: int = 0) -> None:
-        """Give what is missing to so many bytes, and further rows."""
-        self._give(Amount(bytes=size - self.given.bytes, rows=rows))
-
     def take_back(self) -> None:
         """Take everything back."""
-        self._give(-self.given)
+        self.give(-self.given)
 
-    def _give(self, amount: Amount) -> None:
+    def give(self, amount: Amount) -> None:
+        """Give further progress."""
         self.given += amount
         self._tracker.advance(amount, self._target)
 

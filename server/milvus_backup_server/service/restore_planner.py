@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest, TargetUnfit
 from milvus_backup_server.domain.faults import Faults
-from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.import_units import ImportRules
+from milvus_backup_server.domain.milvus import CollectionName, MilvusVersion
 from milvus_backup_server.domain.objects import ObjectInfo
 from milvus_backup_server.domain.operations import PlannedCollection, RestorePlan
 from milvus_backup_server.domain.records import CollectionBackupInfo
@@ -24,9 +25,9 @@ from milvus_backup_server.domain.restore_mapping import (
 from milvus_backup_server.domain.restore_plan import name_of, planned, record_faults
 from milvus_backup_server.domain.target_collection import not_indexed, target_collection
 from milvus_backup_server.domain.targets import PresentTarget, TargetAction
+from milvus_backup_server.domain.version_limits import version_limits
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.backup_reader import BackupAside, BackupReader
-from milvus_backup_server.service.context import WorkLimits
 from milvus_backup_server.service.restore_targets import TargetCheck
 
 
@@ -35,7 +36,8 @@ class RestorePlanner:
 
     Args:
         request: What is asked for.
-        limits: How large import jobs are.
+        rules: What import jobs may be like.
+        version: Of the target.
 
     Attributes:
         wanted: The request's selections and names.
@@ -46,9 +48,12 @@ class RestorePlanner:
         faults: What stands in the way.
     """
 
-    def __init__(self, request: RestoreRequest, limits: WorkLimits) -> None:
+    def __init__(
+        self, request: RestoreRequest, rules: ImportRules, version: MilvusVersion | None
+    ) -> None:
         self._request = request
-        self._limits = limits
+        self._rules = rules
+        self._version = version
         self._contents = Contents()
         self._source_bytes = 0
         self.wanted = request.wanted
@@ -128,7 +133,7 @@ class RestorePlanner:
             return []
         self.targets[source] = targets
         record = narrowed(record, chosen, meta_only=self._request.options.meta_only)
-        for fault in record_faults(record):
+        for fault in (*record_faults(record), *version_limits(record, self._version)):
             unfit.add(fault, "collections")
         plan = [self._planned(record, target) for target in targets]
         self._source_bytes += plan[0].size_bytes
@@ -140,7 +145,7 @@ class RestorePlanner:
         if made.loading is not None:
             for field in not_indexed(made):
                 self.faults.add(_not_loadable(target.name, field), "load")
-        return planned(record, target, made, self._limits.import_job_bytes)
+        return planned(record, target, made, self._rules)
 
     def _note_partitions(self, source: CollectionName, record: CollectionBackupInfo) -> None:
         fields = record.schema.fields if record.schema else ()

@@ -119,6 +119,7 @@ class RestoreRun:
             self._checked.new_databases,
             with_properties=self._checked.capabilities.database_properties,
         )
+        await self._importer.choose_route()
         async for record in self._source.records():
             verified = objects.get(name_of(record))
             if verified is not None:

@@ -1,7 +1,7 @@
 """The gRPC face of a simulated Milvus."""
 # ruff: noqa: N802 - the methods are called as in the contract of Milvus
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -301,14 +301,6 @@ def _import_state(job: Job) -> Message:
     )
 
 
-async def counting(
-    face: GrpcFace, continuation: Callable[[Any], Awaitable[Any]], details: Any
-) -> Any:
-    """Note a call's method."""
-    face.calls.append(details.method.rpartition("/")[2])
-    return await continuation(details)
-
-
 class CountingInterceptor(grpc.aio.ServerInterceptor):
     """Notes the methods called."""
 
@@ -316,4 +308,5 @@ class CountingInterceptor(grpc.aio.ServerInterceptor):
         self._face = face
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
-        return await counting(self._face, continuation, handler_call_details)
+        self._face.calls.append(handler_call_details.method.rpartition("/")[2])
+        return await continuation(handler_call_details)

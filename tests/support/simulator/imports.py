@@ -82,16 +82,16 @@ class ImportJobs:
 
     Attributes:
         jobs: by id.
-        lose: how many of the next jobs are made and their answers lost.
         fail: reasons for which the next jobs fail.
+        forget_after: at this many further questions about jobs it forgets all; 0: never.
         most_running: the most that were not at their end at one time.
     """
 
     def __init__(self, milvus: SimulatedMilvus) -> None:
         self._milvus = milvus
         self.jobs: dict[int, Job] = {}
-        self.lose = 0
         self.fail: list[str] = []
+        self.forget_after = 0
         self.most_running = 0
 
     async def create(
@@ -114,12 +114,12 @@ class ImportJobs:
         self.most_running = max(self.most_running, running)
         return job
 
-    def forget(self) -> None:
-        """Know no job any more."""
-        self.jobs.clear()
-
     async def look(self, job_id: int) -> Job:
-        """Return a job after it went a step further."""
+        """Return a job as it is, and take it a step further."""
+        if self.forget_after:
+            self.forget_after -= 1
+            if not self.forget_after:
+                self.jobs.clear()
         try:
             job = self.jobs[job_id]
         except KeyError:

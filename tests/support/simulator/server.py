@@ -10,7 +10,7 @@ import grpc.aio
 from aiohttp import web
 
 from milvus_backup_server.adapters.milvus.stubs import milvus_pb2_grpc
-from tests.support.simulator.grpc_face import GrpcFace
+from tests.support.simulator.grpc_face import CountingInterceptor, GrpcFace
 from tests.support.simulator.imports import ImportJobs
 from tests.support.simulator.model import SimulatedMilvus
 from tests.support.simulator.rest import ManagementFace, RestFace
@@ -52,7 +52,7 @@ async def simulator(milvus: SimulatedMilvus) -> AsyncIterator[Simulator]:
 
 
 async def _serve_grpc(stack: AsyncExitStack, face: GrpcFace) -> int:
-    server = grpc.aio.server()
+    server = grpc.aio.server(interceptors=[CountingInterceptor(face)])
     milvus_pb2_grpc.add_MilvusServiceServicer_to_server(face, server)
     port = server.add_insecure_port(f"{_HOST}:0")
     await server.start()

@@ -26,7 +26,8 @@ from milvus_backup_server.domain.milvus import CollectionName
 _LONGEST_TEXT = 300
 _NAMED = re.compile(r"\[collection=([^\]]*)\]")
 
-_LOST = "LOST"
+LOST = "LOST"
+"""The code of an error that leaves open whether Milvus did what it was asked to."""
 
 NOTHING = CollectionName("", "")
 """The subject of a call about the whole Milvus."""
@@ -184,11 +185,11 @@ def error_of(status: Message, asked: Asked) -> BackupError:
     if answer is Answer.DATABASE_MISSING and asked.subject.database:
         return DatabaseNotFound(asked.subject.database)
     if answer is Answer.PASSING:
-        return _error(MilvusUnavailable, asked, text, status.code)
+        return milvus_error(MilvusUnavailable, asked, text, status.code)
     if answer is Answer.LOST:
-        return _error(MilvusUnavailable, asked, text, _LOST)
+        return milvus_error(MilvusUnavailable, asked, text, LOST)
     kind = MilvusDenied if answer is Answer.DENIED else MilvusRefused
-    return _error(kind, asked, text, status.code)
+    return milvus_error(kind, asked, text, status.code)
 
 
 def _missing(subject: CollectionName, text: str) -> str:
@@ -197,7 +198,8 @@ def _missing(subject: CollectionName, text: str) -> str:
     return str(CollectionName(subject.database, name))
 
 
-def _error(kind: type[BackupError], asked: Asked, text: str, code: str | int) -> BackupError:
+def milvus_error(kind: type[BackupError], asked: Asked, text: str, code: str | int) -> BackupError:
+    """Return an error of a call, with what Milvus or the way to it said."""
     said = "does not answer" if kind is MilvusUnavailable else "refuses"
     return kind(
         f"Milvus at {asked.address} {said} {asked.method}: {text}",
@@ -221,7 +223,7 @@ def from_rpc(code: grpc.StatusCode, details: str, asked: Asked) -> BackupError:
     """Return the error that a failed RPC means."""
     broken = code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN) and _BROKEN.search(details)
     kind = MilvusUnavailable if broken else _RPC_CODES.get(code, MilvusRefused)
-    return _error(kind, asked, _RPC_TEXTS.get(code) or short(details) or code.name, code.name)
+    return milvus_error(kind, asked, _RPC_TEXTS.get(code) or short(details) or code.name, code.name)
 
 
 @contextmanager
@@ -243,7 +245,7 @@ def _leaves_open(error: BackupError) -> bool:
     if isinstance(cause, grpc.aio.AioRpcError):
         sent = not _NOT_SENT.search(cause.details() or "")
         return sent and cause.code() not in _NOT_TAKEN
-    return error.metadata.get("code") == _LOST
+    return error.metadata.get("code") == LOST
 
 
 def _unknown(asked: Asked, error: BackupError) -> ImportOutcomeUnknown:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from milvus_backup_server.adapters.milvus import imports, mapping
+from milvus_backup_server.adapters.milvus import mapping
 from milvus_backup_server.adapters.milvus.answers import Answer
 from milvus_backup_server.adapters.milvus.connection import MilvusConnection
+from milvus_backup_server.adapters.milvus.import_calls import ImportCalls
+from milvus_backup_server.adapters.milvus.rest import RestConnection
 from milvus_backup_server.adapters.milvus.schemas import key_value_messages, schema_message
+from milvus_backup_server.adapters.milvus.segment_calls import SegmentCalls
 from milvus_backup_server.adapters.milvus.serving import ServingCalls
 from milvus_backup_server.adapters.milvus.settings import MilvusSettings
 from milvus_backup_server.adapters.milvus.stubs import milvus_pb2
@@ -16,11 +19,7 @@ from milvus_backup_server.domain.milvus import (
     CollectionDescription,
     CollectionName,
     Flush,
-    ImportJob,
-    ImportOptions,
-    ImportSource,
     Partition,
-    SegmentInfo,
 )
 from milvus_backup_server.domain.records import CollectionSchema, IndexInfo, KeyValue
 
@@ -28,8 +27,8 @@ _FLUSH_SECONDS = 0.5
 """What one more collection may add to the time of a flush; Milvus seals one after another."""
 
 
-class GrpcMilvusGateway(ServingCalls):
-    """``ports.milvus.MilvusGateway`` over one gRPC channel.
+class GrpcMilvusGateway(ImportCalls, SegmentCalls, ServingCalls):
+    """``ports.milvus.MilvusGateway`` over one gRPC channel, and over REST what Milvus has only there.
 
     It can be made while Milvus is down: the channel opens with the first call.
 
@@ -41,13 +40,16 @@ class GrpcMilvusGateway(ServingCalls):
     """
 
     def __init__(self, settings: MilvusSettings) -> None:
+        super().__init__()
         self._address = settings.address
         self._connection = MilvusConnection(settings)
+        self._rest = RestConnection(settings)
         self._call = self._connection.call
 
     async def close(self) -> None:
-        """Close the channel."""
+        """Close the channel and the HTTP session."""
         await self._connection.close()
+        await self._rest.close()
 
     @property
     def address(self) -> str:
@@ -130,13 +132,6 @@ class GrpcMilvusGateway(ServingCalls):
         none = frozenset({Answer.NOT_LOADED})
         answer = await self._call("GetLoadingProgress", request, collection, accept=none)
         return mapping.load_state(answer.progress)
-
-    async def list_segments(self, collection: CollectionName) -> list[SegmentInfo]:
-        """Return the segments that are flushed or being flushed now."""
-        request = milvus_pb2.GetPersistentSegmentInfoRequest(
-            dbName=collection.database, collectionName=collection.name
-        )
-        return mapping.segments(await self._call("GetPersistentSegmentInfo", request, collection))
 
     async def flush(self, database: str, collections: Sequence[str]) -> dict[str, Flush]:
         """Flush collections of one database and return what was sealed; does not wait."""
@@ -237,36 +232,3 @@ class GrpcMilvusGateway(ServingCalls):
         except CollectionNotFound:
             return False
         return (found.collection_id, found.name) == (before.collection_id, name)
-
-    async def submit_import(
-        self,
-        collection: CollectionName,
-        partition: str,
-        sources: Sequence[ImportSource],
-        options: ImportOptions,
-    ) -> str:
-        """Submit one import job and return its id. Never repeated by itself.
-
-        Raises:
-            ImportOutcomeUnknown: The answer was lost; the job may run. Look for it with
-                ``list_imports``.
-        """
-        request = imports.import_request(collection, partition, sources, options)
-        answer = await self._connection.call_once("Import", request, collection)
-        return str(answer.tasks[0])
-
-    async def import_job(self, job_id: str) -> ImportJob:
-        """Return how far a job is; state UNKNOWN if Milvus does not know it."""
-        request = milvus_pb2.GetImportStateRequest(task=int(job_id))
-        unknown = frozenset({Answer.KEY_MISSING})
-        return imports.import_job(
-            job_id, await self._call("GetImportState", request, accept=unknown)
-        )
-
-    async def list_imports(self, collection: CollectionName) -> list[ImportJob]:
-        """Return the import jobs into a collection, ended ones as long as Milvus keeps them."""
-        request = milvus_pb2.ListImportTasksRequest(
-            db_name=collection.database, collection_name=collection.name
-        )
-        answer = await self._call("ListImportTasks", request, collection)
-        return [imports.import_job(str(task.id), task) for task in answer.tasks]

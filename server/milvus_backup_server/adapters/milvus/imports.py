@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from milvus_backup_server.adapters.milvus.answers import Answer, meaning, short
 from milvus_backup_server.adapters.milvus.stubs import Message, common_pb2, milvus_pb2
+from milvus_backup_server.domain.errors import BackupError
 from milvus_backup_server.domain.milvus import (
     CollectionName,
     ImportJob,
@@ -23,6 +25,13 @@ _STATES: Mapping[int, ImportState] = {
 }
 
 
+_REST_STATES: Mapping[str, ImportState] = {
+    "Pending": ImportState.PENDING,
+    "Failed": ImportState.FAILED,
+    "Completed": ImportState.COMPLETED,
+}
+
+
 def import_request(
     collection: CollectionName,
     partition: str,
@@ -35,16 +44,34 @@ def import_request(
         ValueError: There is not exactly one source; this call of Milvus takes no more.
     """
     (source,) = sources
+    files = [source.delta] if options.l0 else [source.insert, source.delta]
     return milvus_pb2.ImportRequest(
         db_name=collection.database,
         collection_name=collection.name,
         partition_name=partition,
-        files=[source.delta] if options.l0 else [source.insert, source.delta],
+        # Milvus 2.3 wants both; later ones take an empty path for one that holds everything.
+        files=[path for path in files if path] if options.hybrid_end_ts else files,
         options=[
             common_pb2.KeyValuePair(key=key, value=value)
             for key, value in import_options(options).items()
         ],
     )
+
+
+def import_body(
+    collection: CollectionName,
+    partition: str,
+    sources: Sequence[ImportSource],
+    options: ImportOptions,
+) -> dict[str, object]:
+    """Return the REST request for one job."""
+    body: dict[str, object] = {
+        "dbName": collection.database,
+        "collectionName": collection.name,
+        "files": [[path for path in (source.insert, source.delta) if path] for source in sources],
+        "options": import_options(options),
+    }
+    return body | ({"partitionName": partition} if partition else {})
 
 
 def import_options(options: ImportOptions) -> dict[str, str]:
@@ -56,6 +83,23 @@ def import_options(options: ImportOptions) -> dict[str, str]:
     if options.storage_version:
         values["storage_version"] = str(options.storage_version)
     return values
+
+
+def is_unknown_job(error: BackupError) -> bool:
+    """Tell whether an error says that Milvus does not know a job."""
+    return "import job does not exist" in error.message
+
+
+def rest_job(data: Mapping[str, Any]) -> ImportJob:
+    """Return what ``jobs/import/describe`` or an entry of ``jobs/import/list`` says."""
+    reason = str(data.get("reason", ""))
+    return ImportJob(
+        job_id=str(data["jobId"]),
+        state=_REST_STATES.get(str(data.get("state")), ImportState.RUNNING),
+        rows=int(data.get("importedRows", 0)),
+        progress=int(data.get("progress", 0)),
+        reason=short(reason),
+    )
 
 
 def import_job(job_id: str, answer: Message) -> ImportJob:

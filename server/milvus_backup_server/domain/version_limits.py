@@ -1,0 +1,74 @@
+"""What of a backup a version of Milvus cannot hold, found before anything is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from milvus_backup_server.domain.capabilities import (
+    COLUMN_GROUPS_FROM,
+    FUNCTIONS_FROM,
+    L0_FROM,
+    NULLABLE_FROM,
+    STRUCTS_FROM,
+    TYPES_FROM,
+)
+from milvus_backup_server.domain.errors import BackupNotRestorable
+from milvus_backup_server.domain.milvus import CollectionName, MilvusVersion
+from milvus_backup_server.domain.milvus_types import data_type_name
+from milvus_backup_server.domain.records import CollectionBackupInfo, FieldSchema
+from milvus_backup_server.domain.restore_plan import name_of
+
+_COLUMN_GROUPS = 2
+
+
+def version_limits(
+    record: CollectionBackupInfo, target: MilvusVersion | None
+) -> Iterator[BackupNotRestorable]:
+    """Yield what a version of Milvus cannot hold of a collection; nothing for an unknown version."""
+    if target is None:
+        return
+    name = name_of(record)
+    for what, first, field in _needs(record):
+        if target < first:
+            yield _needed(name, what, first, target, field)
+
+
+def _needs(record: CollectionBackupInfo) -> Iterator[tuple[str, MilvusVersion, str]]:
+    """Yield what a collection has, the first version that can hold it, and the field."""
+    segments = [it for part in record.partition_backups for it in part.segment_backups]
+    if record.l0_segments or any(segment.is_l0 for segment in segments):
+        yield "has L0 segments", L0_FROM, ""
+    if any(segment.storage_version >= _COLUMN_GROUPS for segment in segments):
+        yield "has segments of storage version 2 (column groups)", COLUMN_GROUPS_FROM, ""
+    schema = record.schema
+    if schema is None:
+        return
+    for field in schema.fields:
+        yield from _needs_of_field(field)
+    for struct in schema.struct_array_fields:
+        yield f"field {struct.name!r} is an array of structs", STRUCTS_FROM, struct.name
+    for function in schema.functions:
+        yield f"has the function {function.name!r}", FUNCTIONS_FROM, ""
+
+
+def _needs_of_field(field: FieldSchema) -> Iterator[tuple[str, MilvusVersion, str]]:
+    first = TYPES_FROM.get(field.data_type)
+    if first is not None:
+        what = f"field {field.name!r} is of type {data_type_name(field.data_type)}"
+        yield what, first, field.name
+    if field.nullable:
+        yield f"field {field.name!r} may be null", NULLABLE_FROM, field.name
+    if field.default_value_base64 or field.default_value_proto:
+        yield f"field {field.name!r} has a default value", NULLABLE_FROM, field.name
+
+
+def _needed(
+    name: CollectionName, what: str, first: MilvusVersion, target: MilvusVersion, field: str
+) -> BackupNotRestorable:
+    return BackupNotRestorable(
+        f"{name} {what}, which needs Milvus {first} or later; the target is {target}",
+        subject=str(name),
+        needed=str(first),
+        version=str(target),
+        **({"field": field} if field else {}),
+    )

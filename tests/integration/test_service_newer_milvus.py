@@ -1,0 +1,188 @@
+"""Restores into Milvus 2.4 to 2.6, simulated: every row by its key, over the real gateway."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+import pytest
+
+from milvus_backup_server.adapters.milvus import GrpcMilvusGateway, MilvusSettings
+from milvus_backup_server.domain.errors import BackupNotRestorable
+from milvus_backup_server.domain.operations import RestoreResult
+from milvus_backup_server.domain.records import CollectionBackupInfo
+from milvus_backup_server.service.context import WorkLimits
+from tests.support.decoded_rows import expected_rows, with_hex
+from tests.support.fixtures import GROUPS, OF_NEWER_MILVUS, metadata, put_backup
+from tests.support.rows import Rows, assert_same_rows
+from tests.support.running_service import Decorators
+from tests.support.service import LIMITS, ROOT, Service, World, running
+from tests.support.simulator import SimulatedMilvus, Simulator, simulator
+
+LIMITS_HERE = replace(LIMITS, allow_untested_versions=True)
+
+
+@dataclass(frozen=True)
+class Newer:
+    """A service with a simulated Milvus."""
+
+    service: Service
+    simulator: Simulator
+
+    @property
+    def milvus(self) -> SimulatedMilvus:
+        return self.simulator.milvus
+
+    def rows(self, name: str, database: str = "default") -> Rows:
+        return self.milvus.databases[database][name].rows()
+
+
+@asynccontextmanager
+async def newer(
+    version: str, world: World | None = None, limits: WorkLimits = LIMITS_HERE
+) -> AsyncIterator[Newer]:
+    world = world or World()
+    milvus = SimulatedMilvus(world.milvus_store, version, ROOT)
+    async with simulator(milvus) as served:
+        settings = MilvusSettings(host="127.0.0.1", port=served.port, retry_seconds=0.1)
+        gateway = GrpcMilvusGateway(settings)
+        around = Decorators(gateway=lambda _: gateway)
+        try:
+            async with running(world, around, limits=limits) as service:
+                yield Newer(service, served)
+        finally:
+            await gateway.close()
+
+
+def records(archive: str) -> list[CollectionBackupInfo]:
+    found = metadata(archive)["collection_backups"]
+    return [CollectionBackupInfo.from_json(item) for item in found]
+
+
+def comparable(archive: str, rows: Rows) -> Mapping[int | str, dict[str, object]]:
+    return rows if archive in OF_NEWER_MILVUS else {key: with_hex(it) for key, it in rows.items()}
+
+
+@pytest.mark.parametrize(
+    ("version", "archive"),
+    [
+        ("2.4.23", "fx_go_0_5_16"),
+        ("2.4.23", "fx_go_0_4_3"),
+        ("2.5.27", "fx_go_0_4_3_groups"),
+        ("2.5.27", "fx_mv_2_5_27"),
+        ("2.6.18", "fx_go_0_5_16_groups"),
+        ("2.6.18", "fx_mv_2_5_27"),
+        ("2.6.18", "fx_mv_2_6_18"),
+        ("2.6.18", "fx_mv_2_6_18_types"),
+    ],
+)
+async def test_a_backup_gives_its_rows(version: str, archive: str) -> None:
+    async with newer(version) as it:
+        await put_backup(it.service.world.backup_store, "backup", archive, name="b")
+        operation = await it.service.restore()
+        assert operation.warnings == ()
+        for record in records(archive):
+            found = it.rows(record.collection_name, record.db_name or "default")
+            assert_same_rows(expected_rows(archive, record), comparable(archive, found))
+        assert "CreateCollection" in it.simulator.grpc.calls
+        assert "Import" not in it.simulator.grpc.calls
+
+
+async def test_segments_of_a_partition_share_jobs_and_deletes_come_last() -> None:
+    async with newer("2.6.18") as it:
+        await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_6_18", name="b")
+        operation = await it.service.restore(collections=("deletes",))
+        jobs = list(it.simulator.jobs.jobs.values())
+        assert isinstance(operation.result, RestoreResult)
+        assert operation.result.import_job_count == len(jobs)
+        data, l0 = [it for it in jobs if not it.l0], [it for it in jobs if it.l0]
+        assert jobs == [*data, *l0]
+        assert it.simulator.jobs.most_running > 1
+        # Two segments in each of the four partitions, two L0 segments for all of them.
+        assert [len(job.files) for job in data] == [2, 2, 2, 2]
+        assert [(len(job.files), job.partition_id) for job in l0] == [(2, -1)]
+        options = {"skip_disk_quota_check": "true"}
+        assert {tuple(job.options.items()) for job in data} == {
+            (("backup", "true"), *options.items(), ("storage_version", "2"))
+        }
+        assert {tuple(job.options.items()) for job in l0} == {
+            (("l0_import", "true"), *options.items())
+        }
+
+
+async def test_a_job_has_as_many_segments_as_the_setting_says() -> None:
+    async with newer("2.5.27", limits=replace(LIMITS_HERE, import_job_segments=1)) as it:
+        await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_5_27", name="b")
+        await it.service.restore(collections=("deletes",))
+        found = [len(job.files) for job in it.simulator.jobs.jobs.values()]
+        assert found == [1] * 10  # eight segments of rows, two of deletes
+
+
+async def test_one_job_at_a_time_where_the_setting_says_so() -> None:
+    async with newer("2.5.27", limits=replace(LIMITS_HERE, import_jobs=1)) as it:
+        await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_5_27", name="b")
+        await it.service.restore(collections=("deletes",))
+        assert it.simulator.jobs.most_running == 1
+
+
+async def test_a_job_whose_answer_was_lost_is_found_in_the_list() -> None:
+    async with newer("2.5.27") as it:
+        await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_5_27", name="b")
+        it.simulator.rest.lost = 2
+        await it.service.restore(collections=("deletes", "nullable"))
+        assert it.simulator.rest.lost == 0
+        for record in records("fx_mv_2_5_27"):
+            if record.collection_name in ("deletes", "nullable"):
+                found = it.rows(record.collection_name)
+                assert_same_rows(expected_rows("fx_mv_2_5_27", record), found)
+
+
+async def test_without_rest_each_segment_goes_through_grpc_with_a_warning() -> None:
+    async with newer("2.5.27") as it:
+        await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_5_27", name="b")
+        it.simulator.rest.down = True
+        operation = await it.service.restore(collections=("deletes",))
+        (warning,) = operation.warnings
+        assert "HTTP status 404" in warning.message
+        assert "through gRPC" in warning.message
+        assert it.simulator.grpc.calls.count("Import") == 10
+        record = next(it for it in records("fx_mv_2_5_27") if it.collection_name == "deletes")
+        assert_same_rows(expected_rows("fx_mv_2_5_27", record), it.rows("deletes"))
+
+
+async def test_a_collection_is_built_anew_when_its_jobs_are_forgotten() -> None:
+    async with newer("2.6.18") as it:
+        await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_6_18", name="b")
+        it.simulator.jobs.forget_after = 3
+        operation = await it.service.restore(collections=("deletes",))
+        assert it.simulator.jobs.forget_after == 0
+        assert "does not know its import job" in operation.warnings[0].message
+        record = next(it for it in records("fx_mv_2_6_18") if it.collection_name == "deletes")
+        assert_same_rows(expected_rows("fx_mv_2_6_18", record), it.rows("deletes"))
+
+
+async def test_the_reason_of_a_failed_job_is_told_and_nothing_is_left() -> None:
+    async with newer("2.6.18") as it:
+        await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_6_18", name="b")
+        it.simulator.jobs.fail = ["out of luck"]
+        error = await it.service.error(await it.service.start_restore(collections=("deletes",)))
+        assert "out of luck" in error.message
+        assert it.simulator.jobs.fail == []
+        assert it.milvus.databases["default"] == {}
+
+
+async def test_a_newer_backup_is_refused_before_anything_is_touched() -> None:
+    async with newer("2.5.27") as it:
+        await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_6_18", name="b")
+        with pytest.raises(BackupNotRestorable) as caught:
+            await it.service.start_restore()
+        assert caught.value.metadata["needed"] == "2.6"
+        assert it.milvus.databases["default"] == {}
+
+
+@pytest.mark.parametrize(("archive", "segments"), [(GROUPS[0], 5), (GROUPS[1], 3)])
+async def test_shared_groups_are_imported_once(archive: str, segments: int) -> None:
+    async with newer("2.6.18") as it:
+        await put_backup(it.service.world.backup_store, "backup", archive, name="b")
+        await it.service.restore()
+        files = [str(file) for job in it.simulator.jobs.jobs.values() for file in job.files]
+        assert len(files) == len(set(files)) == segments

@@ -1,0 +1,61 @@
+"""What a version of Milvus cannot hold is told with the version that could."""
+
+import pytest
+
+from milvus_backup_server.domain.milvus import MilvusVersion
+from milvus_backup_server.domain.records import CollectionBackupInfo
+from milvus_backup_server.domain.version_limits import version_limits
+from tests.support.fixtures import metadata
+
+
+def limits_of(archive: str, version: str) -> set[str]:
+    return {
+        fault.message.removeprefix("default.").removesuffix(f"; the target is {version}")
+        for values in metadata(archive)["collection_backups"]
+        for fault in version_limits(
+            CollectionBackupInfo.from_json(values), MilvusVersion.parse(version)
+        )
+    }
+
+
+@pytest.mark.parametrize(
+    ("archive", "version"),
+    [
+        ("fx_go_0_5_16", "2.3.5"),
+        ("fx_mv_2_5_27", "2.5.27"),
+        ("fx_mv_2_5_27", "2.6.18"),
+        ("fx_mv_2_6_18", "2.6.18"),
+        ("fx_mv_2_6_18_types", "2.6.18"),
+    ],
+)
+def test_a_version_holds_what_it_and_older_ones_had(archive: str, version: str) -> None:
+    assert limits_of(archive, version) == set()
+
+
+def test_new_types_are_named_with_the_version_that_has_them() -> None:
+    groups = "has segments of storage version 2 (column groups), which needs Milvus 2.6.0 or later"
+    assert limits_of("fx_mv_2_6_18_types", "2.5.27") == {
+        *(f"{name} {groups}" for name in ("tstz", "textm", "struct_arr", "addfield", "geom")),
+        "tstz field 'ts' is of type Timestamptz, which needs Milvus 2.6.0 or later",
+        "geom field 'g' is of type Geometry, which needs Milvus 2.6.0 or later",
+        "struct_arr field 'items' is an array of structs, which needs Milvus 2.6.0 or later",
+    }
+
+
+def test_what_2_5_brought_does_not_go_into_2_4() -> None:
+    found = limits_of("fx_mv_2_5_27", "2.4.23")
+    assert "nullable field 'i8' may be null, which needs Milvus 2.5.0 or later" in found
+    assert "defaults field 'n' has a default value, which needs Milvus 2.5.0 or later" in found
+    assert not [text for text in found if text.startswith(("deletes", "vecs"))]
+
+
+def test_l0_segments_and_vectors_of_2_4_do_not_go_into_2_3() -> None:
+    found = limits_of("fx_mv_2_5_27", "2.3.5")
+    assert "deletes has L0 segments, which needs Milvus 2.4.0 or later" in found
+    assert "del_parts has L0 segments, which needs Milvus 2.4.0 or later" in found
+    assert "vecs field 'f16' is of type Float16Vector, which needs Milvus 2.4.0 or later" in found
+
+
+def test_nothing_is_said_of_an_unknown_version() -> None:
+    (values, *_) = metadata("fx_mv_2_6_18_types")["collection_backups"]
+    assert list(version_limits(CollectionBackupInfo.from_json(values), None)) == []
