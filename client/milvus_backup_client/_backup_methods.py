@@ -48,6 +48,7 @@ class BackupMethods:
         strategy: BackupStrategy.ValueType = BACKUP_STRATEGY_UNSPECIFIED,
         pause_gc: bool = False,
         rbac: bool = False,
+        allow_partial: bool = False,
         labels: Mapping[str, str] | None = None,
         request_id: str | None = None,
         validate_only: bool = False,
@@ -63,6 +64,7 @@ class BackupMethods:
             strategy: How Milvus is flushed, and whether rows are backed up; AUTO is the default.
             pause_gc: Pause Milvus's garbage collection meanwhile, where that can be done.
             rbac: Also back up users, roles and grants, where that can be done.
+            allow_partial: Whether the backup is complete without the collections that fail.
             labels: To keep with the backup.
             request_id: The same id gives the same operation, so that the call can be repeated.
                 Default: a new one. Empty: none, and the call is never repeated.
@@ -80,6 +82,7 @@ class BackupMethods:
             strategy=strategy,
             pause_gc=pause_gc,
             rbac=rbac,
+            allow_partial=allow_partial,
             labels=labels,
             request_id=_request_id(request_id),
             validate_only=validate_only,

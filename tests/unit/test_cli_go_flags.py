@@ -147,6 +147,7 @@ async def test_ways_to_write_a_create(service: ScriptedService, address: str, wo
         ("--strategy skip_flush", CreateBackupRequest(strategy=BACKUP_STRATEGY_SKIP_FLUSH)),
         ("--strategy=meta_only", CreateBackupRequest(strategy=BACKUP_STRATEGY_META_ONLY)),
         ("--rbac --pause-gc", CreateBackupRequest(rbac=True, pause_gc=True)),
+        ("--allow-partial", CreateBackupRequest(allow_partial=True)),
     ],
 )
 async def test_options_of_a_create(

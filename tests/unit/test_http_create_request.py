@@ -158,6 +158,7 @@ def test_what_else_a_create_asks_for() -> None:
             "gc_pause_seconds": 60,
             "gc_pause_address": "http://localhost:9091",
             "rbac": True,
+            "allow_partial": True,
         }
     )
     assert asked == CreateRequest(
@@ -165,6 +166,7 @@ def test_what_else_a_create_asks_for() -> None:
         gc_pause_seconds=60,
         gc_pause_address="http://localhost:9091",
         rbac=True,
+        allow_partial=True,
     )
 
 

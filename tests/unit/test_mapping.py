@@ -114,6 +114,7 @@ def partition_messages(
         strategy=st.sampled_from(BackupStrategy),
         pause_gc=st.booleans(),
         rbac=st.booleans(),
+        allow_partial=st.booleans(),
     )
 )
 def test_create_request(request: CreateRequest) -> None:
@@ -127,6 +128,7 @@ def test_create_request(request: CreateRequest) -> None:
         strategy=mapping_backups.STRATEGIES[request.strategy],
         pause_gc=request.pause_gc,
         rbac=request.rbac,
+        allow_partial=request.allow_partial,
     )
     assert mapping_backups.create_request(message) == request
 

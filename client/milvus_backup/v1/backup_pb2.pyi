@@ -194,6 +194,8 @@ class Backup(_message.Message):
     BACKUP_TIMESTAMP_FIELD_NUMBER: _builtins.int
     RPC_CHANNEL_FIELD_NUMBER: _builtins.int
     STRATEGY_FIELD_NUMBER: _builtins.int
+    MISSING_COLLECTIONS_FIELD_NUMBER: _builtins.int
+    MISSING_COLLECTION_COUNT_FIELD_NUMBER: _builtins.int
     VERIFICATIONS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name of the backup, which is also its directory: `[A-Za-z_][A-Za-z0-9_]*`, at most 128 characters."""
@@ -221,6 +223,8 @@ class Backup(_message.Message):
     """What the Go tool recorded as the hybrid timestamp of the whole backup. Zero if it recorded none."""
     strategy: Global___BackupStrategy.ValueType
     """How it was made."""
+    missing_collection_count: _builtins.int
+    """All of them."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the create call was accepted; for backups of the Go tool, the time of its oldest metadata object."""
@@ -250,6 +254,12 @@ class Backup(_message.Message):
         """Milvus's replication channel when the Go tool took the backup. Absent if it was not recorded. Only in the FULL view."""
 
     @_builtins.property
+    def missing_collections(self) -> _containers.RepeatedCompositeFieldContainer[Global___MissingCollection]:
+        """Collections that failed and without which it is complete because the request had `allow_partial`: the first 50, by
+        database and name.
+        """
+
+    @_builtins.property
     def verifications(self) -> _containers.RepeatedCompositeFieldContainer[_verification_pb2.BackupVerification]:
         """How it was verified: the last verification of each level, sampled and whole ones apart, newest first. Empty if it
         never was, or if that could not be recorded. Another backup of the same name begins without any.
@@ -277,11 +287,13 @@ class Backup(_message.Message):
         backup_timestamp: _builtins.int = ...,
         rpc_channel: Global___RpcChannel | None = ...,
         strategy: Global___BackupStrategy.ValueType = ...,
+        missing_collections: _abc.Iterable[Global___MissingCollection] | None = ...,
+        missing_collection_count: _builtins.int = ...,
         verifications: _abc.Iterable[_verification_pb2.BackupVerification] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count", "_meta_size_bytes", b"_meta_size_bytes", "_row_count", b"_row_count", "_size_bytes", b"_size_bytes", "collection_count", b"collection_count", "create_time", b"create_time", "end_time", b"end_time", "meta_size_bytes", b"meta_size_bytes", "row_count", b"row_count", "rpc_channel", b"rpc_channel", "size_bytes", b"size_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count", "_meta_size_bytes", b"_meta_size_bytes", "_row_count", b"_row_count", "_size_bytes", b"_size_bytes", "backup_timestamp", b"backup_timestamp", "collection_count", b"collection_count", "collections", b"collections", "create_time", b"create_time", "databases", b"databases", "end_time", b"end_time", "exact", b"exact", "format", b"format", "id", b"id", "labels", b"labels", "meta_size_bytes", b"meta_size_bytes", "milvus_version", b"milvus_version", "name", b"name", "notes", b"notes", "row_count", b"row_count", "rpc_channel", b"rpc_channel", "size_bytes", b"size_bytes", "state", b"state", "strategy", b"strategy", "verifications", b"verifications"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count", "_meta_size_bytes", b"_meta_size_bytes", "_row_count", b"_row_count", "_size_bytes", b"_size_bytes", "backup_timestamp", b"backup_timestamp", "collection_count", b"collection_count", "collections", b"collections", "create_time", b"create_time", "databases", b"databases", "end_time", b"end_time", "exact", b"exact", "format", b"format", "id", b"id", "labels", b"labels", "meta_size_bytes", b"meta_size_bytes", "milvus_version", b"milvus_version", "missing_collection_count", b"missing_collection_count", "missing_collections", b"missing_collections", "name", b"name", "notes", b"notes", "row_count", b"row_count", "rpc_channel", b"rpc_channel", "size_bytes", b"size_bytes", "state", b"state", "strategy", b"strategy", "verifications", b"verifications"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__collection_count: _TypeAlias = _typing.Literal["collection_count"]  # noqa: Y015
     _WhichOneofArgType__collection_count: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count"]  # noqa: Y015
@@ -301,6 +313,40 @@ class Backup(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__size_bytes) -> _WhichOneofReturnType__size_bytes | None: ...
 
 Global___Backup: _TypeAlias = Backup  # noqa: Y015
+
+@_typing.final
+class MissingCollection(_message.Message):
+    """A collection that was to be in a backup and is not."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATABASE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    database: _builtins.str
+    """Its database."""
+    name: _builtins.str
+    """Its name."""
+    reason: _builtins.str
+    """The reason that the ErrorInfo of its error had."""
+    message: _builtins.str
+    """What it failed with, as a sentence."""
+    def __init__(
+        self,
+        *,
+        database: _builtins.str = ...,
+        name: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["database", b"database", "message", b"message", "name", b"name", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MissingCollection: _TypeAlias = MissingCollection  # noqa: Y015
 
 @_typing.final
 class BackupDatabase(_message.Message):

@@ -112,6 +112,7 @@ class CreateBackupRequest(_message.Message):
     STRATEGY_FIELD_NUMBER: _builtins.int
     PAUSE_GC_FIELD_NUMBER: _builtins.int
     RBAC_FIELD_NUMBER: _builtins.int
+    ALLOW_PARTIAL_FIELD_NUMBER: _builtins.int
     backup_name: _builtins.str
     """The name: `[A-Za-z_][A-Za-z0-9_]*`, at most 128 characters, free in the repository. Empty: one is made from the
     time (`backup_YYYY_MM_DD_HH_MM_SS_nanoseconds`).
@@ -132,6 +133,11 @@ class CreateBackupRequest(_message.Message):
     """
     rbac: _builtins.bool
     """Also back up users, roles and grants. Needs Milvus 2.4.9 or later; refused with others."""
+    allow_partial: _builtins.bool
+    """Whether the backup is complete without the collections that fail; it names them then. Either way the operation
+    has PARTIALLY_SUCCEEDED if some fail and not all; without this the backup is INCOMPLETE. A retry does only those that
+    failed.
+    """
     @_builtins.property
     def collections(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What to back up: `collection` (of database `default`), `database.collection`, `database.*` (all of its
@@ -162,10 +168,11 @@ class CreateBackupRequest(_message.Message):
         strategy: _backup_pb2.BackupStrategy.ValueType = ...,
         pause_gc: _builtins.bool = ...,
         rbac: _builtins.bool = ...,
+        allow_partial: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "collections", b"collections", "labels", b"labels", "partitions", b"partitions", "pause_gc", b"pause_gc", "rbac", b"rbac", "request_id", b"request_id", "strategy", b"strategy", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_partial", b"allow_partial", "backup_name", b"backup_name", "collections", b"collections", "labels", b"labels", "partitions", b"partitions", "pause_gc", b"pause_gc", "rbac", b"rbac", "request_id", b"request_id", "strategy", b"strategy", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -87,6 +87,11 @@ def _check(options: dict[str, Any]) -> None:
     is_flag=True,
     help="Pause Milvus's garbage collection meanwhile, where it can be done.",
 )
+@click.option(
+    "--allow-partial",
+    is_flag=True,
+    help="Make it complete without the collections that fail; it names them.",
+)
 @coming(_COMING)
 @LABELS
 @REQUEST_ID
@@ -108,6 +113,7 @@ async def create(
     strategy: str,
     rbac: bool,
     pause_gc: bool,
+    allow_partial: bool,
     labels: dict[str, str],
     request_id: str | None,
     validate_only: bool,
@@ -125,6 +131,7 @@ async def create(
         strategy=BackupStrategy.Value(f"BACKUP_STRATEGY_{strategy.upper() or 'UNSPECIFIED'}"),
         pause_gc=pause_gc,
         rbac=rbac,
+        allow_partial=allow_partial,
         labels=labels,
         request_id=request_id,
         validate_only=validate_only,

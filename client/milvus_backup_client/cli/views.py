@@ -68,6 +68,8 @@ def _facts(backup: Backup) -> Iterator[tuple[str, str]]:
     yield "labels", ", ".join(f"{key}={text}" for key, text in sorted(backup.labels.items()))
     for found in backup.verifications:
         yield "verified", verification_text(found)
+    for missing in backup.missing_collections:
+        yield "missing", f"{missing.database}.{missing.name}: {missing.message}"
     for note in backup.notes:
         yield "note", note
 

@@ -14,6 +14,7 @@ from milvus_backup_server.api.pages import within
 from milvus_backup_server.api.texts import fit, fit_int
 from milvus_backup_server.domain.backups import Backup, BackupFormat, BackupState
 from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
+from milvus_backup_server.domain.manifest import ManifestMissing
 from milvus_backup_server.domain.operations import SHOWN_COLLECTIONS
 from milvus_backup_server.domain.records import DatabaseBackupInfo, KeyValue
 from milvus_backup_server.domain.renaming import CollectionMapping
@@ -52,6 +53,7 @@ def create_request(message: backup_service_pb2.CreateBackupRequest) -> CreateReq
         strategy=read_enum("strategy", message.strategy, STRATEGIES, BackupStrategy.AUTO),
         pause_gc=message.pause_gc,
         rbac=message.rbac,
+        allow_partial=message.allow_partial,
     )
 
 
@@ -126,6 +128,8 @@ def backup_message(backup: Backup) -> backup_pb2.Backup:
         backup_timestamp=fit_int(backup.backup_timestamp, signed=False),
         rpc_channel=_rpc_channel(backup.rpc_channel),
         strategy=STRATEGIES[backup.strategy] if backup.strategy else _UNKNOWN_STRATEGY,
+        missing_collections=within(map(_missing, backup.missing[:SHOWN_COLLECTIONS])),
+        missing_collection_count=len(backup.missing),
         verifications=map(verification_message, backup.verifications[:MAX_VERIFICATIONS]),
     )
 
@@ -135,6 +139,15 @@ def _database(database: DatabaseBackupInfo) -> backup_pb2.BackupDatabase:
         name=fit(database.db_name),
         database_id=fit_int(database.db_id),
         properties=within(map(_property, database.properties), DATABASE_BYTES // 2),
+    )
+
+
+def _missing(item: ManifestMissing) -> backup_pb2.MissingCollection:
+    return backup_pb2.MissingCollection(
+        database=fit(item.db_name),
+        name=fit(item.collection_name),
+        reason=fit(item.reason),
+        message=fit(item.message),
     )
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
+from milvus_backup_server.domain.manifest import ManifestMissing
 from milvus_backup_server.domain.milvus import DEFAULT_DATABASE
 from milvus_backup_server.domain.records import CollectionBackupInfo, DatabaseBackupInfo
 from milvus_backup_server.domain.strategies import BackupStrategy
@@ -90,6 +91,7 @@ class Backup:
     identity: BackupIdentity | None = None
     verifications: tuple[Verification, ...] = ()
     strategy: BackupStrategy | None = None
+    missing: tuple[ManifestMissing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,16 @@ class ManifestSource(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestMissing(Record):
+    """A collection that was to be in the backup, and why it is not."""
+
+    db_name: str = json_key("db_name", "")
+    collection_name: str = json_key("collection_name", "")
+    reason: str = json_key("reason", "")
+    message: str = json_key("message", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestHead(Record):
     """The head of a manifest. Times are RFC 3339 in UTC.
 
@@ -102,6 +112,7 @@ class ManifestHead(Record):
         files: SHA-256 of other metadata files by name; of ``full_meta.json`` without our key.
         row_count: An upper bound as soon as rows were deleted.
         exact: Whether every collection has a moment.
+        missing: Collections that failed, where the backup is complete without them.
         strategy: How the create came to what it copied; empty in the oldest ones, which were flushed.
     """
 
@@ -121,6 +132,7 @@ class ManifestHead(Record):
     row_count: int = json_key("row_count", 0, always=True)
     exact: bool = json_key("exact", default=False, always=True)
     strategy: str = json_key("strategy", "")
+    missing: tuple[ManifestMissing, ...] = json_key("missing", ())
     collections_file: str = json_key("collections_file", "")
     files: Mapping[str, str] = json_key("files", {})
 

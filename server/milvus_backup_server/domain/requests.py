@@ -60,6 +60,7 @@ class CreateRequest:
     gc_pause_seconds: int = 0
     gc_pause_address: str = ""
     rbac: bool = False
+    allow_partial: bool = False
 
     @property
     def selection(self) -> Selection:

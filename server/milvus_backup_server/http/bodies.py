@@ -83,6 +83,11 @@ class CreateBody(Body):
         description="Also users, roles and grants. Needs Milvus 2.4.9 or later; refused with others.",
     )
     backup_root_path: str = _later(default="")
+    allow_partial: bool = Field(
+        default=False,
+        description="Complete without the collections that fail, which the backup names then. Not of the "
+        "Go tool.",
+    )
     filter: dict[str, CollFilter] | None = Field(
         default=None, description="Collections by database. An empty object is refused."
     )

@@ -32,6 +32,7 @@ def create_request(body: CreateBody, task_id: str) -> Asked[CreateRequest]:
         gc_pause_seconds=body.gc_pause_seconds,
         gc_pause_address=body.gc_pause_address,
         rbac=body.rbac,
+        allow_partial=body.allow_partial,
     )
     asked = Asked(request, {"task_id": "requestId", **entries.names("collections")})
     asked.refuse([*_unsupported(body), *entries.faults])

@@ -7,14 +7,10 @@ comes first and ``full_meta.json`` last; each collection's objects are those of 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable
 
-from milvus_backup_server.domain.capabilities import Capabilities
-from milvus_backup_server.domain.errors import BackupError
+from milvus_backup_server.domain.errors import BackupError, SourceStorageMismatch
 from milvus_backup_server.domain.faults import Faults
-from milvus_backup_server.domain.manifest import ManifestHead, ManifestSource
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import (
     Amount,
@@ -23,66 +19,24 @@ from milvus_backup_server.domain.operations import (
     CreateResult,
     Phase,
 )
-from milvus_backup_server.domain.records import BackupInfo, DatabaseBackupInfo
-from milvus_backup_server.domain.selection import Selection
-from milvus_backup_server.domain.strategies import BackupStrategy
 from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.collection_plan import CollectionPlan, PlanStale
 from milvus_backup_server.service.collection_planner import CollectionPlanner, never_still
 from milvus_backup_server.service.concurrency import for_each
-from milvus_backup_server.service.context import (
-    Cluster,
-    Environment,
-    Repository,
-    Storage,
-    WorkLimits,
-)
+from milvus_backup_server.service.context import Environment, WorkLimits
 from milvus_backup_server.service.copying import CollectionCopier
 from milvus_backup_server.service.create_options import not_paused
+from milvus_backup_server.service.create_work import CheckedCreate, backup_info, manifest_head
 from milvus_backup_server.service.earlier_run import EarlierRun
+from milvus_backup_server.service.fates import Fates
 from milvus_backup_server.service.flushing import Flushing
 from milvus_backup_server.service.held_name import HeldName
 from milvus_backup_server.service.late_writes import LateWrites
 from milvus_backup_server.service.metadata_writer import MetadataWriter
 from milvus_backup_server.service.plan_journal import PlanJournal
-from milvus_backup_server.service.snapshot import Selected, Snapshots, select
+from milvus_backup_server.service.snapshot import Snapshots, select
 from milvus_backup_server.service.spool import Spool, SpoolDirectory
 from milvus_backup_server.service.tracker import Totals, Tracker
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedCreate:
-    """A create whose request passed every check.
-
-    Attributes:
-        selection: What was asked for.
-        selected: What that meant when the call was accepted.
-        accepted: Milvus's timestamp when the call was accepted; the moments lie behind it.
-        accept_time: The same by our own clock.
-        strategy: How Milvus is flushed, and whether rows are copied.
-        pause_gc: Whether a pause of Milvus's garbage collection was asked for.
-    """
-
-    operation: str
-    task_id: str
-    backup_name: str
-    selection: Selection
-    selected: Selected
-    labels: Mapping[str, str]
-    cluster: Cluster
-    source: Storage
-    repository: Repository
-    milvus_version: str
-    capabilities: Capabilities
-    accepted: int
-    accept_time: datetime
-    strategy: BackupStrategy = BackupStrategy.AUTO
-    pause_gc: bool = False
-
-    @property
-    def backup_id(self) -> str:
-        """The id that the backup is written with: the caller's own, if it gave one."""
-        return self.task_id or self.operation
 
 
 class BackupRun:
@@ -136,6 +90,7 @@ class BackupRun:
             require_name=self._name.require,
         )
         self._selected = checked.selected
+        self._fates = Fates(tracker)
         self._plans: dict[CollectionName, CollectionPlan] = {}
         self._manifests: dict[CollectionName, Spool] = {}
 
@@ -143,13 +98,15 @@ class BackupRun:
         """Make the backup and return what it holds.
 
         Cancelled on request it removes what it wrote; interrupted or failed it leaves an incomplete
-        backup and the plan, with which another run goes on.
+        backup and the plan, with which another run goes on. So it does when a collection fails: the
+        others are whole then, and stay; only where that was allowed the backup is complete without it.
         """
         try:
             async with SpoolDirectory() as spools:
                 result = await self._make(spools)
-            with contextlib.suppress(BackupError):  # the backup is whole: a sweep removes it
-                await self._journal.remove()
+            if not self._fates.failed:
+                with contextlib.suppress(BackupError):  # the backup is whole: a sweep removes it
+                    await self._journal.remove()
             return result
         except BaseException as error:  # also a cancel that comes while the spools are removed
             if self._tracker.cancel_requested:
@@ -234,6 +191,7 @@ class BackupRun:
 
         self._tracker.enter(Phase.LISTING)
         await self._for_each(plan)
+        self._require_some()
 
     def _add_collections(self) -> None:
         names = self._selected.collections
@@ -254,6 +212,7 @@ class BackupRun:
     async def _copy(self, spools: SpoolDirectory) -> None:
         self._tracker.enter(Phase.COPYING, self._totals())
         await self._for_each(lambda name: self._copy_one(name, spools))
+        self._require_some()
 
     async def _copy_one(self, name: CollectionName, spools: SpoolDirectory) -> None:
         await self._name.require()
@@ -299,13 +258,20 @@ class BackupRun:
         )
         self._tracker.enter(Phase.CHECKING, self._totals())
         await self._for_each(lambda name: self._check_one(name, writer, spools))
+        self._require_some()
+        if self._fates.failed and not self._checked.allow_partial:
+            return self._unfinished()
         self._tracker.enter(Phase.WRITING_METADATA)
-        for name in self._selected.collections:
+        for name in self._left:
             await writer.add(self._plans[name], self._manifests[name], self._checked.backup_id)
         if self._resumed:
             await self._name.require()
             await self._earlier.remove(self._name.generation)
-        await writer.commit(self._info(), self._head(), self._name.require)
+        info = backup_info(self._checked, self._selected)
+        head = manifest_head(
+            self._checked, self._selected, self._fates.failed, self._environment.version
+        )
+        await writer.commit(info, head, self._name.require)
         return CreateResult(
             collection_count=writer.written.collections,
             object_count=writer.written.objects,
@@ -327,52 +293,43 @@ class BackupRun:
         await writer.upload_objects(plan, self._manifests[name])
         self._tracker.collection(name, state=CollectionState.SUCCEEDED)
 
-    def _info(self) -> BackupInfo:
-        return BackupInfo(
-            id=self._checked.backup_id,
-            name=self._checked.backup_name,
-            milvus_version=self._checked.milvus_version,
-            database_backups=self._databases(),
-        )
+    # --- what fails
 
-    def _head(self) -> ManifestHead:
-        source = self._checked.source
-        return ManifestHead(
-            writer=f"milvus-backup {self._environment.version}",
-            operation=self._checked.operation,
-            create_time=self._checked.accept_time.isoformat(),
-            end_time=datetime.now(UTC).isoformat(),
-            milvus_version=self._checked.milvus_version,
-            source=ManifestSource(
-                cluster=self._checked.cluster.name,
-                endpoint=source.store.location.endpoint,
-                bucket=source.store.location.bucket,
-                root_path=source.root,
-            ),
-            labels=dict(self._checked.labels),
-            databases=self._databases(),
-            exact=self._checked.strategy.flushes,
-            strategy=self._checked.strategy.value,
-        )
-
-    def _databases(self) -> tuple[DatabaseBackupInfo, ...]:
-        return tuple(DatabaseBackupInfo(db_name=name) for name in self._selected.databases)
+    @property
+    def _left(self) -> list[CollectionName]:
+        """The collections that have not failed."""
+        return [name for name in self._selected.collections if name not in self._fates.failed]
 
     async def _for_each(self, work: Callable[[CollectionName], Awaitable[None]]) -> None:
         await for_each(
-            self._selected.collections,
+            self._left,
             lambda name: self._each(name, work(name)),
             concurrent=self._limits.collections,
         )
 
     async def _each(self, name: CollectionName, work: Awaitable[None]) -> None:
         """Await the work on one collection, and mark the collection when it fails."""
-        try:
-            await work
-        except BackupError as error:
-            self._tracker.collection(name, state=CollectionState.FAILED, error=error)
-            error.metadata.setdefault("collection", str(name))
-            raise
+        await self._fates.trying([name], work)
+
+    def _require_some(self) -> None:
+        """Raise what a collection failed with if that leaves nothing worth going on for."""
+        self._fates.require_some(self._left)
+        if not any(self._plans[name].amount.objects for name in self._left):
+            for error in self._fates.failed.values():
+                if isinstance(error, SourceStorageMismatch):
+                    raise error  # nothing at all was found where Milvus's objects should be
+
+    def _unfinished(self) -> CreateResult:
+        """Return what stands of a backup that is not complete, because collections failed."""
+        plans = [self._plans[name] for name in self._left]
+        whole = sum((plan.amount for plan in plans), Amount())
+        return CreateResult(
+            collection_count=len(plans),
+            object_count=whole.objects,
+            size_bytes=whole.bytes,
+            row_count=whole.rows,
+            server_side_copy_count=sum(plan.server_side for plan in plans),
+        )
 
 
 def _flushing(checked: CheckedCreate, snapshots: Snapshots, limits: WorkLimits) -> Flushing:

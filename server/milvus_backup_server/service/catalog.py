@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from milvus_backup_server.domain.backups import (
 from milvus_backup_server.domain.completeness import backup_state
 from milvus_backup_server.domain.errors import BackupCorrupt, BackupNotFound, BackupNotRestorable
 from milvus_backup_server.domain.layout import BACKUP_META, CONTENT_DIRECTORIES, FULL_META
-from milvus_backup_server.domain.manifest import ManifestHead
+from milvus_backup_server.domain.manifest import ManifestHead, ManifestMissing
 from milvus_backup_server.domain.names import is_backup_name
 from milvus_backup_server.domain.objects import ObjectInfo
 from milvus_backup_server.domain.operations import SHOWN_COLLECTIONS, OperationKind
@@ -38,6 +38,7 @@ from milvus_backup_server.service.verification_records import VerificationRecord
 
 _READ_AT_ONCE = 16
 _LOOKED_AT = 500
+_NAMED = 10
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _FORMATS = {"": BackupFormat.BINLOG, "snapshot": BackupFormat.SNAPSHOT}
 _NOTES = {
@@ -259,6 +260,13 @@ async def _with_heads(
     return _of_go_tool(backup, info, files)
 
 
+def _missing_note(missing: Sequence[ManifestMissing]) -> str:
+    names = [f"{item.db_name}.{item.collection_name}" for item in missing[:_NAMED]]
+    more = len(missing) - len(names)
+    told = ", ".join([*names, *([f"{more} more"] if more else [])])
+    return f"made without collections that failed: {told}"
+
+
 def _strategy(head: ManifestHead) -> BackupStrategy | None:
     """Return how a backup was made; the oldest manifests do not name it, later ones may name a new one."""
     known = {strategy.value: strategy for strategy in BackupStrategy}
@@ -275,7 +283,9 @@ def _with_verifications(
 
 def _of_manifest(backup: Backup, info: BackupInfo, head: ManifestHead) -> Backup:
     strategy = _strategy(head)
-    note = _NOTES_OF.get(strategy) if strategy else None
+    notes = [*backup.notes, *([_NOTES_OF[strategy]] if strategy in _NOTES_OF else [])]
+    if head.missing:
+        notes.append(_missing_note(head.missing))
     return replace(
         backup,
         format=BackupFormat.BINLOG,
@@ -289,7 +299,8 @@ def _of_manifest(backup: Backup, info: BackupInfo, head: ManifestHead) -> Backup
         labels=head.labels,
         exact=head.exact,
         strategy=strategy,
-        notes=(*backup.notes, *([note] if note else [])),
+        missing=head.missing,
+        notes=tuple(notes),
         identity=BackupIdentity(head.operation, head.generation),
     )
 

@@ -16,7 +16,7 @@ from milvus_backup_server.domain.operations import (
 )
 from milvus_backup_server.domain.requests import CreateRequest
 from milvus_backup_server.ports.transfer import TransferEngine
-from milvus_backup_server.service.backup_run import BackupRun, CheckedCreate
+from milvus_backup_server.service.backup_run import BackupRun
 from milvus_backup_server.service.checks import (
     Deadline,
     cluster_storage,
@@ -27,6 +27,7 @@ from milvus_backup_server.service.claim import refuse_taken_name
 from milvus_backup_server.service.context import Environment, Repository
 from milvus_backup_server.service.create_options import option_faults
 from milvus_backup_server.service.create_plan import CreatePlanner
+from milvus_backup_server.service.create_work import CheckedCreate
 from milvus_backup_server.service.operations import OperationManager
 from milvus_backup_server.service.planning import planned_operation
 from milvus_backup_server.service.running import OperationRequest
@@ -120,6 +121,7 @@ class CreateBackup:
             accept_time=datetime.now(UTC),
             strategy=request.strategy,
             pause_gc=request.pause_gc,
+            allow_partial=request.allow_partial,
         )
         return checked, faults
 

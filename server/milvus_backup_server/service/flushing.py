@@ -6,7 +6,8 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from milvus_backup_server.domain.errors import OperationStalled
+from milvus_backup_server.domain.errors import BackupError, OperationStalled
+from milvus_backup_server.domain.failures import concerns_all
 from milvus_backup_server.domain.milvus import CollectionName, Flush
 from milvus_backup_server.domain.strategies import BackupStrategy
 from milvus_backup_server.ports.milvus import MilvusGateway
@@ -48,12 +49,11 @@ class Flushing:
 
     async def all(self, names: Sequence[CollectionName], each: Each) -> dict[CollectionName, Flush]:
         """Return the flush of each collection that has one."""
-        at_once = self._strategy is BackupStrategy.AUTO
-        begun = await self._snapshots.flush(names) if at_once else {}
+        begun = await self._begun(names) if self._strategy is BackupStrategy.AUTO else {}
         flushes: dict[CollectionName, Flush] = {}
 
         async def flush(name: CollectionName) -> None:
-            if at_once:
+            if name in begun:
                 flushes[name] = await self._settle(name, begun[name])
             else:
                 flushes[name] = await self.one(name)
@@ -65,6 +65,15 @@ class Flushing:
             concurrent=1 if serial else self._limits.collections,
         )
         return flushes
+
+    async def _begun(self, names: Sequence[CollectionName]) -> dict[CollectionName, Flush]:
+        """Flush all at once; nothing where one cannot be flushed: it fails when it is by itself."""
+        try:
+            return await self._snapshots.flush(names)
+        except BackupError as error:
+            if concerns_all(error):
+                raise
+            return {}
 
     async def one(self, name: CollectionName) -> Flush:
         """Flush a collection by itself."""

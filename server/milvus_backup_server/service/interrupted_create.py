@@ -6,9 +6,10 @@ from milvus_backup_server.domain.operation_record import OperationRecord
 from milvus_backup_server.domain.operations import CreateResult
 from milvus_backup_server.domain.requests import CreateRequest
 from milvus_backup_server.ports.transfer import TransferEngine
-from milvus_backup_server.service.backup_run import BackupRun, CheckedCreate
+from milvus_backup_server.service.backup_run import BackupRun
 from milvus_backup_server.service.checks import Deadline, cluster_storage, supported_version
 from milvus_backup_server.service.context import Environment
+from milvus_backup_server.service.create_work import CheckedCreate
 from milvus_backup_server.service.held_name import HeldName
 from milvus_backup_server.service.plan_journal import PlanJournal
 from milvus_backup_server.service.snapshot import Selected
@@ -69,6 +70,7 @@ class InterruptedCreate:
             accept_time=self._accept_time,
             strategy=request.strategy,
             pause_gc=request.pause_gc,
+            allow_partial=request.allow_partial,
         )
 
     async def go_on(self, tracker: Tracker) -> CreateResult:

@@ -93,11 +93,11 @@ class PlanJournal:
     async def write(
         self, generation: int, selected: Selected, plans: Mapping[CollectionName, CollectionPlan]
     ) -> None:
-        """Write a whole plan."""
+        """Write a plan; what has no plan because it failed is planned when it is tried again."""
         self._number(selected)
         await for_each(
-            selected.collections,
-            lambda name: self.write_one(generation, plans[name]),
+            plans.values(),
+            lambda plan: self.write_one(generation, plan),
             concurrent=self._limits.collections,
         )
         content = encode(_Selection, _Selection(_FORMAT_VERSION, selected))

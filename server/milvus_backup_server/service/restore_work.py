@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence, Sized
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from milvus_backup_server.domain.capabilities import Capabilities
-from milvus_backup_server.domain.errors import BackupError
-from milvus_backup_server.domain.failures import concerns_all
 from milvus_backup_server.domain.milvus import CollectionName
-from milvus_backup_server.domain.operations import CollectionState, PlannedCollection
+from milvus_backup_server.domain.operations import PlannedCollection
 from milvus_backup_server.domain.renaming import Target
 from milvus_backup_server.domain.requests import RestoreRequest
 from milvus_backup_server.domain.restore_mapping import MappedDatabase, Wanted
 from milvus_backup_server.domain.targets import PresentTarget
 from milvus_backup_server.service.context import Cluster, Repository, Storage
+from milvus_backup_server.service.fates import Fates
 from milvus_backup_server.service.staging import ImportPlace
 from milvus_backup_server.service.tracker import Tracker
 
@@ -61,8 +60,8 @@ class RestoreCounts:
     size: int = 0
 
 
-class RestoreMarks:
-    """Notes at the collections of a restore how they fare.
+class RestoreMarks(Fates):
+    """Notes at the collections of a restore, known by their targets, how they fare.
 
     Args:
         checked: The restore.
@@ -70,33 +69,5 @@ class RestoreMarks:
     """
 
     def __init__(self, checked: CheckedRestore, tracker: Tracker) -> None:
-        self._tracker = tracker
-        self._sources = {item.target: item.source for item in checked.plan if item.target}
-        self._first: BackupError | None = None
-
-    async def trying(self, targets: Sequence[CollectionName], work: Awaitable[None]) -> bool:
-        """Await the work on collections, known by their targets, and mark them when it fails.
-
-        Returns:
-            Whether it succeeded.
-
-        Raises:
-            BackupError: It failed in a way that concerns all collections.
-        """
-        try:
-            await work
-        except BackupError as error:
-            of_all = concerns_all(error)
-            for target in targets:
-                self._tracker.collection(target, state=CollectionState.FAILED, error=error)
-            error.metadata.setdefault("collection", str(self._sources[targets[0]]))
-            self._first = self._first or error
-            if of_all:
-                raise
-            return False
-        return True
-
-    def require_some(self, left: Sized) -> None:
-        """Raise what the first collection failed with unless some collections are left."""
-        if self._first is not None and not left:
-            raise self._first
+        sources = {item.target: item.source for item in checked.plan if item.target}
+        super().__init__(tracker, lambda target: str(sources[target]))

@@ -1,0 +1,178 @@
+"""Creates of which some collections fail: the others are whole, and the backup never says more than it holds."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from milvus_backup_server.domain.backups import BackupState
+from milvus_backup_server.domain.errors import (
+    BackupNotRestorable,
+    MilvusRefused,
+    MilvusUnavailable,
+    SourceInconsistent,
+)
+from milvus_backup_server.domain.manifest import ManifestMissing
+from milvus_backup_server.domain.operations import (
+    CollectionState,
+    CreateResult,
+    Operation,
+    OperationState,
+)
+from tests.support.held_calls import BACKUP_STORE, GATEWAY
+from tests.support.meanwhile import Meanwhile, failing
+from tests.support.service import World, add_collection, named, running
+
+FAILED, DONE = CollectionState.FAILED, CollectionState.SUCCEEDED
+NO = MilvusRefused("no")
+MISSING = ManifestMissing(
+    db_name="default", collection_name="two", reason="MILVUS_REFUSED", message="no"
+)
+
+
+async def three_collections() -> World:
+    world = World()
+    for name in ("one", "two", "shop.one"):
+        await add_collection(world.milvus, name, range(5))
+    return world
+
+
+def states(operation: Operation) -> dict[str, CollectionState]:
+    return {str(item.source): item.state for item in operation.collections}
+
+
+def at(method: str, **more: Any) -> Callable[[World], Meanwhile]:
+    """Let a call to Milvus about `default.two` fail."""
+    return lambda _: Meanwhile(GATEWAY, method, failing(NO), part="default.two", **more)
+
+
+def copying(world: World) -> Meanwhile:
+    """Let an object of `default.two` be copied in vain."""
+    number = world.milvus.collection(named("two")).collection_id
+    error = failing(SourceInconsistent("it is broken"))
+    return Meanwhile(BACKUP_STORE, "copy", error, part=f"/{number}/")
+
+
+@pytest.mark.parametrize("allow", [False, True], ids=["not allowed", "allowed"])
+@pytest.mark.parametrize(
+    "arrange",
+    [at("is_flushed"), at("load_state"), copying],
+    ids=["flushing", "planning", "copying"],
+)
+async def test_the_others_are_whole_and_the_backup_says_what_it_is(
+    arrange: Callable[[World], Meanwhile], *, allow: bool
+) -> None:
+    world = await three_collections()
+    meanwhile = arrange(world)
+    async with running(world, meanwhile.decorators) as service:
+        last = await service.end(await service.start_create(allow_partial=allow))
+        backup = await service.catalog.get("b")
+    assert meanwhile.fired == 1
+    assert (last.state, last.error) == (OperationState.PARTIALLY_SUCCEEDED, None)
+    assert states(last) == {"default.two": FAILED, "default.one": DONE, "shop.one": DONE}
+    assert isinstance(last.result, CreateResult)
+    assert (last.result.collection_count, last.result.row_count) == (2, 10)
+    error = last.collections[0].error
+    assert error is not None
+    assert error.metadata["collection"] == "default.two"
+    complete = "backup/b/meta/full_meta.json" in await world.backups()
+    listed = "backup/b/meta/backup_meta.json" in await world.backups()
+    assert complete == listed == allow
+    assert backup.state is (BackupState.COMPLETE if allow else BackupState.INCOMPLETE)
+    assert [it.collection_name for it in backup.missing] == (["two"] if allow else [])
+
+
+async def test_a_complete_one_names_what_is_missing_and_restores_the_rest() -> None:
+    world = await three_collections()
+    async with running(world, at("is_flushed")(world).decorators) as service:
+        await service.end(await service.start_create(allow_partial=True))
+    async with running(world, generation=2) as service:
+        backup = await service.catalog.get("b")
+        (listed,) = (await service.catalog.list("", 10, full=False)).items
+        assert (await service.verify()).state is OperationState.SUCCEEDED
+        await service.restore(suffix="_r")
+    assert backup.missing == listed.missing == (MISSING,)
+    assert backup.notes == ("made without collections that failed: default.two",)
+    assert (backup.collection_count, backup.exact) == (2, True)
+    for name in ("one_r", "shop.one_r"):
+        assert world.milvus.collection(named(name)).live_keys() == [0, 1, 2, 3, 4]
+    assert "default.two_r" not in world.collections()
+    number = world.milvus.collection(named("two")).collection_id
+    assert not [key for key in await world.backups() if f"/{number}/" in key]
+    full = json.loads(await world.backup_store.get("backup/b/meta/full_meta.json"))
+    assert [it["collection_name"] for it in full["collection_backups"]] == ["one", "one"]
+
+
+async def test_an_incomplete_one_is_not_restored_and_its_name_is_free_after_a_delete() -> None:
+    world = await three_collections()
+    async with running(world, at("is_flushed")(world).decorators) as service:
+        await service.end(await service.start_create())
+        with pytest.raises(BackupNotRestorable):
+            await service.start_restore(suffix="_r")
+        await service.delete()
+        await service.create()
+        assert (await service.catalog.get("b")).state is BackupState.COMPLETE
+
+
+async def test_one_that_cannot_be_flushed_does_not_keep_those_of_its_database_from_it() -> None:
+    world = await three_collections()
+    flushes = Meanwhile(GATEWAY, "flush", failing(NO), part="default", times=2)
+    async with running(world, flushes.decorators) as service:
+        last = await service.end(await service.start_create(allow_partial=True))
+    assert flushes.fired == 2  # that of both, and that of the first one alone
+    assert last.state is OperationState.PARTIALLY_SUCCEEDED
+    assert sorted(states(last).values(), key=str) == [FAILED, DONE, DONE]
+
+
+async def test_when_every_collection_fails_the_create_has_failed_and_wrote_nothing() -> None:
+    world = await three_collections()
+    refusing = Meanwhile(GATEWAY, "load_state", failing(NO), times=9)
+    async with running(world, refusing.decorators) as service:
+        error = await service.error(await service.start_create(allow_partial=True))
+    assert refusing.fired == 3
+    assert error.reason == "MILVUS_REFUSED"
+    assert named(error.metadata["collection"]) in {named(it) for it in ("one", "two", "shop.one")}
+    assert await world.backups() == []
+
+
+async def test_what_concerns_all_still_fails_the_create() -> None:
+    world = await three_collections()
+    down = failing(MilvusUnavailable("Milvus does not answer"))
+    gone = Meanwhile(GATEWAY, "load_state", down, part="default.two")
+    async with running(world, gone.decorators) as service:
+        error = await service.error(await service.start_create(allow_partial=True))
+    assert gone.fired == 1
+    assert error.reason == "MILVUS_UNAVAILABLE"
+    assert await world.backups() == []
+
+
+async def test_a_wrong_bucket_is_not_taken_for_a_backup_of_the_empty_collections() -> None:
+    world = await three_collections()
+    await add_collection(world.milvus, "empty")
+
+    async def lose() -> None:
+        page = await world.milvus_store.list_page("files/")
+        await world.milvus_store.delete([item.key for item in page.objects])
+
+    lost = Meanwhile(GATEWAY, "load_state", lose, times=9)
+    async with running(world, lost.decorators) as service:
+        error = await service.error(await service.start_create(allow_partial=True))
+    assert lost.fired >= 4
+    assert error.reason == "SOURCE_STORAGE_MISMATCH"
+    assert await world.backups() == []
+
+
+async def test_a_cancel_after_one_failed_leaves_nothing() -> None:
+    world = await three_collections()
+    refusing = at("is_flushed")(world)
+    async with running(world, refusing.decorators) as service:
+        operation = await service.start_create()
+        async for state in service.operations.watch(operation.name, 0.001):
+            if state.failed_count:
+                service.operations.cancel(operation.name)
+                break
+        last = await service.end(operation)
+    assert refusing.fired == 1
+    assert last.state is OperationState.CANCELLED
+    assert await world.backups() == []
