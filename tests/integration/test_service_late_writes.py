@@ -7,7 +7,10 @@ from typing import TypeVar
 
 import pytest
 
+from milvus_backup_server.adapters.store_decorator import StoreDecorator
 from milvus_backup_server.domain.milvus import CollectionName, Flush, hybrid_timestamp
+from milvus_backup_server.domain.objects import ListPage
+from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.context import Storage
 from milvus_backup_server.service.late_writes import LateWrites
 from tests.support.gateways import GatewayDecorator
@@ -27,6 +30,20 @@ class Growing(GatewayDecorator):
         return not flush.sealed_ids & self.segments
 
 
+class SmallPages(StoreDecorator):
+    """Lists so many entries at a time."""
+
+    def __init__(self, inner: ObjectStore, entries: int) -> None:
+        super().__init__(inner)
+        self._entries = entries
+
+    async def list_page(
+        self, prefix: str, *, token: str = "", delimiter: bool = False, limit: int = 1000
+    ) -> ListPage:
+        few = min(limit, self._entries)
+        return await super().list_page(prefix, token=token, delimiter=delimiter, limit=few)
+
+
 @dataclass
 class Case:
     """A collection with a flush that has been written."""
@@ -36,9 +53,10 @@ class Case:
     name: CollectionName
     accepted: int
     flush: Flush
+    page: int
 
     async def settled(self, copied_seconds: float = 0) -> Flush | None:
-        storage = Storage("milvus", self.world.milvus_store, ROOT)
+        storage = Storage("milvus", SmallPages(self.world.milvus_store, self.page), ROOT)
         late = LateWrites(self.gateway, storage, self.accepted, copied_seconds)
         return await late.settled(self.name, self.flush)
 
@@ -63,8 +81,8 @@ def binlog(first: int) -> bytes:
     return b"\xbc\xfa\xff\x00" + bytes(49) + first.to_bytes(8, "little") + b'{"original_size":"8"}'
 
 
-@pytest.fixture
-async def case() -> Case:
+@pytest.fixture(params=[1000, 2], ids=["one page", "pages"])
+async def case(request: pytest.FixtureRequest) -> Case:
     world = World()
     name = await add_collection(world.milvus, "c", range(5))
     await flushed(world.milvus, name)
@@ -74,7 +92,7 @@ async def case() -> Case:
     flush = (await world.milvus.flush("default", ["c"]))["c"]
     while not await world.milvus.is_flushed(name, flush):
         pass
-    return Case(world, Growing(world.milvus), name, accepted, flush)
+    return Case(world, Growing(world.milvus), name, accepted, flush, request.param)
 
 
 async def test_where_nothing_was_under_way_the_moment_is_that_of_the_flush(case: Case) -> None:

@@ -23,7 +23,7 @@ as in a restored backup.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 
 from milvus_backup_server.domain.binlog_header import (
@@ -97,15 +97,26 @@ class LateWrites:
 
     async def _stored(self, collection_id: int) -> dict[int, str]:
         """Return the directories of insert logs by segment id."""
-        store = self._storage.store
         insert, _ = source_directories(self._storage.root, collection_id)
-        found: dict[int, str] = {}
-        async for partition in list_children(store, insert):
-            async for directory in list_children(store, partition):
-                segment = directory.removeprefix(partition).rstrip("/")
-                if segment.isdecimal():
-                    found[int(segment)] = directory
-        return found
+        directories = [directory async for directory in self._directories(insert)]
+        found = {directory.rstrip("/").rpartition("/")[2]: directory for directory in directories}
+        return {int(name): directory for name, directory in found.items() if name.isdecimal()}
+
+    async def _directories(self, insert: str) -> AsyncIterator[str]:
+        """Yield the directories of segments below one of insert logs.
+
+        Most collections have few enough objects for one page, which is one request instead of one for
+        each partition.
+        """
+        page = await self._storage.store.list_page(insert)
+        if page.next_token:
+            async for partition in list_children(self._storage.store, insert):
+                async for directory in list_children(self._storage.store, partition):
+                    yield directory
+            return
+        inside = {tuple(item.key.removeprefix(insert).split("/")[:2]) for item in page.objects}
+        for steps in sorted(inside):
+            yield insert + "/".join(steps) + "/"
 
     async def _growing(
         self, name: CollectionName, flush: Flush, segments: Sequence[int]
