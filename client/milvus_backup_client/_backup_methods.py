@@ -111,6 +111,9 @@ class BackupMethods:
         skip_params: SkipParams | None = None,
         rbac: bool = False,
         drop_existing_collections: bool = False,
+        skip_create_collections: bool = False,
+        drop_existing_indexes: bool = False,
+        truncate_to_checkpoints: bool = False,
         aliases: RestoreAliases.ValueType = RESTORE_ALIASES_UNSPECIFIED,
         load: RestoreLoad.ValueType = RESTORE_LOAD_UNSPECIFIED,
         replica_count: int = 0,
@@ -141,6 +144,10 @@ class BackupMethods:
             rbac: Restore users, roles and grants too; refused by Milvus before 2.4.9.
             drop_existing_collections: Replace collections that have a target's name, each when the new
                 one is whole.
+            skip_create_collections: Import into collections that exist.
+            drop_existing_indexes: Drop the indexes of such collections first.
+            truncate_to_checkpoints: Leave out what was written behind the checkpoints of a backup
+                without a moment.
             aliases: Which collections get the aliases that they had; the default is those whose names
                 stay.
             load: Which collections are loaded again; the default is none.
@@ -170,6 +177,9 @@ class BackupMethods:
             skip_params=skip_params,
             rbac=rbac,
             drop_existing_collections=drop_existing_collections,
+            skip_create_collections=skip_create_collections,
+            drop_existing_indexes=drop_existing_indexes,
+            truncate_to_checkpoints=truncate_to_checkpoints,
             aliases=aliases,
             load=load,
             replica_count=replica_count,

@@ -138,7 +138,7 @@ async def test_what_is_deprecated_or_not_supported_yet_says_so(document: dict[st
     assert restore["skipImportDiskQuotaCheck"]["deprecated"] is True
     for properties, names in (
         (create, ["backup_root_path", "with_index_extra"]),
-        (restore, ["dropExistIndex", "skipCreateCollection", "ezkMapping", "path"]),
+        (restore, ["ezkMapping", "path"]),
     ):
         for name in names:
             assert properties[name]["description"].startswith("Not supported yet"), name

@@ -199,9 +199,6 @@ RESTORES: Final = [
         for name, value in {
             "bucket_name": "x",
             "path": "x",
-            "dropExistIndex": True,
-            "skipCreateCollection": True,
-            "truncateBinlogByTs": True,
             "ezkMapping": {"old": "new"},
         }.items()
     ),
@@ -227,6 +224,23 @@ RESTORES: Final = [
         "a collection that is there is replaced",
         restoring(dropExistCollection=True, restoreIndex=True, load="all", aliases="none"),
         told(("default", "hello_milvus")),
+        before=MADE,
+    ),
+    Case(
+        "a collection that is there is filled, and gets its indexes anew",
+        restoring(
+            collection_renames={"hello_milvus": "twin"},
+            skipCreateCollection=True,
+            dropExistIndex=True,
+            restoreIndex=True,
+        ),
+        told(("default", "twin")),
+        before=(*MADE, restoring(collection_renames={"hello_milvus": "twin"}, metaOnly=True)),
+    ),
+    Case(
+        "checkpoints that were not recorded, where a moment was",
+        restoring(collection_suffix="_r", truncateBinlogByTs=True),
+        told(("default", "hello_milvus_r")),
         before=MADE,
     ),
     Case(

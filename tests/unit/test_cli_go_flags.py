@@ -92,8 +92,6 @@ NOBODY = "127.0.0.1:1"
             "create --rbac --backup_index_extra --format snapshot",
             "not supported yet: --format snapshot, --backup_index_extra",
         ),
-        ("restore -n x --drop_exist_index", "not supported yet: --drop_exist_index"),
-        ("restore -n x --skip_create_collection", "not supported yet: --skip_create_collection"),
         ("restore -n=", "Missing option '-n' / '--name'; see milvus-backup restore --help"),
         ("get --name=", "Missing option '-n' / '--name'; see milvus-backup get --help"),
     ],
@@ -170,6 +168,11 @@ async def test_options_of_a_create(
         ("--rbac=true --use_v2_restore", {"rbac": True}),
         ("--max-shards 2", {"max_shard_count": 2}),
         ("--drop_exist_collection", {"drop_existing_collections": True}),
+        (
+            "--skip_create_collection --drop_exist_index",
+            {"skip_create_collections": True, "drop_existing_indexes": True},
+        ),
+        ("--truncate-to-checkpoints", {"truncate_to_checkpoints": True}),
         (
             "--aliases all --load as-backed-up --replicas 2",
             {

@@ -90,6 +90,9 @@ def test_what_a_restore_asks_for(body: Mapping[str, Any], expected: Mapping[str,
         ({"metaOnly": True}, {"meta_only": True}),
         ({"useAutoIndex": True}, {"use_auto_index": True}),
         ({"dropExistCollection": True}, {"drop_existing_collections": True}),
+        ({"skipCreateCollection": True}, {"skip_create_collections": True}),
+        ({"dropExistIndex": True}, {"drop_existing_indexes": True}),
+        ({"truncateBinlogByTs": True}, {"truncate_to_checkpoints": True}),
         ({"aliases": "all"}, {"aliases": AliasMode.ALL}),
         (
             {"load": "as_backed_up", "replicaNum": 2},
@@ -183,13 +186,13 @@ NOT_COMBINED = "cannot be combined with restorePlan; give one of them"
     [
         ({"bucket_name": "x"}, [("bucket_name", NOT_YET)]),
         ({"path": "x"}, [("path", NOT_YET)]),
-        ({"dropExistIndex": True}, [("dropExistIndex", NOT_YET)]),
-        ({"skipCreateCollection": True}, [("skipCreateCollection", NOT_YET)]),
         (
             {"dropExistCollection": True, "skipCreateCollection": True},
             [
-                ("dropExistCollection", "cannot be true together with skipCreateCollection"),
-                ("skipCreateCollection", NOT_YET),
+                (
+                    "dropExistCollection",
+                    "cannot be combined with skip_create_collections; give one of them",
+                )
             ],
         ),
         ({"maxShardNum": -2}, [("maxShardNum", f"-2 {BETWEEN}")]),
@@ -203,7 +206,6 @@ NOT_COMBINED = "cannot be combined with restorePlan; give one of them"
                 ),
             ],
         ),
-        ({"truncateBinlogByTs": True}, [("truncateBinlogByTs", NOT_YET)]),
         ({"ezkMapping": {"a": "b"}}, [("ezkMapping", NOT_YET)]),
         (
             {"collection_suffix": "-r"},

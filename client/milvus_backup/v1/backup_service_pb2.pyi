@@ -475,6 +475,9 @@ class RestoreBackupRequest(_message.Message):
     ALIASES_FIELD_NUMBER: _builtins.int
     LOAD_FIELD_NUMBER: _builtins.int
     REPLICA_COUNT_FIELD_NUMBER: _builtins.int
+    SKIP_CREATE_COLLECTIONS_FIELD_NUMBER: _builtins.int
+    DROP_EXISTING_INDEXES_FIELD_NUMBER: _builtins.int
+    TRUNCATE_TO_CHECKPOINTS_FIELD_NUMBER: _builtins.int
     backup_name: _builtins.str
     """The backup's name. It must be complete or legacy."""
     suffix: _builtins.str
@@ -516,6 +519,21 @@ class RestoreBackupRequest(_message.Message):
     replica_count: _builtins.int
     """How many times a collection is loaded, at most 1,024. Counts with `load` only; more than Milvus has query nodes is an
     error. 0: as when it was backed up, as far as there are query nodes.
+    """
+    skip_create_collections: _builtins.bool
+    """Import into collections that exist, under their final names; nothing is created but partitions and indexes. Each
+    collection must be there, have the fields of the backup with their ids and types, and not be loaded. Rows can be
+    seen before all are there, and what was imported before a cancel or a failure stays: the plan and a warning say so.
+    Rows that have the same key as rows there are beside them. Not together with `drop_existing_collections`.
+    """
+    drop_existing_indexes: _builtins.bool
+    """Drop all indexes of collections that exist, when the rows are in them and before indexes are made. Counts with
+    `skip_create_collections`.
+    """
+    truncate_to_checkpoints: _builtins.bool
+    """Leave out what was written behind the checkpoints of the backup, as in the Go tool's `truncateBinlogByTs`. A backup
+    with a stated moment is always cut there, with or without this. An error where the checkpoints or the channels of
+    segments were not recorded.
     """
     @_builtins.property
     def collections(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -580,10 +598,13 @@ class RestoreBackupRequest(_message.Message):
         aliases: Global___RestoreAliases.ValueType = ...,
         load: Global___RestoreLoad.ValueType = ...,
         replica_count: _builtins.int = ...,
+        skip_create_collections: _builtins.bool = ...,
+        drop_existing_indexes: _builtins.bool = ...,
+        truncate_to_checkpoints: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["skip_params", b"skip_params"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "backup_name", b"backup_name", "collections", b"collections", "drop_existing_collections", b"drop_existing_collections", "labels", b"labels", "load", b"load", "mappings", b"mappings", "max_shard_count", b"max_shard_count", "meta_only", b"meta_only", "partitions", b"partitions", "rbac", b"rbac", "renames", b"renames", "replica_count", b"replica_count", "request_id", b"request_id", "restore_indexes", b"restore_indexes", "skip_content_check", b"skip_content_check", "skip_params", b"skip_params", "suffix", b"suffix", "target_collections", b"target_collections", "use_auto_index", b"use_auto_index", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "backup_name", b"backup_name", "collections", b"collections", "drop_existing_collections", b"drop_existing_collections", "drop_existing_indexes", b"drop_existing_indexes", "labels", b"labels", "load", b"load", "mappings", b"mappings", "max_shard_count", b"max_shard_count", "meta_only", b"meta_only", "partitions", b"partitions", "rbac", b"rbac", "renames", b"renames", "replica_count", b"replica_count", "request_id", b"request_id", "restore_indexes", b"restore_indexes", "skip_content_check", b"skip_content_check", "skip_create_collections", b"skip_create_collections", "skip_params", b"skip_params", "suffix", b"suffix", "target_collections", b"target_collections", "truncate_to_checkpoints", b"truncate_to_checkpoints", "use_auto_index", b"use_auto_index", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

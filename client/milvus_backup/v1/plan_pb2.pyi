@@ -31,6 +31,8 @@ class _TargetActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TargetAc
     """It is made: there is nothing of its name."""
     TARGET_ACTION_REPLACE: _TargetAction.ValueType  # 2
     """It takes the place of a collection that is dropped."""
+    TARGET_ACTION_FILL: _TargetAction.ValueType  # 3
+    """Rows are imported into the collection that is there."""
 
 class TargetAction(_TargetAction, metaclass=_TargetActionEnumTypeWrapper):
     """What becomes of the target of a restore."""
@@ -41,6 +43,8 @@ TARGET_ACTION_CREATE: TargetAction.ValueType  # 1
 """It is made: there is nothing of its name."""
 TARGET_ACTION_REPLACE: TargetAction.ValueType  # 2
 """It takes the place of a collection that is dropped."""
+TARGET_ACTION_FILL: TargetAction.ValueType  # 3
+"""Rows are imported into the collection that is there."""
 Global___TargetAction: _TypeAlias = TargetAction  # noqa: Y015
 
 @_typing.final
@@ -139,6 +143,7 @@ class RestoreBackupPlan(_message.Message):
     OBSTACLE_COUNT_FIELD_NUMBER: _builtins.int
     DROPPED_COLLECTIONS_FIELD_NUMBER: _builtins.int
     DROPPED_COLLECTION_COUNT_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
     collection_count: _builtins.int
     """All collections."""
     segment_count: _builtins.int
@@ -179,6 +184,10 @@ class RestoreBackupPlan(_message.Message):
     def dropped_collections(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Collections that would be dropped, by database and name, at most 50."""
 
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What should be known before, as sentences; at most 50."""
+
     def __init__(
         self,
         *,
@@ -198,10 +207,11 @@ class RestoreBackupPlan(_message.Message):
         obstacle_count: _builtins.int = ...,
         dropped_collections: _abc.Iterable[_builtins.str] | None = ...,
         dropped_collection_count: _builtins.int = ...,
+        notes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection_count", b"collection_count", "collections", b"collections", "dropped_collection_count", b"dropped_collection_count", "dropped_collections", b"dropped_collections", "import_job_count", b"import_job_count", "index_count", b"index_count", "new_database_count", b"new_database_count", "new_databases", b"new_databases", "obstacle_count", b"obstacle_count", "obstacles", b"obstacles", "partition_count", b"partition_count", "row_count", b"row_count", "segment_count", b"segment_count", "size_bytes", b"size_bytes", "staged", b"staged", "staged_bytes", b"staged_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection_count", b"collection_count", "collections", b"collections", "dropped_collection_count", b"dropped_collection_count", "dropped_collections", b"dropped_collections", "import_job_count", b"import_job_count", "index_count", b"index_count", "new_database_count", b"new_database_count", "new_databases", b"new_databases", "notes", b"notes", "obstacle_count", b"obstacle_count", "obstacles", b"obstacles", "partition_count", b"partition_count", "row_count", b"row_count", "segment_count", b"segment_count", "size_bytes", b"size_bytes", "staged", b"staged", "staged_bytes", b"staged_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -57,6 +57,7 @@ def _restore_lines(plan: RestoreBackupPlan) -> Iterator[str]:
     if plan.dropped_collections:
         yield f"dropped when the new ones are whole: {', '.join(plan.dropped_collections)}"
         yield from _more(plan.dropped_collection_count - len(plan.dropped_collections))
+    yield from plan.notes
     if plan.new_databases:
         yield f"new databases: {', '.join(plan.new_databases)}"
     if plan.index_count:

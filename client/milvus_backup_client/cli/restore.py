@@ -18,25 +18,18 @@ from milvus_backup_client.cli.options import (
     REQUEST_ID,
     VALIDATE_ONLY,
     checked,
-    coming,
-    refuse_coming,
     removed,
 )
 from milvus_backup_client.cli.restore_flags import making_flags, take_making
 from milvus_backup_client.cli.session import Session, service_command
 
 _EXCLUSIVE = (("suffix", "renames"), ("drop_exist_collection", "skip_create_collection"))
-_COMING = (
-    "--drop_exist_index",
-    "--skip_create_collection",
-)
 
 
 def _check(options: dict[str, Any]) -> None:
     for first, second in _EXCLUSIVE:
         if options[first] and options[second]:
             raise UsageFailure(f"{_written(first)} and {_written(second)} exclude each other")
-    refuse_coming(options, _COMING)
     options["making"] = take_making(options)
 
 
@@ -89,7 +82,6 @@ def _written(name: str) -> str:
     is_flag=True,
     help="Compare only presence and size of the objects. A damaged one can crash Milvus.",
 )
-@coming(_COMING)
 @LABELS
 @REQUEST_ID
 @VALIDATE_ONLY

@@ -41,6 +41,18 @@ _FLAGS = (
         "--drop_exist_collection",
         help_text="Replace collections that are there, each when the new one is whole.",
     ),
+    go_flag(
+        "--skip_create_collection",
+        help_text="Import into collections that exist. What a cancel finds imported stays.",
+    ),
+    go_flag(
+        "--drop_exist_index",
+        help_text="Drop the indexes of collections that exist. With --skip_create_collection.",
+    ),
+    go_flag(
+        "--truncate-to-checkpoints",
+        help_text="Leave out what is behind the checkpoints of a backup without a moment.",
+    ),
     click.option(
         "--aliases",
         type=click.Choice(["kept-names", "all", "none"]),
@@ -88,6 +100,9 @@ def take_making(options: dict[str, Any]) -> dict[str, Any]:
         "max_shard_count": options.pop("max_shards"),
         "skip_params": SkipParams(**skipped) if any(skipped.values()) else None,
         "drop_existing_collections": options.pop("drop_exist_collection"),
+        "skip_create_collections": options.pop("skip_create_collection"),
+        "drop_existing_indexes": options.pop("drop_exist_index"),
+        "truncate_to_checkpoints": options.pop("truncate_to_checkpoints"),
         "aliases": RestoreAliases.Value(_written("RESTORE_ALIASES_", options.pop("aliases"))),
         "load": RestoreLoad.Value(_written("RESTORE_LOAD_", options.pop("load"))),
         "replica_count": options.pop("replicas"),

@@ -61,6 +61,7 @@ def restore_plan_message(plan: RestorePlan) -> plan_pb2.RestoreBackupPlan:
         obstacle_count=len(plan.obstacles),
         dropped_collections=[fit(str(it)) for it in plan.dropped[:SHOWN_COLLECTIONS]],
         dropped_collection_count=len(plan.dropped),
+        notes=[fit(note) for note in plan.notes[:SHOWN_COLLECTIONS]],
     )
 
 

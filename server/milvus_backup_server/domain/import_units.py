@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import TypeAlias
 
 from milvus_backup_server.domain.capabilities import Capabilities
 from milvus_backup_server.domain.milvus import ALL_PARTITIONS, ImportSource
@@ -14,6 +15,11 @@ from milvus_backup_server.domain.records import (
     PartitionBackupInfo,
     SegmentBackupInfo,
 )
+
+Cuts: TypeAlias = Mapping[int, int]
+"""Hybrid timestamps of checkpoints by the number of a group, or of an L0 segment without one."""
+
+_UNCUT: Cuts = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,7 @@ class GroupObjects:
     has_delta: bool
     segments: int = 1
     storage_version: int = 0
+    cut: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,7 @@ class ImportUnit:
         sources: Directories of insert and delta logs relative to the backup's, ending in ``/``.
         rows: Rows in its segments: an upper bound as soon as there are deletes or a moment.
         l0: Its sources are deletes alone, for rows that are there already.
+        cut: Hybrid timestamp of the checkpoint at which it is cut; None for no such cut.
     """
 
     partition: str
@@ -78,6 +86,7 @@ class ImportUnit:
     rows: int
     storage_version: int = 0
     l0: bool = False
+    cut: int | None = None
 
     @property
     def has_delta(self) -> bool:
@@ -86,7 +95,10 @@ class ImportUnit:
 
 
 def import_units(
-    record: CollectionBackupInfo, rules: ImportRules, strays: Iterable[int] = ()
+    record: CollectionBackupInfo,
+    rules: ImportRules,
+    strays: Iterable[int] = (),
+    cuts: Cuts = _UNCUT,
 ) -> list[ImportUnit]:
     """Return the jobs for the rows of a collection, every group in one of them.
 
@@ -94,26 +106,31 @@ def import_units(
         record: The collection.
         rules: What a job may be like.
         strays: Partitions in whose directories other objects lie too: they are not read as a whole.
+        cuts: Where groups are cut; what is cut elsewhere is in a job of its own.
     """
     found: list[ImportUnit] = []
     for partition in record.partition_backups:
         whole = partition.partition_id not in strays
-        found += _of_partition(record.collection_id, partition, rules, whole=whole)
+        groups = groups_of(partition, cuts)
+        whole = whole and len({group.cut for group in groups}) <= 1
+        found += _of_partition(record.collection_id, partition, groups, rules, whole=whole)
     return found
 
 
-def l0_units(record: CollectionBackupInfo, rules: ImportRules) -> list[ImportUnit]:
+def l0_units(
+    record: CollectionBackupInfo, rules: ImportRules, cuts: Cuts = _UNCUT
+) -> list[ImportUnit]:
     """Return the jobs for the deletes in L0 segments; they come when all rows are there."""
     found: list[ImportUnit] = []
     for partition in record.partition_backups:
         segments = [it for it in partition.segment_backups if it.is_l0]
         inner = f"{record.collection_id}/{partition.partition_id}/"
-        found += _l0(partition.partition_name, inner, segments, rules)
+        found += _l0(partition.partition_name, inner, segments, rules, cuts)
     everywhere = f"{record.collection_id}/{ALL_PARTITIONS}/"
-    return found + _l0("", everywhere, record.l0_segments, rules)
+    return found + _l0("", everywhere, record.l0_segments, rules, cuts)
 
 
-def groups_of(partition: PartitionBackupInfo) -> list[GroupObjects]:
+def groups_of(partition: PartitionBackupInfo, cuts: Cuts = _UNCUT) -> list[GroupObjects]:
     """Return the groups of a partition, each once, however many segments share it.
 
     Segments without insert logs have no directory that Milvus could import.
@@ -130,6 +147,7 @@ def groups_of(partition: PartitionBackupInfo) -> list[GroupObjects]:
             has_delta=any(has_logs(segment.deltalogs) for segment in segments),
             segments=len(segments),
             storage_version=max(segment.storage_version for segment in segments),
+            cut=cuts.get(group_id),
         )
         for group_id, segments in members.items()
     ]
@@ -141,9 +159,13 @@ def has_logs(logs: Sequence[FieldBinlog]) -> bool:
 
 
 def _of_partition(
-    collection_id: int, partition: PartitionBackupInfo, rules: ImportRules, *, whole: bool
+    collection_id: int,
+    partition: PartitionBackupInfo,
+    groups: Sequence[GroupObjects],
+    rules: ImportRules,
+    *,
+    whole: bool,
 ) -> list[ImportUnit]:
-    groups = groups_of(partition)
     inner = f"{collection_id}/{partition.partition_id}/"
     if any(group.group_id == 0 for group in groups):
         return [_unit(partition, [_source(inner, "", groups)], groups)]
@@ -158,9 +180,8 @@ def _of_partition(
 
 
 def _chunks(groups: Sequence[GroupObjects], most: int) -> Iterator[list[GroupObjects]]:
-    """Yield groups of one storage version each, so many segments at most; a larger group alone."""
-    version: Callable[[GroupObjects], int] = lambda group: group.storage_version  # noqa: E731
-    for _, alike in groupby(sorted(groups, key=version), key=version):
+    """Yield groups of one storage version and cut, so many segments at most; a larger group alone."""
+    for _, alike in groupby(sorted(groups, key=_kind), key=_kind):
         some: list[GroupObjects] = []
         for group in alike:
             if some and sum(it.segments for it in some) + group.segments > most:
@@ -170,24 +191,43 @@ def _chunks(groups: Sequence[GroupObjects], most: int) -> Iterator[list[GroupObj
         yield some
 
 
+def _kind(group: GroupObjects) -> tuple[int, int]:
+    return group.storage_version, group.cut or 0
+
+
 def _l0(
-    partition: str, inner: str, segments: Sequence[SegmentBackupInfo], rules: ImportRules
+    partition: str,
+    inner: str,
+    segments: Sequence[SegmentBackupInfo],
+    rules: ImportRules,
+    cuts: Cuts,
 ) -> list[ImportUnit]:
     wanted = [segment for segment in segments if has_logs(segment.deltalogs)]
-    size = rules.l0_segments
-    return [
-        ImportUnit(
-            partition=partition,
-            sources=tuple(
-                ImportSource("", f"binlogs/delta_log/{inner}{it.group_id or it.segment_id}/")
-                for it in wanted[begin : begin + size]
-            ),
-            bytes=sum(it.size for it in wanted[begin : begin + size]),
-            rows=0,
-            l0=True,
-        )
-        for begin in range(0, len(wanted), size)
-    ]
+    cut: Callable[[SegmentBackupInfo], int] = lambda it: cuts.get(directory_of(it), 0)  # noqa: E731
+    found = []
+    for stamp, alike in groupby(sorted(wanted, key=cut), key=cut):
+        some, size = list(alike), rules.l0_segments
+        found += [
+            replace(_l0_unit(partition, inner, some[begin : begin + size]), cut=stamp or None)
+            for begin in range(0, len(some), size)
+        ]
+    return found
+
+
+def _l0_unit(partition: str, inner: str, segments: Sequence[SegmentBackupInfo]) -> ImportUnit:
+    directories = (f"binlogs/delta_log/{inner}{directory_of(it)}/" for it in segments)
+    return ImportUnit(
+        partition=partition,
+        sources=tuple(ImportSource("", directory) for directory in directories),
+        bytes=sum(it.size for it in segments),
+        rows=0,
+        l0=True,
+    )
+
+
+def directory_of(segment: SegmentBackupInfo) -> int:
+    """Return the number of the directory that holds a segment below its partition's."""
+    return segment.group_id or segment.segment_id
 
 
 def _source(inner: str, group: str, groups: Sequence[GroupObjects]) -> ImportSource:
@@ -207,4 +247,5 @@ def _unit(
         bytes=sum(item.bytes for item in groups),
         rows=sum(item.rows for item in groups),
         storage_version=max(item.storage_version for item in groups),
+        cut=groups[0].cut if groups else None,
     )

@@ -288,6 +288,7 @@ class RestorePlan:
 
     Attributes:
         staged_bytes: What would be copied into Milvus's bucket, each source once.
+        notes: What should be known before.
         obstacles: What stands in the way.
     """
 
@@ -296,6 +297,7 @@ class RestorePlan:
     staged: bool
     staged_bytes: int = 0
     obstacles: tuple[Obstacle, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def dropped(self) -> tuple[CollectionName, ...]:

@@ -123,15 +123,19 @@ class RowCount:
         return str(self.most) if self.exact else f"at most {self.most}"
 
 
-def row_count(record: CollectionBackupInfo, moment: int | None) -> RowCount:
+def row_count(record: CollectionBackupInfo, *, cut: bool) -> RowCount:
     """Return how many rows a collection must give.
 
-    The sum over the segments is an upper bound as soon as there are deletes or rows later than the
-    moment; otherwise it must be met.
+    The sum over the segments is an upper bound as soon as there are deletes or rows behind a cut;
+    otherwise it must be met.
+
+    Args:
+        record: The collection.
+        cut: Whether rows are left out by their time.
     """
     segments = (it for part in record.partition_backups for it in part.segment_backups)
     most = sum(segment.num_of_rows for segment in segments)
-    return RowCount(most, exact=moment is None and not has_deletes(record))
+    return RowCount(most, exact=not cut and not has_deletes(record))
 
 
 def has_deletes(record: CollectionBackupInfo) -> bool:

@@ -13,6 +13,8 @@ class TargetAction(Enum):
     """There is nothing of its name."""
     REPLACE = "replace"
     """The collection that has its name is dropped when the new one is whole."""
+    FILL = "fill"
+    """Rows are imported into the collection that has its name."""
 
 
 @dataclass(frozen=True, slots=True)

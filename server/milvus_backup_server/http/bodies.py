@@ -223,8 +223,17 @@ class RestoreBody(Body):
         description="Replace collections that are there, each when the new one is whole. Not with "
         "`skipCreateCollection`.",
     )
-    drop_exist_index: bool = _later("dropExistIndex", default=False)
-    skip_create_collection: bool = _later("skipCreateCollection", default=False)
+    drop_exist_index: bool = Field(
+        default=False,
+        alias="dropExistIndex",
+        description="Drop all indexes of collections that exist. Counts with `skipCreateCollection`.",
+    )
+    skip_create_collection: bool = Field(
+        default=False,
+        alias="skipCreateCollection",
+        description="Import into collections that exist; they must have the backup's fields and not be "
+        "loaded. What was imported before a cancel or a failure stays.",
+    )
     skip_import_disk_quota_check: bool = Field(
         default=False,
         alias="skipImportDiskQuotaCheck",
@@ -263,7 +272,12 @@ class RestoreBody(Body):
         description="Without effect: many segments always share an import job where Milvus can do "
         "that.",
     )
-    truncate_binlog_by_ts: bool = _later("truncateBinlogByTs", default=False)
+    truncate_binlog_by_ts: bool = Field(
+        default=False,
+        alias="truncateBinlogByTs",
+        description="Leave out what is behind the checkpoints of a backup without a stated moment; an "
+        "error where none were recorded.",
+    )
     db_collections_after_rename: Collections = Field(
         default={}, description="Collections by database, by their names once they are restored."
     )

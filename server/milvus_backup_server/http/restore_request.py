@@ -25,6 +25,7 @@ _NAMES = {
     "target_collections": "db_collections_after_rename",
     "drop_existing_collections": "dropExistCollection",
     "replica_count": "replicaNum",
+    "truncate_to_checkpoints": "truncateBinlogByTs",
     "max_shard_count": "maxShardNum",
     "skip_params.collection_properties": "skipParams.collectionProperties",
     "skip_params.field_type_params": "skipParams.fieldTypeParams",
@@ -93,6 +94,9 @@ def _options(body: RestoreBody) -> RestoreOptions:
         ),
         rbac=body.rbac,
         drop_existing_collections=body.drop_exist_collection,
+        skip_create_collections=body.skip_create_collection,
+        drop_existing_indexes=body.drop_exist_index,
+        truncate_to_checkpoints=body.truncate_binlog_by_ts,
         aliases=_ALIASES.get(body.aliases, AliasMode.KEPT_NAMES),
         load=_LOADS.get(body.load, LoadMode.NONE),
         replica_count=body.replica_num,
@@ -137,16 +141,10 @@ def _excluded(body: RestoreBody) -> Iterator[FieldViolation]:
 def _unsupported(body: RestoreBody) -> Iterator[FieldViolation]:
     yield from _unknown("aliases", body.aliases, _ALIASES)
     yield from _unknown("load", body.load, _LOADS)
-    if body.drop_exist_collection and body.skip_create_collection:
-        fault = "cannot be true together with skipCreateCollection"
-        yield FieldViolation("dropExistCollection", fault)
     yield from not_yet(
         {
             "bucket_name": body.bucket_name,
             "path": body.path,
-            "dropExistIndex": body.drop_exist_index,
-            "skipCreateCollection": body.skip_create_collection,
-            "truncateBinlogByTs": body.truncate_binlog_by_ts,
             "ezkMapping": body.ezk_mapping,
         }
     )

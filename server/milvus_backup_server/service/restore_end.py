@@ -57,6 +57,8 @@ class RestoreEnd:
         return served
 
     async def _name(self, built: Built) -> None:
+        if built.temporary == built.target:
+            return  # it was filled where it is
         if built.target in self._checked.present:
             await self._replacements.take_place(built)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from milvus_backup_server.domain.checkpoints import group_cuts
 from milvus_backup_server.domain.errors import RowCountMismatch
 from milvus_backup_server.domain.import_units import ImportUnit, import_units, l0_units
 from milvus_backup_server.domain.milvus import (
@@ -12,7 +13,7 @@ from milvus_backup_server.domain.milvus import (
 )
 from milvus_backup_server.domain.operations import Amount
 from milvus_backup_server.domain.records import CollectionBackupInfo
-from milvus_backup_server.domain.restore_plan import row_count
+from milvus_backup_server.domain.restore_plan import RowCount, row_count
 from milvus_backup_server.service.bucket_proof import BucketProof, prove_bucket
 from milvus_backup_server.service.building import Built
 from milvus_backup_server.service.concurrency import for_each
@@ -65,6 +66,8 @@ class CollectionImport:
     async def run(self, record: CollectionBackupInfo, objects: SourceObjects, built: Built) -> None:
         """Import everything of a collection: all rows, then the deletes in L0 segments.
 
+        It is cut at its moment or, if asked for, at its checkpoints.
+
         Raises:
             ImportFailed, OperationStalled: As they say.
             ImportLost: The collection must be built anew; its progress is taken back.
@@ -74,21 +77,32 @@ class CollectionImport:
         rules = self._limits.import_rules(self._checked.capabilities, rest=self._rest)
         # Staged copies are made object by object, so nothing else lies beside them.
         strays = () if self._checked.place.staged else objects.strays
+        cuts = self._cuts(record, objects)
         parallel = self._limits.import_jobs if self._checked.capabilities.parallel_import else 1
 
         async def work(unit: ImportUnit) -> None:
-            await self._import_unit(built, unit, objects.moment, credit)
+            await self._import_unit(built, unit, objects.moment or unit.cut, credit)
 
         try:
-            for units in (import_units(record, rules, strays), l0_units(record, rules)):
+            for units in (
+                import_units(record, rules, strays, cuts),
+                l0_units(record, rules, cuts),
+            ):
                 await for_each(units, work, concurrent=min(parallel, len(units)))
         except ImportLost:
             credit.take_back()
             raise
         finally:
             self._queue.forget(built.temporary)
-        _check_rows(record, objects, built, credit.given.rows)
+        _check_rows(built, row_count(record, cut=bool(cuts or objects.moment)), credit.given.rows)
         self._counts.rows += credit.given.rows
+
+    def _cuts(self, record: CollectionBackupInfo, objects: SourceObjects) -> dict[int, int]:
+        """Return where groups are cut; a moment needs no checkpoints."""
+        options = self._checked.request.options
+        if objects.moment is not None or options.meta_only:
+            return {}
+        return group_cuts(record) if options.truncate_to_checkpoints else {}
 
     async def _import_unit(
         self, built: Built, unit: ImportUnit, moment: int | None, credit: _Credit
@@ -180,11 +194,8 @@ class _Credit:
         self._tracker.advance(amount, self._target)
 
 
-def _check_rows(
-    record: CollectionBackupInfo, objects: SourceObjects, built: Built, imported: int
-) -> None:
+def _check_rows(built: Built, rows: RowCount, imported: int) -> None:
     """Compare the rows that Milvus says it imported with those that there must be."""
-    rows = row_count(record, objects.moment)
     if not rows.fits(imported):
         raise RowCountMismatch(
             f"Milvus imported {imported} rows of {built.source}; the backup holds {rows}",

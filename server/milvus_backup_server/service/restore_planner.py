@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest, TargetUnfit
+from milvus_backup_server.domain.checkpoints import group_cuts
+from milvus_backup_server.domain.errors import BackupNotRestorable, FieldViolation, InvalidRequest
 from milvus_backup_server.domain.faults import Faults
 from milvus_backup_server.domain.import_units import ImportRules
 from milvus_backup_server.domain.milvus import CollectionName, MilvusVersion
@@ -23,12 +24,21 @@ from milvus_backup_server.domain.restore_mapping import (
     nothing_wanted,
 )
 from milvus_backup_server.domain.restore_plan import name_of, planned, record_faults
-from milvus_backup_server.domain.target_collection import not_indexed, target_collection
+from milvus_backup_server.domain.target_collection import (
+    TargetCollection,
+    not_indexed,
+    target_collection,
+)
 from milvus_backup_server.domain.targets import PresentTarget, TargetAction
 from milvus_backup_server.domain.version_limits import version_limits
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.backup_reader import BackupAside, BackupReader
-from milvus_backup_server.service.restore_targets import TargetCheck
+from milvus_backup_server.service.restore_targets import TargetCheck, not_loadable
+
+_FILLED = (
+    "Rows go into collections that exist, where they can be seen at once: what was imported before a "
+    "cancel or a failure stays in them, as do the partitions and indexes that were made"
+)
 
 
 class RestorePlanner:
@@ -56,6 +66,8 @@ class RestorePlanner:
         self._version = version
         self._contents = Contents()
         self._source_bytes = 0
+        self._made: dict[CollectionName, TargetCollection] = {}  # only where targets must exist
+        self._exact = False
         self.wanted = request.wanted
         self.targets: dict[CollectionName, tuple[Target, ...]] = {}
         self.plan: tuple[PlannedCollection, ...] = ()
@@ -68,6 +80,7 @@ class RestorePlanner:
         plan: list[PlannedCollection] = []
         unfit = Faults()
         head = await reader.head(files)
+        self._exact = head is not None and head.exact
         aside = BackupAside() if head is None else None
         async for record in reader.collections(files, aside):
             plan += self._plan_one(record, unfit)
@@ -91,7 +104,7 @@ class RestorePlanner:
         for found in self.targets.values():
             for it in found:
                 fields.setdefault(it.name, it.field)
-        check = TargetCheck(gateway, self._request.options)
+        check = TargetCheck(gateway, self._request.options, self._made)
         aliases = {item.target: item.aliases for item in self.plan if item.target and item.aliases}
         self.faults.errors += (await check.check(fields, aliases, databases)).errors
         self.present = check.present
@@ -106,6 +119,7 @@ class RestorePlanner:
             staged=staged and not self._request.options.meta_only,
             staged_bytes=self._source_bytes if staged else 0,
             obstacles=self.faults.obstacles(),
+            notes=(_FILLED,) if self._made else (),
         )
 
     async def _check_replicas(self, gateway: MilvusGateway) -> None:
@@ -119,8 +133,12 @@ class RestorePlanner:
         there = self.present.get(item.target) if item.target else None
         if there is None:
             return item
-        aliases = tuple(sorted({*item.aliases, *there.aliases}))
-        return replace(item, action=TargetAction.REPLACE, aliases=aliases)
+        fills = self._request.options.skip_create_collections
+        return replace(
+            item,
+            action=TargetAction.FILL if fills else TargetAction.REPLACE,
+            aliases=tuple(sorted({*item.aliases, *there.aliases})),
+        )
 
     def _plan_one(self, record: CollectionBackupInfo, unfit: Faults) -> list[PlannedCollection]:
         source = name_of(record)
@@ -135,16 +153,27 @@ class RestorePlanner:
         record = narrowed(record, chosen, meta_only=self._request.options.meta_only)
         for fault in (*record_faults(record), *version_limits(record, self._version)):
             unfit.add(fault, "collections")
+        if self._request.options.truncate_to_checkpoints and not self._exact:
+            self._check_checkpoints(record, unfit)
         plan = [self._planned(record, target) for target in targets]
         self._source_bytes += plan[0].size_bytes
         return plan
 
+    def _check_checkpoints(self, record: CollectionBackupInfo, unfit: Faults) -> None:
+        try:
+            if not self._request.options.meta_only:
+                group_cuts(record)
+        except BackupNotRestorable as fault:
+            unfit.add(fault, "truncate_to_checkpoints")
+
     def _planned(self, record: CollectionBackupInfo, target: Target) -> PlannedCollection:
         request = self._request
         made = target_collection(record, target, request.options, indexes=request.restore_indexes)
-        if made.loading is not None:
+        if request.options.skip_create_collections:
+            self._made[target.name] = made
+        elif made.loading is not None:
             for field in not_indexed(made):
-                self.faults.add(_not_loadable(target.name, field), "load")
+                self.faults.add(not_loadable(target.name, field), "load")
         return planned(record, target, made, self._rules)
 
     def _note_partitions(self, source: CollectionName, record: CollectionBackupInfo) -> None:
@@ -154,12 +183,3 @@ class RestorePlanner:
         else:
             names = (partition.partition_name for partition in record.partition_backups)
             self._contents.partitions[source] = frozenset(names)
-
-
-def _not_loadable(target: CollectionName, field: str) -> TargetUnfit:
-    return TargetUnfit(
-        f"{target} could not be loaded: Milvus needs an index of its field {field!r}; restore_indexes "
-        "makes those of the backup",
-        subject=str(target),
-        field_name=field,
-    )

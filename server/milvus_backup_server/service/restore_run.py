@@ -8,6 +8,7 @@ collection, ``restore_end`` finishes or cleans up.
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 from milvus_backup_server.domain.errors import BackupError
 from milvus_backup_server.domain.milvus import CollectionName
@@ -24,6 +25,7 @@ from milvus_backup_server.domain.target_collection import TargetCollection, targ
 from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.building import Built, CollectionBuilder
 from milvus_backup_server.service.context import Environment
+from milvus_backup_server.service.filling import CollectionFiller
 from milvus_backup_server.service.importing import ImportLost, ImportQueue
 from milvus_backup_server.service.restore_end import RestoreEnd
 from milvus_backup_server.service.restore_import import CollectionImport
@@ -68,6 +70,7 @@ class RestoreRun:
         )
         self._source = RestoreSource(checked, limits, tracker, self._marks, self._counts)
         self._importer = CollectionImport(checked, limits, queue, tracker, self._counts)
+        self._filler = CollectionFiller(checked, self._importer, tracker)
         self._end = RestoreEnd(
             checked, self._builder, self._staging, tracker, self._marks, limits=limits
         )
@@ -98,6 +101,7 @@ class RestoreRun:
             async with SpoolDirectory() as spools:
                 await self._work(spools)
         except BaseException as error:  # also a cancel that comes while the spools are removed
+            self._filler.tell()
             await self._end.clean_up()
             if self._tracker.cancel_requested:
                 self._tracker.raise_cancelled(error)
@@ -150,12 +154,18 @@ class RestoreRun:
     ) -> None:
         request = self._checked.request
         wanted = target_collection(record, target, request.options, indexes=request.restore_indexes)
-        rows = row_count(record, objects.moment)
-        self._end.remember(target.name, Served.of(wanted, rows, replicas=objects.replicas))
-        built = await self._import_whole(target.name, wanted, record, objects)
-        # Not of all collections at once at the end: Milvus 2.3 loses the notice of an index that is
-        # made right after another collection's, and builds it half a minute later.
-        await self._builder.create_indexes(built)
+        options = request.options
+        cut = options.truncate_to_checkpoints or objects.moment is not None
+        served = Served.of(wanted, row_count(record, cut=cut), replicas=objects.replicas)
+        if options.skip_create_collections:
+            self._end.remember(target.name, replace(served, rows=None))
+            built = await self._filler.fill(target.name, wanted, record, objects)
+        else:
+            self._end.remember(target.name, served)
+            built = await self._import_whole(target.name, wanted, record, objects)
+            # Not of all collections at once at the end: Milvus 2.3 loses the notice of an index that
+            # is made right after another collection's, and builds it half a minute later.
+            await self._builder.create_indexes(built)
         self._built.append(built)
 
     async def _import_whole(

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from milvus_backup_server.domain.errors import (
     AliasAlreadyExists,
     BackupError,
+    CollectionNotFound,
     NotFound,
     TargetAlreadyExists,
+    TargetUnfit,
 )
 from milvus_backup_server.domain.faults import Faults
 from milvus_backup_server.domain.milvus import CollectionDescription, CollectionName
 from milvus_backup_server.domain.restore_options import RestoreOptions
+from milvus_backup_server.domain.schema_fit import (
+    index_differences,
+    partition_differences,
+    schema_differences,
+)
+from milvus_backup_server.domain.target_collection import TargetCollection, not_indexed
 from milvus_backup_server.domain.targets import PresentTarget
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.concurrency import for_each
 
 _CALLS_AT_ONCE = 16
+_NOT_LOADED = "NotLoad"
 
 Aliases = Mapping[CollectionName, tuple[str, ...]]
 """The aliases that each target gets."""
@@ -29,14 +39,21 @@ class TargetCheck:
     Args:
         gateway: Where they are made.
         options: What may happen to those that are there.
+        made: What each target would be made as, where it must exist.
 
     Attributes:
-        present: Collections that will be replaced, by the target's name.
+        present: Collections that will be replaced or filled, by the target's name.
     """
 
-    def __init__(self, gateway: MilvusGateway, options: RestoreOptions) -> None:
+    def __init__(
+        self,
+        gateway: MilvusGateway,
+        options: RestoreOptions,
+        made: Mapping[CollectionName, TargetCollection],
+    ) -> None:
         self._gateway = gateway
         self._options = options
+        self._made = made
         self._found: list[tuple[CollectionName, str, BackupError]] = []
         self.present: dict[CollectionName, PresentTarget] = {}
 
@@ -54,7 +71,8 @@ class TargetCheck:
         async def check(target: CollectionName) -> None:
             await self._check_target(target, targets[target])
 
-        there = [target for target in targets if target.database in databases]
+        fills = self._options.skip_create_collections
+        there = [it for it in targets if it.database in databases or fills]
         await for_each(there, check, concurrent=_CALLS_AT_ONCE)
         await self._check_aliases(targets, aliases, databases)
         faults = Faults()
@@ -63,16 +81,42 @@ class TargetCheck:
         return faults
 
     async def _check_target(self, target: CollectionName, path: str) -> None:
+        fills = self._options.skip_create_collections
         if not await self._gateway.has_collection(target):
+            if fills:
+                self._found.append((target, path, CollectionNotFound(str(target))))
             return
         found = await self._describe(target)
         if found is not None and found.name != target:
             text = f"{target} is an alias of {found.name}"
             self._found.append((target, path, TargetAlreadyExists(str(target), text)))
+        elif found is not None and fills:
+            self.present[target] = PresentTarget(found.collection_id, found.aliases)
+            await self._compare(found, path)
         elif found is None or not self._options.drop_existing_collections:
             self._found.append((target, path, TargetAlreadyExists(str(target))))
         else:
             self.present[target] = PresentTarget(found.collection_id, found.aliases)
+
+    async def _compare(self, found: CollectionDescription, path: str) -> None:
+        """Note why rows of the backup do not fit into a collection, or cannot go into it now."""
+        target, made = found.name, self._made[found.name]
+        indexes = await self._gateway.list_indexes(target)
+        differences = [
+            *schema_differences(made.schema, found.schema),
+            *partition_differences(made, found),
+        ]
+        if not self._options.drop_existing_indexes:
+            differences += index_differences(made, indexes)
+        if await self._gateway.load_state(target) != _NOT_LOADED:
+            differences.append("it is loaded, and Milvus imports into released collections only")
+        for text in differences:
+            error = TargetUnfit(f"{target} cannot be filled: {text}", subject=str(target))
+            self._found.append((target, path, error))
+        if made.loading is not None:
+            kept = () if self._options.drop_existing_indexes else tuple(indexes)
+            for field in not_indexed(replace(made, indexes=(*made.indexes, *kept))):
+                self._found.append((target, "load", not_loadable(target, field)))
 
     async def _check_aliases(
         self, targets: Mapping[CollectionName, str], aliases: Aliases, databases: set[str]
@@ -132,3 +176,13 @@ def _conflicts(
             elif owner != target:
                 problem = f"{owner} and {target} would both get the alias {alias}"
             yield alias, target, problem
+
+
+def not_loadable(target: CollectionName, field: str) -> TargetUnfit:
+    """Return the error for a collection that would have no index of one of its vectors."""
+    return TargetUnfit(
+        f"{target} could not be loaded: Milvus needs an index of its field {field!r}; restore_indexes "
+        "makes those of the backup",
+        subject=str(target),
+        field_name=field,
+    )

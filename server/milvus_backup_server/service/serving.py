@@ -28,12 +28,12 @@ class Served:
     """How one collection is served.
 
     Attributes:
-        rows: What it must have.
+        rows: What it must have; None for a collection that had rows before.
     """
 
     aliases: tuple[str, ...]
     loading: Loading | None
-    rows: RowCount
+    rows: RowCount | None
 
     @classmethod
     def of(cls, made: TargetCollection, rows: RowCount, *, replicas: int) -> Served:
@@ -77,7 +77,7 @@ class TargetServing:
         if served.loading is not None:
             await self._load(target, served.loading, served.rows)
 
-    async def _load(self, target: CollectionName, loading: Loading, rows: RowCount) -> None:
+    async def _load(self, target: CollectionName, loading: Loading, rows: RowCount | None) -> None:
         replicas = await self._replicas(target, loading.replicas)
         await self._gateway.load_collection(target, loading.partitions, replicas=replicas)
         self._tracker.wait_for(f"Milvus to load {target}")
@@ -91,7 +91,7 @@ class TargetServing:
             ) from None
         finally:
             self._tracker.wait_for("")
-        if not loading.partitions and not rows.fits(found):
+        if rows is not None and not loading.partitions and not rows.fits(found):
             raise RowCountMismatch(
                 f"{target} finds {found} rows now that it is loaded; the backup holds {rows}",
                 subject=str(target),

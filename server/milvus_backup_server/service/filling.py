@@ -1,0 +1,95 @@
+"""Rows that go into collections which exist: nothing is made under a temporary name, nothing taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from milvus_backup_server.domain.errors import LeftBehind, TargetUnfit
+from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.records import CollectionBackupInfo, IndexInfo
+from milvus_backup_server.domain.restore_plan import name_of
+from milvus_backup_server.domain.target_collection import TargetCollection
+from milvus_backup_server.service.building import Built
+from milvus_backup_server.service.importing import ImportLost
+from milvus_backup_server.service.restore_import import CollectionImport
+from milvus_backup_server.service.restore_source import SourceObjects
+from milvus_backup_server.service.restore_work import CheckedRestore
+from milvus_backup_server.service.tracker import Tracker
+
+
+class CollectionFiller:
+    """Imports into collections that exist.
+
+    Args:
+        checked: The restore.
+        importer: Imports.
+        tracker: Where it is told what stays after a failure.
+    """
+
+    def __init__(
+        self, checked: CheckedRestore, importer: CollectionImport, tracker: Tracker
+    ) -> None:
+        self._checked = checked
+        self._gateway = checked.cluster.gateway
+        self._importer = importer
+        self._tracker = tracker
+        self._filled: list[CollectionName] = []
+
+    async def fill(
+        self,
+        target: CollectionName,
+        wanted: TargetCollection,
+        record: CollectionBackupInfo,
+        objects: SourceObjects,
+    ) -> Built:
+        """Import everything, then make the indexes.
+
+        Raises:
+            TargetUnfit: It is not the collection that was compared with the backup.
+        """
+        described = await self._gateway.describe_collection(target)
+        if described.collection_id != self._checked.present[target].collection_id:
+            raise TargetUnfit(
+                f"collection {target} is another one than when the restore began",
+                subject=str(target),
+            )
+        built = Built(name_of(record), target, target, described.collection_id, wanted.indexes)
+        try:
+            await self._fill(built, wanted.partitions, record, objects)
+        except BaseException:
+            self._tell_of(target, "what was made in it or imported into it by then stays")
+            raise
+        self._filled.append(target)
+        return built
+
+    def tell(self) -> None:
+        """Tell of all that was filled, as the restore as a whole does not succeed."""
+        for target in self._filled:
+            self._tell_of(target, "everything was imported into it, and stays")
+
+    async def _fill(
+        self,
+        built: Built,
+        partitions: Sequence[str],
+        record: CollectionBackupInfo,
+        objects: SourceObjects,
+    ) -> None:
+        there = {partition.name for partition in await self._gateway.list_partitions(built.target)}
+        for partition in partitions:
+            if partition not in there:
+                await self._gateway.create_partition(built.target, partition)
+        try:
+            await self._importer.run(record, objects, built)
+        except ImportLost as lost:  # a part of the rows may be in it: it is not imported again
+            raise lost.error from lost
+        await self._make_indexes(built.target, built.indexes)
+
+    async def _make_indexes(self, target: CollectionName, indexes: Sequence[IndexInfo]) -> None:
+        if self._checked.request.options.drop_existing_indexes:
+            for index in await self._gateway.list_indexes(target):
+                await self._gateway.drop_index(target, index)
+        for index in indexes:
+            await self._gateway.create_index(target, index)
+
+    def _tell_of(self, target: CollectionName, what: str) -> None:
+        self._tracker.warn(LeftBehind(f"{target} existed before: {what}", subject=str(target)))
