@@ -51,7 +51,7 @@ def copying(world: World) -> Meanwhile:
     """Let an object of `default.two` be copied in vain."""
     number = world.milvus.collection(named("two")).collection_id
     error = failing(SourceInconsistent("it is broken"))
-    return Meanwhile(BACKUP_STORE, "copy", error, part=f"/{number}/")
+    return Meanwhile(BACKUP_STORE, "copy", error, part=f"/{number}/", first=3)
 
 
 @pytest.mark.parametrize("allow", [False, True], ids=["not allowed", "allowed"])
@@ -81,6 +81,9 @@ async def test_the_others_are_whole_and_the_backup_says_what_it_is(
     assert complete == listed == allow
     assert backup.state is (BackupState.COMPLETE if allow else BackupState.INCOMPLETE)
     assert [it.collection_name for it in backup.missing] == (["two"] if allow else [])
+    number = world.milvus.collection(named("two")).collection_id
+    strays = [key for key in await world.backups() if f"_log/{number}/" in key]
+    assert not (allow and strays)
 
 
 async def test_a_complete_one_names_what_is_missing_and_restores_the_rest() -> None:

@@ -262,6 +262,7 @@ class BackupRun:
         if self._fates.failed and not self._checked.allow_partial:
             return self._unfinished()
         self._tracker.enter(Phase.WRITING_METADATA)
+        await self._discard_failed()
         for name in self._left:
             await writer.add(self._plans[name], self._manifests[name], self._checked.backup_id)
         if self._resumed:
@@ -318,6 +319,12 @@ class BackupRun:
             for error in self._fates.failed.values():
                 if isinstance(error, SourceStorageMismatch):
                     raise error  # nothing at all was found where Milvus's objects should be
+
+    async def _discard_failed(self) -> None:
+        """Remove what was copied of collections that failed: a complete backup holds nothing else."""
+        for name in self._fates.failed:
+            if name in self._plans:
+                await self._copier.discard(self._plans[name].collection_id)
 
     def _unfinished(self) -> CreateResult:
         """Return what stands of a backup that is not complete, because collections failed."""
