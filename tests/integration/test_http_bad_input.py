@@ -270,8 +270,8 @@ async def test_values_that_cannot_be_are_named(
 async def test_a_refused_request_reaches_no_use_case(
     api: FakeApi, client: httpx.AsyncClient
 ) -> None:
-    await client.post("/create", json={"backup_name": "b", "with_index_extra": True})
-    await client.post("/restore", json={"backup_name": "b", "rbac": True})
+    await client.post("/create", json={"backup_name": "b", "collection_names": 3})
+    await client.post("/restore", json={"backup_name": "b", "rbac": "yes"})
     assert untouched(api)
 
 

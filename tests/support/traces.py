@@ -15,6 +15,8 @@ from tests.support.seaweedfs import SeaweedFS
 # Where Milvus itself writes, below its root: segments, statistics, indexes. It changes them on its
 # own, and keeps the segments of dropped collections until its garbage collection.
 _MILVUS_OWN = ("insert_log/", "delta_log/", "stats_log/", "index_files/")
+# What the service keeps of operations that have ended, for those who ask later.
+_RECORDS = "/.milvus-backup/"
 
 
 class _Named(TypedDict):
@@ -46,7 +48,8 @@ class Traces:
 
     Attributes:
         buckets: all buckets of the store.
-        keys: `bucket/key` of all objects but those that Milvus keeps below its root.
+        keys: `bucket/key` of all objects but those that Milvus keeps below its root, and the records
+            of operations.
         uploads: `bucket/key` of the multipart uploads in progress.
         collections: `database.collection`; a database without any as `database.`.
     """
@@ -101,7 +104,7 @@ class Inspector:
         for bucket in buckets:
             for key in self._seaweed.objects.keys(bucket):
                 _, _, below_root = key.partition("/")
-                if not below_root.startswith(_MILVUS_OWN):
+                if not below_root.startswith(_MILVUS_OWN) and _RECORDS not in key:
                     yield f"{bucket}/{key}"
 
     def _uploads(self, buckets: Iterable[str]) -> Iterator[str]:
