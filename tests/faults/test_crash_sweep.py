@@ -109,7 +109,7 @@ async def sweep_delete(*, every: int) -> None:
 
 
 async def test_no_crash_of_a_backup_leaves_one_that_is_listed_and_not_whole() -> None:
-    await sweep_backup(every=6, last=5)
+    await sweep_backup(every=8, last=10)
 
 
 async def test_no_crash_of_a_restore_leaves_a_collection_in_part_under_its_name() -> None:

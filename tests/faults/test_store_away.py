@@ -6,7 +6,7 @@ import pytest
 
 from milvus_backup_server.adapters.store_wrappers import RetryPolicy
 from milvus_backup_server.domain.backups import BackupState
-from milvus_backup_server.domain.operations import Operation
+from milvus_backup_server.domain.operations import Operation, OperationState
 from tests.support.faults import Fault
 from tests.support.sample import assert_exact, fill
 from tests.support.seaweed_world import FaultyWorld, faulty_world
@@ -22,7 +22,7 @@ async def ended_unavailable(service: Service, operation: Operation) -> Operation
     """Wait for an operation that ends because the store is away."""
     last = await service.end(operation)
     assert last.error is not None
-    assert last.error.reason == "STORAGE_UNAVAILABLE"
+    assert (last.state, last.error.reason) == (OperationState.INTERRUPTED, "STORAGE_UNAVAILABLE")
     return last
 
 

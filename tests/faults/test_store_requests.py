@@ -98,8 +98,8 @@ async def test_bytes_that_are_damaged_on_their_way_to_the_store_are_not_stored(r
 
 
 async def test_a_request_that_nobody_answers_ends_at_its_deadline(seaweed: SeaweedFS) -> None:
-    policy = RetryPolicy(total_seconds=0.2, base_delay_seconds=0.01)
-    async with faulty_world(seaweed, policy=policy, deadline=0.3) as faulty:
+    policy = RetryPolicy(total_seconds=3, base_delay_seconds=0.01)
+    async with faulty_world(seaweed, policy=policy, deadline=1) as faulty:
         store = faulty.decorators.milvus_store(faulty.world.milvus_store)
         faulty.proxy.rules.add(Fault.DROP)
         with pytest.raises(StorageUnavailable):

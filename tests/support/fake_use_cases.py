@@ -22,7 +22,7 @@ from milvus_backup_server.domain.operations import (
     Result,
 )
 from milvus_backup_server.service.operation_directory import OperationDirectory
-from milvus_backup_server.service.operations import OperationManager
+from milvus_backup_server.service.operations import OperationLimits, OperationManager
 from milvus_backup_server.service.restore_backup import RestoreBackup
 from milvus_backup_server.service.resuming import OperationControl
 from milvus_backup_server.service.retrying import RetryOperation
@@ -196,9 +196,9 @@ class FakeApi:
 
 
 @asynccontextmanager
-async def serving_fakes() -> AsyncIterator[FakeApi]:
+async def serving_fakes(limits: OperationLimits | None = None) -> AsyncIterator[FakeApi]:
     """Serve the fakes on a free port."""
-    async with OperationManager() as operations:
+    async with OperationManager(limits) as operations:
         create = FakeStart(operations, OperationKind.CREATE_BACKUP)
         restore = FakeStart(operations, OperationKind.RESTORE_BACKUP)
         delete = FakeStart(operations, OperationKind.DELETE_BACKUP)

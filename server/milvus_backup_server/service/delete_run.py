@@ -13,6 +13,8 @@ from milvus_backup_server.domain.errors import (
     LeftBehind,
     ObjectNotFound,
     OperationInterrupted,
+    StorageRefused,
+    StorageUnavailable,
     Unavailable,
 )
 from milvus_backup_server.domain.layout import BACKUP_META, FULL_META, plan_directory
@@ -122,7 +124,10 @@ class DeleteRun:
             await self._etag(FULL_META),
             await self._etag(BACKUP_META),
         )
-        await self._store.put(self._note_key, canonical_json(encode(_Doomed, doomed)))
+        # A store that is full must let go of what it holds: without a note nothing goes on with an
+        # interrupted run, and the next delete begins anew.
+        with contextlib.suppress(StorageUnavailable, StorageRefused):
+            await self._store.put(self._note_key, canonical_json(encode(_Doomed, doomed)))
         return doomed
 
     async def _recall(self) -> _Doomed | None:

@@ -1,0 +1,163 @@
+"""Small bugs that somebody could make, and the tests that must notice each of them."""
+
+from dataclasses import dataclass
+
+CRASHES = "tests/faults/test_crash_sweep.py"
+SERVICE = "tests/integration/test_service_"
+
+
+@dataclass(frozen=True)
+class Sabotage:
+    """A bug.
+
+    Attributes:
+        name: what it breaks.
+        file: below the server's package.
+        old: what stands there, once.
+        new: what stands there instead.
+        tests: at least one of them must fail.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+SABOTAGES = (
+    Sabotage(
+        "no end_ts",
+        "service/restore_import.py",
+        "            moment=moment, l0=unit.l0",
+        "            moment=None, l0=unit.l0",
+        (f"{SERVICE}create_races.py::test_rows_and_deletes_behind_the_moment_are_not_restored",),
+    ),
+    Sabotage(
+        "the moment is not rounded down",
+        "domain/milvus.py",
+        "    if hybrid_end:\n",
+        "    if True:\n",
+        ("tests/unit/test_moment.py",),
+    ),
+    Sabotage(
+        "full_meta first",
+        "service/metadata_writer.py",
+        "        name, digest = await self._write_head(head, collections_file, hashes)\n",
+        "        name, digest = await self._write_head(head, collections_file, hashes)\n"
+        "        await self._write(FULL_META, _linked(full, full_meta_suffix(name, digest)))\n",
+        (f"{CRASHES}::test_no_crash_of_a_backup_leaves_one_that_is_listed_and_not_whole",),
+    ),
+    Sabotage(
+        "the file by which the Go tool lists comes before the others",
+        "service/metadata_writer.py",
+        "        for file in LEVEL_FILES:\n",
+        "        for file in sorted(LEVEL_FILES):\n",
+        (f"{CRASHES}::test_no_crash_of_a_backup_leaves_one_that_is_listed_and_not_whole",),
+    ),
+    Sabotage(
+        "the data goes before what makes it complete",
+        "service/removal.py",
+        "        count = await self._remove_one(layout.meta(FULL_META))\n",
+        '        count = await self._remove_prefix(layout.data_directory, "")\n'
+        "        count += await self._remove_one(layout.meta(FULL_META))\n",
+        (f"{CRASHES}::test_no_crash_of_a_delete_leaves_a_backup_that_is_listed_and_not_whole",),
+    ),
+    Sabotage(
+        "no fencing",
+        "service/claim.py",
+        "    if await read_claim(store, layout) != ours:\n",
+        "    if ours == b'':\n",
+        (f"{SERVICE}fencing.py",),
+    ),
+    Sabotage(
+        "retry of Import",
+        "adapters/milvus/import_calls.py",
+        'self._connection.call_once("Import", request, collection)',
+        'self._connection.call("Import", request, collection)',
+        ("tests/integration/test_milvus_connection.py",),
+    ),
+    Sabotage(
+        "a lost import is issued again into the same collection",
+        "service/importing.py",
+        "        if job.state is ImportState.UNKNOWN:\n",
+        "        if False:\n",
+        (f"{SERVICE}imports.py",),
+    ),
+    Sabotage(
+        "no size check of what was copied",
+        "service/copying.py",
+        "    if present.size != wanted.size:\n",
+        "    if False:\n",
+        ("tests/faults/test_planted_faults.py",),
+    ),
+    Sabotage(
+        "no content check before Milvus reads",
+        "service/restore_objects.py",
+        "        if md5 != wanted.hash:\n",
+        "        if False:\n",
+        (f"{SERVICE}restore_objects.py",),
+    ),
+    Sabotage(
+        "a condition that failed is always a conflict",
+        "adapters/store_wrappers.py",
+        "ours = await self._written(key, data) if tries.failures else None",
+        "ours = None",
+        ("tests/unit/test_retrying_store.py", "tests/faults/test_store_requests.py"),
+    ),
+    Sabotage(
+        "aiohttp sends writes again by itself",
+        "adapters/s3/clients.py",
+        "session._retry_connection = False",
+        "session._retry_connection = True",
+        ("tests/faults/test_store_requests.py",),
+    ),
+    Sabotage(
+        "bytes that arrive damaged are believed",
+        "adapters/s3/store.py",
+        "        if (data, etag) != await self._read(request, asked):\n",
+        "        if False:\n",
+        ("tests/faults/test_store_requests.py",),
+    ),
+    Sabotage(
+        "a store that fails is asked once",
+        "adapters/store_wrappers.py",
+        "        if self.failures >= self._policy.max_attempts:\n",
+        "        if True:\n",
+        ("tests/unit/test_retrying_store.py",),
+    ),
+    Sabotage(
+        "a broken listing is a short one",
+        "service/objects.py",
+        "        page = await store.list_page(prefix, token=token, delimiter=delimiter, limit=_PAGE)\n",
+        "        try:\n"
+        "            page = await store.list_page(prefix, token=token, delimiter=delimiter, limit=_PAGE)\n"
+        "        except BackupError:\n"
+        "            return\n",
+        ("tests/faults/test_planted_faults.py",),
+    ),
+    Sabotage(
+        "collections are built under their final names",
+        "service/building.py",
+        "temporary = CollectionName(target.database, name)",
+        "temporary = target",
+        (
+            f"{CRASHES}::test_no_crash_of_a_restore_leaves_a_collection_in_part_under_its_name",
+            f"{SERVICE}restore.py",
+        ),
+    ),
+    Sabotage(
+        "staged copies stay",
+        "service/staging.py",
+        "            await delete_prefix(self._target.store, self._place.prefix)\n",
+        "            pass\n",
+        (f"{SERVICE}restore_cancel.py", f"{SERVICE}imports.py"),
+    ),
+    Sabotage(
+        "a store that stays away fails the operation for good",
+        "domain/failures.py",
+        "return kind in _GO_ON and isinstance",
+        "return False and isinstance",
+        ("tests/unit/test_failures.py",),
+    ),
+)
