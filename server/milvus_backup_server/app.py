@@ -199,6 +199,7 @@ def build_use_cases(
         ),
         limits=work_limits(settings),
         version=version(),
+        owner=journal.owner,
     )
     stores = {storage.profile: storage.store for storage in (milvus, backup)}
     engine = AsyncTransferEngine(stores, transfer_settings(settings), environment.limits.memory)

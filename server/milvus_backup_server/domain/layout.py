@@ -170,6 +170,11 @@ class BackupLayout:
         return insert, delta
 
 
+def heartbeat_key(root: str, instance: str) -> str:
+    """Return the key of the sign of life of a running service."""
+    return join(root, SERVICE_DIRECTORY, "owners", f"{instance}.json")
+
+
 def verifications_key(root: str, name: str) -> str:
     """Return the key of what is remembered of a backup's verifications; not in the backup itself."""
     return join(root, SERVICE_DIRECTORY, "verifications", f"{name}.json")

@@ -13,19 +13,28 @@ from milvus_backup_server.domain.errors import (
     ObjectNotFound,
     StorageUnavailable,
 )
-from milvus_backup_server.domain.layout import CLAIM, BackupLayout
+from milvus_backup_server.domain.layout import CLAIM, BackupLayout, heartbeat_key
 from milvus_backup_server.domain.manifest import canonical_json, load_json
+from milvus_backup_server.domain.operation_record import NOBODY, Owner
 from milvus_backup_server.domain.record_codec import Record, json_key
 from milvus_backup_server.ports.object_store import ObjectStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim(Record):
-    """Who writes, or wrote, a backup. Times are RFC 3339 in UTC."""
+    """Who writes, or wrote, a backup. Times are RFC 3339 in UTC.
+
+    Attributes:
+        owner: The service, as people read it.
+        heartbeat: The object below the root whose age, by the store's clock, tells whether that service
+            is alive: one for all that it writes. Empty where it records no operations.
+    """
 
     operation: str = json_key("operation", "")
     generation: int = json_key("generation", 0)
     create_time: str = json_key("create_time", "")
+    owner: str = json_key("owner", "")
+    heartbeat: str = json_key("heartbeat", "")
 
     @property
     def data(self) -> bytes:
@@ -40,17 +49,20 @@ async def refuse_taken_name(store: ObjectStore, layout: BackupLayout) -> None:
         raise taken(layout)
 
 
-def new_claim(operation: str, generation: int) -> Claim:
+def new_claim(operation: str, generation: int, owner: Owner = NOBODY) -> Claim:
     """Return a claim of now that is not written yet.
 
     Args:
         operation: Who takes a name.
         generation: Part of the keys of the manifest; no two writers of a name have the same.
+        owner: Which service.
     """
     return Claim(
         operation=operation,
         generation=generation,
         create_time=datetime.now(UTC).isoformat(),
+        owner=str(owner),
+        heartbeat=heartbeat_key("", owner.instance) if owner.instance else "",
     )
 
 
@@ -73,10 +85,18 @@ async def claim(store: ObjectStore, layout: BackupLayout, ours: Claim) -> None:
     except StorageUnavailable:
         if await read_claim(store, layout) != ours.data:  # else only the answer was lost
             raise
+    # A backup of the Go tool that another writer has finished since the first look has no claim.
+    if len((await store.list_page(layout.directory, limit=2)).objects) > 1:
+        await store.delete([layout.meta(CLAIM)])
+        raise taken(layout)
 
 
 async def take_over(
-    store: ObjectStore, layout: BackupLayout, operation: str, generation: int
+    store: ObjectStore,
+    layout: BackupLayout,
+    operation: str,
+    generation: int,
+    owner: Owner = NOBODY,
 ) -> Claim | None:
     """Take a name again that an earlier run of the same operation had; of several one gets it.
 
@@ -85,6 +105,7 @@ async def take_over(
         layout: Keys of the backup.
         operation: Whose claim may be replaced.
         generation: The new one; a higher one is taken where the claim that stands has it already.
+        owner: Which service takes it.
 
     Returns:
         The new claim; None if there is none to replace.
@@ -101,7 +122,7 @@ async def take_over(
         standing = parse_claim(await store.get(key, if_match=info.etag))
         if standing.operation != operation:
             raise lost(layout)
-        ours = new_claim(operation, max(generation, standing.generation + 1))
+        ours = new_claim(operation, max(generation, standing.generation + 1), owner)
         await store.put(key, ours.data, if_match=info.etag)
     except (ObjectChanged, ObjectNotFound):
         raise lost(layout) from None

@@ -10,6 +10,7 @@ from milvus_backup_server.domain.capabilities import Capabilities
 from milvus_backup_server.domain.errors import NotFound
 from milvus_backup_server.domain.import_units import ImportRules, import_rules
 from milvus_backup_server.domain.layout import BackupLayout
+from milvus_backup_server.domain.operation_record import NOBODY, Owner
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.memory import ByteBudget
@@ -154,9 +155,11 @@ class Environment:
     Attributes:
         version: Our own.
         new_generation: Gives the generation of a claim.
+        owner: This service, as others know it.
     """
 
     registry: Registry
     limits: WorkLimits = field(default_factory=WorkLimits)
     version: str = "0"
     new_generation: Callable[[], int] = unix_milliseconds
+    owner: Owner = NOBODY

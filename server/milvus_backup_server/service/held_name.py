@@ -74,7 +74,8 @@ class HeldName:
             if not self._environment.limits.create_bucket:
                 raise missing_bucket(self._storage, "backup.storage.bucketName")
             await store.create_bucket()
-        ours = new_claim(self._operation, self._environment.new_generation())
+        environment = self._environment
+        ours = new_claim(self._operation, environment.new_generation(), environment.owner)
         # A cancelled write may have been done; so it is waited for, and looked for by the clean-up.
         claiming = asyncio.create_task(claim(store, self._layout, ours))
         try:
@@ -94,8 +95,13 @@ class HeldName:
         store = self._storage.store
         if not await store.bucket_exists():
             return False
+        environment = self._environment
         self._claim = await take_over(
-            store, self._layout, self._operation, self._environment.new_generation()
+            store,
+            self._layout,
+            self._operation,
+            environment.new_generation(),
+            environment.owner,
         )
         return self._claim is not None
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from milvus_backup_server.domain.archive import META, ArchivePaths, writing_order
@@ -15,6 +16,7 @@ from milvus_backup_server.domain.errors import (
     BackupNameLost,
     BackupNotRestorable,
     LeftBehind,
+    ObjectAlreadyExists,
 )
 from milvus_backup_server.domain.layout import FULL_META, manifest_generation
 from milvus_backup_server.domain.operations import Amount, ImportResult, Phase
@@ -22,6 +24,7 @@ from milvus_backup_server.domain.tar import TarEntry
 from milvus_backup_server.service.archive_check import ArchiveCheck, Checked
 from milvus_backup_server.service.archive_reader import ArchiveReader
 from milvus_backup_server.service.backup_reader import BackupReader
+from milvus_backup_server.service.claim import lost
 from milvus_backup_server.service.concurrency import for_each, task_group
 from milvus_backup_server.service.context import Environment, Repository
 from milvus_backup_server.service.held_name import HeldName
@@ -159,9 +162,10 @@ class ImportRun:
             await small.put((key, b"".join([piece async for piece in content])))
             return
         part_bytes = self._limits.part_bytes
-        written = await write_chunks(
-            self._storage.store, self._layout.key(key), content, part_bytes
-        )
+        with self._alone():
+            written = await write_chunks(
+                self._storage.store, self._layout.key(key), content, part_bytes, instead_of=""
+            )
         await index.note_md5(key, written.md5)
         self._tracker.advance(Amount(bytes=entry.size, objects=1))
 
@@ -170,7 +174,8 @@ class ImportRun:
     ) -> None:
         while (item := await small.get()) is not None:
             key, data = item
-            await self._storage.store.put(self._layout.key(key), data)
+            with self._alone():
+                await self._storage.store.put(self._layout.key(key), data, if_absent=True)
             await index.note_md5(key, await md5_of(data))
             self._tracker.advance(Amount(bytes=len(data), objects=1))
 
@@ -207,12 +212,22 @@ class ImportRun:
             await self._name.release()
 
     async def _upload(self, file: str) -> None:
-        await write_chunks(
-            self._storage.store,
-            self._layout.meta(file),
-            self._meta[file].chunks(),
-            self._limits.part_bytes,
-        )
+        with self._alone():
+            await write_chunks(
+                self._storage.store,
+                self._layout.meta(file),
+                self._meta[file].chunks(),
+                self._limits.part_bytes,
+                instead_of="",
+            )
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Tell by what is there already that others have taken the name while we slept."""
+        try:
+            yield
+        except ObjectAlreadyExists as error:
+            raise lost(self._layout) from error
 
 
 def _twice(entry: TarEntry) -> ArchiveInvalid:

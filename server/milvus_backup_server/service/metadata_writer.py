@@ -7,9 +7,10 @@ written before them. The last one, ``full_meta.json``, makes the backup complete
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
+from milvus_backup_server.domain.errors import ObjectAlreadyExists, ObjectChanged
 from milvus_backup_server.domain.layout import (
     BACKUP_META,
     COLLECTION_META,
@@ -30,6 +31,7 @@ from milvus_backup_server.domain.manifest import (
 )
 from milvus_backup_server.domain.records import BackupInfo
 from milvus_backup_server.ports.object_store import ObjectStore
+from milvus_backup_server.service.claim import lost
 from milvus_backup_server.service.collection_plan import CollectionPlan
 from milvus_backup_server.service.collection_records import CollectionRecords, summary
 from milvus_backup_server.service.objects import write_chunks
@@ -126,12 +128,30 @@ class MetadataWriter:
         hashes = {name: spool.sha256 for name, spool in level.items()}
         hashes[collections_file] = self._collections.sha256
         hashes[FULL_META] = full.sha256
+        # What stands while the name is still ours is what we may replace: whoever sleeps behind the
+        # look at the claim finds other files, and replaces none of a successor's.
+        standing = await self._standing()
         await require_name()
         name, digest = await self._write_head(head, collections_file, hashes)
         for file in LEVEL_FILES:
-            await self._upload(file, level[file])
+            await self._replace(file, level[file].chunks(), standing)
         await require_name()
-        await self._write(FULL_META, _linked(full, full_meta_suffix(name, digest)))
+        await self._replace(FULL_META, _linked(full, full_meta_suffix(name, digest)), standing)
+
+    async def _standing(self) -> Mapping[str, str]:
+        """Return the ETags of the files of earlier tries by key."""
+        page = await self._store.list_page(self._layout.meta_directory, delimiter=True)
+        return {item.key: item.etag for item in page.objects}
+
+    async def _replace(
+        self, name: str, chunks: AsyncIterator[bytes], standing: Mapping[str, str]
+    ) -> None:
+        key = self._layout.meta(name)
+        known = standing.get(key, "")
+        try:
+            await write_chunks(self._store, key, chunks, self._part_bytes, instead_of=known)
+        except (ObjectAlreadyExists, ObjectChanged) as error:
+            raise lost(self._layout) from error
 
     def _objects_file(self, plan: CollectionPlan) -> str:
         return manifest_objects_file(self._generation, plan.snapshot.description.collection_id)

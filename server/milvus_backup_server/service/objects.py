@@ -146,17 +146,36 @@ async def _read_and_hash(store: ObjectStore, info: ObjectInfo, chunk_size: int) 
 
 
 async def write_chunks(
-    store: ObjectStore, key: str, chunks: AsyncIterable[bytes], part_size: int
+    store: ObjectStore,
+    key: str,
+    chunks: AsyncIterable[bytes],
+    part_size: int,
+    *,
+    instead_of: str | None = None,
 ) -> WrittenObject:
     """Write an object of pieces whose sum need not be known; at most one part is in memory.
 
     One that fits in a part is written by one request, a larger one by a multipart upload, which is
     aborted on failure and cancellation. It is there at the end, whole, or not at all.
+
+    Args:
+        store: Where to.
+        key: The object.
+        chunks: What it holds.
+        part_size: Bytes of a part.
+        instead_of: Only in place of what has this ETag; empty: only where nothing is. None: whatever is
+            there. Stores do not compare at the end of a multipart upload.
+
+    Raises:
+        ObjectAlreadyExists, ObjectChanged: As ``ObjectStore.put`` does.
     """
     async with contextlib.aclosing(_in_parts(chunks, part_size)) as parts:
         first, is_last = await anext(parts)
         if is_last:
-            return WrittenObject(await store.put(key, first), await md5_of(first))
+            info = await store.put(
+                key, first, if_absent=instead_of == "", if_match=instead_of or ""
+            )
+            return WrittenObject(info, await md5_of(first))
         async with uploading(store, key) as upload:
             return await _write_parts(store, upload, first, parts)
 

@@ -22,6 +22,8 @@ _COPY_BYTES = 1 << 20
 # How often a directory may be removed between its making and its first file.
 _PUBLISH_TRIES = 20
 _LOCK = "exchange.lock"
+_LOCK_SECONDS = 5.0
+_LOCK_PAUSE_SECONDS = 0.005
 
 
 class Files:
@@ -69,20 +71,40 @@ class Files:
 
     def exchange(self, key: str, data: bytes, if_match: str) -> ObjectInfo:
         """Write a file in place of the one with that ETag; one at a time, in all processes."""
-        with self._alone():
-            try:
-                found = self.describe(key)
-            except FileNotFoundError:
-                found = None
-            if found is None or found.etag != if_match:
-                raise ObjectChanged(f"{key} is not {if_match} any more", key=key)
-            return self.write(key, [data])
+        path = path_of(self.root, key)
+        with self._temporary() as temporary:
+            with temporary.open("xb") as file:
+                file.write(data)
+                _flush(file)
+            # A process that is stopped while it has the lock holds up all others: so it is held for
+            # the comparison and the renaming alone.
+            with self._alone():
+                self._require(key, if_match)
+                temporary.replace(path)
+        _sync_directory(path.parent)
+        return self.describe(key)
+
+    def _require(self, key: str, etag: str) -> None:
+        try:
+            found = self.describe(key).etag
+        except FileNotFoundError:
+            found = ""
+        if found != etag:
+            raise ObjectChanged(f"{key} is not {etag} any more", key=key)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
         # The kernel gives a lock back when its process ends, in whatever way.
         with (self.hidden() / _LOCK).open("wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            give_up = time.monotonic() + _LOCK_SECONDS
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:  # also what is raised in the end: the next try may succeed
+                    if time.monotonic() > give_up:
+                        raise
+                    time.sleep(_LOCK_PAUSE_SECONDS)
             yield
 
     @contextmanager

@@ -16,7 +16,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from milvus_backup_server.domain.layout import SERVICE_DIRECTORY, join
+from milvus_backup_server.domain.layout import SERVICE_DIRECTORY, heartbeat_key, join
 from milvus_backup_server.domain.manifest import canonical_json
 from milvus_backup_server.domain.operation_record import (
     OperationRecord,
@@ -32,6 +32,7 @@ class LogKeys:
     """The keys of a log below a repository's root."""
 
     def __init__(self, root: str) -> None:
+        self._root = root
         base = join(root, SERVICE_DIRECTORY)
         self.operations = f"{base}/operations/"
         self.history = f"{base}/history/"
@@ -53,7 +54,7 @@ class LogKeys:
 
     def owner(self, instance: str) -> str:
         """Return the key of an owner."""
-        return f"{self.owners}{instance}{_JSON}"
+        return heartbeat_key(self._root, instance)
 
 
 def name_in(key: str) -> str:
