@@ -10,7 +10,7 @@ PIP_QUIET := --quiet --disable-pip-version-check
 LINT_IMPORTS := $(BIN)/lint-imports --no-logo --cache-dir .cache/import-linter
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock protos protos-image protos-check fmt lint type check test torture demo build clean
+.PHONY: help setup lock protos protos-image protos-check fmt lint type check test torture demo bench build clean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ torture: setup ## the tests that are too long for `make test`
 
 demo: setup ## start a Milvus, an object store and the service, and show a backup and a restore
 	$(BIN)/python -m tests.support.demo
+
+bench: setup ## measure backups and restores beside s5cmd and aiobotocore (docs/performance.md)
+	$(BIN)/python -m tests.bench
 
 build: setup ## build the wheel and the source distribution into dist
 	$(BIN)/python -m build --no-isolation

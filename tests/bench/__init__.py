@@ -1,0 +1,1 @@
+"""Measurements of the service on real servers; no tests."""
