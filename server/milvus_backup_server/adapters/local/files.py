@@ -21,6 +21,8 @@ from milvus_backup_server.domain.objects import ListPage, ObjectInfo
 _COPY_BYTES = 1 << 20
 # How often a directory may be removed between its making and its first file.
 _PUBLISH_TRIES = 20
+# Directories whose changes a deletion waits for: one takes milliseconds, and a backup has very many.
+_SYNCED_AT_MOST = 8
 _LOCK = "exchange.lock"
 _LOCK_SECONDS = 5.0
 _LOCK_PAUSE_SECONDS = 0.005
@@ -60,7 +62,7 @@ class Files:
                 _flush(file)
             for tries_left in reversed(range(_PUBLISH_TRIES)):
                 try:
-                    path.parent.mkdir(parents=True, exist_ok=True)
+                    _make_directory(path.parent)
                     _publish(temporary, path, key, if_absent=if_absent)
                     break
                 except (FileNotFoundError, FileExistsError):
@@ -122,18 +124,28 @@ class Files:
         return path
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Remove files, and the directories that are empty then."""
+        """Remove files, and the directories that are empty then.
+
+        Few files are gone from the disk, too, before this returns: what makes a backup complete is
+        removed by itself before its data, and must not be back after the machine died.
+        """
+        changed = set[Path]()
         for path in [path_of(self.root, key) for key in keys]:
             with suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError):
                 path.unlink()
-            self._prune(path.parent)
+            changed.add(self._prune(path.parent))
+        if len(changed) <= _SYNCED_AT_MOST:
+            for directory in changed:
+                _sync_directory(directory)
 
-    def _prune(self, directory: Path) -> None:
+    def _prune(self, directory: Path) -> Path:
+        """Remove a directory and those above it that are empty; return the first one that stays."""
         root = Path(os.path.realpath(self.root))
         with suppress(OSError):  # not empty, or somebody else was faster
             while directory != root:
                 directory.rmdir()
                 directory = directory.parent
+        return directory
 
     def page(self, prefix: str, token: str, *, delimiter: bool, limit: int) -> ListPage:
         """List one page."""
@@ -178,6 +190,14 @@ def _flush(file: BinaryIO) -> None:
     now = time.time_ns()
     os.utime(file.fileno(), ns=(now, now))
     os.fsync(file.fileno())
+
+
+def _make_directory(path: Path) -> None:
+    """Make a directory and those above it, on the disk."""
+    missing = [it for it in (path, *path.parents) if not it.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for made in missing:
+        _sync_directory(made.parent)
 
 
 def _sync_directory(path: Path) -> None:
