@@ -209,7 +209,7 @@ async def test_a_service_that_stops_while_followed(service: ScriptedService, add
 
 @pytest.mark.parametrize(
     "command",
-    ["watch op_1", "operations", "cancel op_1", "create --detach", "delete -n x --detach"],
+    ["watch op_1", "cancel op_1", "create --detach", "delete -n x --detach"],
 )
 async def test_what_needs_a_running_service(command: str) -> None:
     done = await run("", *command.split())

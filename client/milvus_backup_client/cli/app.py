@@ -25,7 +25,10 @@ _LAZY = {
     },
     "Operations": {
         "watch": ("operations:watch", "Follow an operation to its end."),
-        "operations": ("operations:operations", "List the operations that the service knows."),
+        "operations": (
+            "operations:operations",
+            "List the operations on record, those of other services and of earlier ones too.",
+        ),
         "resume": (
             "operations:resume",
             "Go on with an operation that was interrupted, and follow it to its end.",

@@ -80,9 +80,9 @@ async def retry(
     show_default=True,
     help="At most so many, the newest first.",
 )
-@_running_service_command
+@calling_service()
 async def operations(session: Session, *, name: str, limit: int) -> ExitCode:
-    """List the operations that the service knows."""
+    """List the operations on record, those of other services and of earlier ones too."""
     found: list[Operation] = []
     async for operation in session.client.list_operations(
         backup_name=name, page_size=min(limit, 50)
