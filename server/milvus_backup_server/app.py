@@ -18,6 +18,7 @@ from milvus_backup_server.adapters.store_rates import RateLimiter
 from milvus_backup_server.adapters.transfer import AsyncTransferEngine
 from milvus_backup_server.api.server import ApiServer, Endpoint
 from milvus_backup_server.domain.diagnostics import CheckState
+from milvus_backup_server.domain.operations import OperationKind
 from milvus_backup_server.http.options import HttpOptions
 from milvus_backup_server.lifeline import watching_stdin
 from milvus_backup_server.reloading import Read, reloading
@@ -208,6 +209,7 @@ def build_use_cases(
     control = OperationControl(operations, directory, journal)
     register(control, environment, engine)
     restore = RestoreBackup(environment, catalog, engine, operations)
+    control.resumers[OperationKind.RESTORE_BACKUP] = restore.resumed
     return UseCases(
         create=CreateBackup(environment, engine, operations),
         restore=restore,

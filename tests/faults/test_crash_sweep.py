@@ -68,7 +68,7 @@ async def crash_backup(at: int, *, after: bool) -> None:
 
 async def crash_restore(at: int, *, after: bool, staged: bool) -> None:
     world = await world_with("b", OTHER, staged=staged)
-    before = await world.objects(), world.collections()
+    before = [await objects_of(world, name) for name in ("b", OTHER)], world.collections()
     assert await die(world, restore, at, after=after)
     assert_finals_are_whole(world, "_r")
     async with running(world, generation=2) as service:
@@ -76,7 +76,7 @@ async def crash_restore(at: int, *, after: bool, staged: bool) -> None:
         assert_exact(world, "_again")
     for suffix in ("_again", "_r"):
         await drop(world, suffix)
-    assert await world.objects() == before[0]
+    assert [await objects_of(world, name) for name in ("b", OTHER)] == before[0]
     assert [name for name in world.collections() if name not in temporary(world)] == before[1]
 
 

@@ -8,9 +8,12 @@ from dataclasses import replace
 import pytest
 
 from milvus_backup_server.domain.errors import (
+    BackupError,
     ImportOutcomeUnknown,
+    MilvusDenied,
     MilvusRefused,
     MilvusUnavailable,
+    StorageDenied,
     TargetAlreadyExists,
 )
 from milvus_backup_server.domain.milvus import ImportState
@@ -86,31 +89,14 @@ async def test_a_job_that_fails_fails_the_restore_with_milvus_s_reason_and_leave
     before = await world.traces()
     world.milvus.imports.faults.append("disk quota exceeded")
     async with running(world) as service:
-        last = await service.end(await service.start_restore(suffix="_r"))
+        last = await service.end(await service.start_restore(suffix="_r", collections=("one",)))
     assert last.state is OperationState.FAILED
     assert last.error is not None
     assert last.error.reason == "IMPORT_FAILED"
     assert last.error.message == "Milvus could not import into default.one_r: disk quota exceeded"
     assert last.error.metadata["collection"] == "default.one"
-    states = {item.source.name: item.state for item in last.collections}
-    assert states == {"one": CollectionState.FAILED, "two": CollectionState.STOPPED}
-    assert (last.failed_count, last.succeeded_count) == (1, 0)
+    assert [item.state for item in last.collections] == [CollectionState.FAILED]
     assert len(world.milvus.imports.jobs) == 1
-    assert await world.traces() == before
-
-
-async def test_a_failure_in_the_second_collection_takes_the_first_away_too() -> None:
-    world = await with_backup()
-    before = await world.traces()
-
-    async def spoil() -> None:
-        world.milvus.imports.faults.append("broken")
-
-    meanwhile = Meanwhile(GATEWAY, "submit_import", spoil, first=3)
-    async with running(world, meanwhile.decorators) as service:
-        error = await service.error(await service.start_restore(suffix="_r"))
-    assert meanwhile.fired == 1
-    assert error.metadata["collection"] == "default.two"
     assert await world.traces() == before
 
 
@@ -173,7 +159,7 @@ async def test_a_milvus_that_restarts_during_each_import_fails_the_restore_in_th
     world.milvus.imports.polls = 1000
     meanwhile = Meanwhile(GATEWAY, "import_job", world.milvus.imports.restart, times=1000)
     async with running(world, meanwhile.decorators) as service:
-        last = await service.end(await service.start_restore(suffix="_r"))
+        last = await service.end(await service.start_restore(suffix="_r", collections=("one",)))
     assert last.error is not None
     assert "task marked failed as service restarted" in last.error.message
     assert "anew" not in last.error.message
@@ -181,18 +167,17 @@ async def test_a_milvus_that_restarts_during_each_import_fails_the_restore_in_th
     assert await world.traces() == before
 
 
-async def test_a_job_without_progress_is_a_stall() -> None:
+async def test_a_job_without_progress_interrupts_the_restore() -> None:
     world = await with_backup()
-    before = await world.traces()
     limits = replace(LIMITS, import_stall_seconds=0.05)
     async with running(world, limits=limits) as service:
         world.milvus.imports.gate.clear()
-        error = await service.error(await service.start_restore(suffix="_r"))
+        last = await service.end(await service.start_restore(suffix="_r"))
     (job,) = world.milvus.imports.jobs
-    assert error.reason == "OPERATION_STALLED"
-    assert error.metadata["job"] == job
-    assert "shows no progress for 0.05 s (state pending)" in error.message
-    assert await world.traces() == before
+    assert last.state is OperationState.INTERRUPTED
+    assert last.error is not None
+    assert (last.error.metadata["cause"], last.error.metadata["job"]) == ("OPERATION_STALLED", job)
+    assert "shows no progress for 0.05 s (state pending)" in last.error.message
 
 
 async def test_a_silence_of_milvus_while_a_job_runs_is_waited_out() -> None:
@@ -255,7 +240,7 @@ async def test_imports_that_are_always_lost_fail_the_restore() -> None:
     before = await world.traces()
     gateways, decorators = losing(after=False, times=10)
     async with running(world, decorators) as service:
-        error = await service.error(await service.start_restore(suffix="_r"))
+        error = await service.error(await service.start_restore(suffix="_r", collections=("one",)))
     assert gateways[0].injected == 3
     assert error.reason == "IMPORT_OUTCOME_UNKNOWN"
     assert world.milvus.imports.jobs == {}
@@ -278,7 +263,7 @@ async def test_an_import_that_milvus_refuses_is_told() -> None:
     refusal = MilvusRefused("too many", subject="x", call="Import")
     meanwhile = Meanwhile(GATEWAY, "submit_import", failing(refusal))
     async with running(world, meanwhile.decorators) as service:
-        error = await service.error(await service.start_restore(suffix="_r"))
+        error = await service.error(await service.start_restore(suffix="_r", collections=("one",)))
     assert error.reason == "MILVUS_REFUSED"
 
 
@@ -342,22 +327,27 @@ async def test_more_rows_than_the_backup_holds_are_told() -> None:
 # --- targets that appear meanwhile
 
 
+def failure(operation: Operation) -> BackupError:
+    """Return why the one collection of an operation failed that did."""
+    (error,) = (item.error for item in operation.collections if item.error)
+    return error
+
+
 async def test_a_target_made_meanwhile_by_someone_else_is_theirs() -> None:
     world = await with_backup()
-    before = await world.traces()
 
     async def make() -> None:
         await add_collection(world.milvus, "two_r", range(900, 903))
 
     meanwhile = Meanwhile(GATEWAY, "submit_import", make)
     async with running(world, meanwhile.decorators) as service:
-        error = await service.error(await service.start_restore(suffix="_r"))
+        last = await service.end(await service.start_restore(suffix="_r"))
     assert meanwhile.fired == 1
-    assert isinstance(error, TargetAlreadyExists)
-    assert "default.two_r was made while it was being restored" in error.message
+    assert isinstance(failure(last), TargetAlreadyExists)
+    assert "default.two_r was made while it was being restored" in failure(last).message
     assert world.milvus.keys(named("two_r")) == [900, 901, 902]
-    await world.milvus.drop_collection(named("two_r"))
-    assert await world.traces() == before
+    assert world.milvus.keys(named("one_r")) == ROWS
+    assert temporary(world) == []
 
 
 async def test_a_target_made_between_the_look_and_the_renaming_is_theirs() -> None:
@@ -368,35 +358,36 @@ async def test_a_target_made_between_the_look_and_the_renaming_is_theirs() -> No
 
     meanwhile = Meanwhile(GATEWAY, "rename_collection", make)
     async with running(world, meanwhile.decorators) as service:
-        error = await service.error(await service.start_restore(suffix="_r"))
+        last = await service.end(await service.start_restore(suffix="_r"))
     assert meanwhile.fired == 1
-    assert error.reason == "MILVUS_REFUSED"
+    assert failure(last).reason == "MILVUS_REFUSED"
     assert world.milvus.keys(named("one_r")) == [900, 901, 902]
-    assert not [name for name in world.collections() if "_mbtmp_" in name or "two_r" in name]
+    assert temporary(world) == []
 
 
-async def test_what_has_its_final_name_is_whole_and_stays_when_another_one_fails() -> None:
+DENIED = MilvusDenied("no more")
+
+
+async def test_what_has_its_final_name_is_whole_and_stays_when_the_restore_fails() -> None:
     world = await with_backup()
-    lost = Meanwhile(
-        GATEWAY, "rename_collection", failing(MilvusUnavailable("lost")), first=2, after=True
-    )
+    lost = Meanwhile(GATEWAY, "rename_collection", failing(DENIED), first=2, after=True)
     async with running(world, lost.decorators) as service:
         last = await service.end(await service.start_restore(suffix="_r"))
     assert lost.fired == 1
     assert last.error is not None
-    assert last.error.reason == "MILVUS_UNAVAILABLE"
+    assert last.error.reason == "MILVUS_DENIED"
     assert last.error.metadata["collection"] == "default.two"
     assert [warning.message for warning in last.warnings] == [
         "default.one_r was restored whole and stays",
         "default.two_r was restored whole and stays",
     ]
     assert world.milvus.keys(named("one_r")) == world.milvus.keys(named("one"))
-    assert not [name for name in world.collections() if "_mbtmp_" in name]
+    assert temporary(world) == []
 
 
 async def test_nothing_is_said_to_stay_where_no_renaming_was_done() -> None:
     world = await with_backup()
-    refused = Meanwhile(GATEWAY, "rename_collection", failing(MilvusRefused("no")), first=2)
+    refused = Meanwhile(GATEWAY, "rename_collection", failing(DENIED), first=2)
     async with running(world, refused.decorators) as service:
         last = await service.end(await service.start_restore(suffix="_r"))
     assert refused.fired == 1
@@ -408,7 +399,7 @@ async def test_nothing_is_said_to_stay_where_no_renaming_was_done() -> None:
 
 async def test_what_cannot_be_looked_for_may_stay() -> None:
     world = await with_backup()
-    refused = Meanwhile(GATEWAY, "rename_collection", failing(MilvusRefused("no")), first=2)
+    refused = Meanwhile(GATEWAY, "rename_collection", failing(DENIED), first=2)
     unseen = Meanwhile(
         GATEWAY, "describe_collection", failing(MilvusRefused("not now")), part="default.one_r"
     )
@@ -427,7 +418,8 @@ async def test_what_cannot_be_looked_for_may_stay() -> None:
 async def test_staging_that_cannot_be_filled_fails_the_restore_and_leaves_nothing() -> None:
     world = await with_backup("b-bucket")
     before = await world.traces()
-    meanwhile = Meanwhile(MILVUS_STORE, "copy", failing(MilvusUnavailable("x")), first=3)
+    denied = failing(StorageDenied("no right to write"))
+    meanwhile = Meanwhile(MILVUS_STORE, "copy", denied, first=3)
     async with running(world, meanwhile.decorators) as service:
         await service.error(await service.start_restore(suffix="_r"))
     assert meanwhile.fired == 1

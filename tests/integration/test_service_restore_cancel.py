@@ -217,18 +217,6 @@ async def test_a_cancelled_restore_that_waits_for_its_turn_does_not_wait_for_the
         assert (await service.end(first)).state is OperationState.SUCCEEDED
 
 
-async def test_a_stop_of_the_service_takes_away_what_was_made() -> None:
-    world = await with_backup()
-    before = await world.traces()
-    gate = PhaseGate(Phase.FINISHING)
-    async with running(world, gate.decorators) as service:
-        gate.operations = service.operations
-        operation = await service.start_restore(suffix="_r")
-        await gate.wait()
-    assert service.operations.get(operation.name).state is OperationState.INTERRUPTED
-    assert await world.traces() == before
-
-
 IN_PARTS = TransferSettings(
     workers=2, part_size_bytes=16, copy_threshold_bytes=16, copy_part_size_bytes=16
 )

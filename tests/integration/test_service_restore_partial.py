@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from milvus_backup_server.domain.errors import (
+    MilvusDenied,
     MilvusRefused,
-    MilvusUnavailable,
     OperationConflict,
     OperationEnded,
     OperationNotFound,
@@ -174,13 +174,13 @@ async def test_when_every_collection_fails_the_restore_has_failed() -> None:
 async def test_what_concerns_all_still_fails_the_restore_and_takes_everything_away() -> None:
     world = await with_backup()
     before = await world.traces()
-    down = failing(MilvusUnavailable("Milvus does not answer"))
+    down = failing(MilvusDenied("Milvus does not let us"))
     gone = Meanwhile(GATEWAY, "create_collection", down, first=2)
     last = await restored(world, gone.decorators)
     assert gone.fired == 1
     assert last.state is OperationState.FAILED
     assert last.error is not None
-    assert last.error.reason == "MILVUS_UNAVAILABLE"
+    assert last.error.reason == "MILVUS_DENIED"
     assert states(last)["default.two_r"] is FAILED
     assert await world.traces() == before
 
@@ -246,8 +246,8 @@ async def test_a_retry_restores_only_what_failed() -> None:
 
 async def test_a_retry_of_one_that_failed_as_a_whole_restores_everything() -> None:
     world = await with_backup()
-    down = failing(MilvusUnavailable("Milvus does not answer"))
-    gone = Meanwhile(GATEWAY, "create_collection", down, first=2)
+    denied = failing(MilvusDenied("Milvus does not let us"))
+    gone = Meanwhile(GATEWAY, "create_collection", denied, first=2)
     async with running(world, gone.decorators) as service:
         first = await service.end(await service.start_restore(suffix="_r"))
         last = await service.end(await service.start_retry(first))

@@ -10,7 +10,6 @@ from milvus_backup_server.domain.errors import (
     AliasAlreadyExists,
     BackupError,
     InvalidRequest,
-    OperationStalled,
     RowCountMismatch,
     TargetUnfit,
 )
@@ -235,18 +234,20 @@ async def test_what_cannot_be_loaded_is_told_before() -> None:
     ]
 
 
-async def test_a_load_that_does_not_end_is_given_up_and_the_collection_stays() -> None:
+async def test_a_load_that_does_not_end_interrupts_the_restore_and_the_collection_stays() -> None:
     world = World()
     async with running(world, limits=replace(LIMITS, load_seconds=0.05)) as service:
         await backed_up(service)
         world.milvus.load_polls = 1 << 30
-        error = await service.error(
+        last = await service.end(
             await service.start_restore(
                 renames={"two": "uno"}, collections=("two",), **asked(load=LoadMode.ALL)
             )
         )
-    assert isinstance(error, OperationStalled)
-    assert error.message == "Milvus did not load default.uno within 0.05 s"
+    assert last.state is OperationState.INTERRUPTED
+    assert last.error is not None
+    assert last.error.metadata["cause"] == "OPERATION_STALLED"
+    assert last.error.message.startswith("Milvus did not load default.uno within 0.05 s")
     assert world.milvus.keys(named("uno")) == [0, 1, 2]
 
 

@@ -185,6 +185,16 @@ def plan_directory(root: str, operation: str) -> str:
     return join(root, SERVICE_DIRECTORY, "plans", operation) + "/"
 
 
+def restore_journal_directory(root: str, operation: str) -> str:
+    """Return the prefix of what is written down of a restore while it works, ending in ``/``."""
+    return join(root, SERVICE_DIRECTORY, "restores", operation) + "/"
+
+
+def finished_restores_directory(root: str) -> str:
+    """Return the prefix below which it is written down for a while which restores have finished."""
+    return join(root, SERVICE_DIRECTORY, "finished-restores") + "/"
+
+
 def manifest_file(generation: int) -> str:
     """Return the name of a manifest's head."""
     return f"manifest.{generation}.json"

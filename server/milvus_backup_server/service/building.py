@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,15 +18,20 @@ from milvus_backup_server.domain.errors import (
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.names import temporary_name
 from milvus_backup_server.domain.records import IndexInfo
+from milvus_backup_server.domain.restore_journal import TargetEntry
 from milvus_backup_server.domain.restore_mapping import MappedDatabase
 from milvus_backup_server.domain.restore_plan import NEVER_CREATED
 from milvus_backup_server.domain.target_collection import TargetCollection
 from milvus_backup_server.ports.milvus import MilvusGateway
+from milvus_backup_server.service.concurrency import for_each
 from milvus_backup_server.service.context import WorkLimits
 from milvus_backup_server.service.patience import patiently
+from milvus_backup_server.service.restore_journal import RestoreJournal
 from milvus_backup_server.service.tracker import Tracker
 
 T = TypeVar("T")
+
+_CALLS_AT_ONCE = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,11 @@ class Built:
     temporary: CollectionName
     target: CollectionName
     collection_id: int
-    indexes: Sequence[IndexInfo]
+
+    @classmethod
+    def of(cls, entry: TargetEntry) -> Built:
+        """Return a collection as the journal knows it."""
+        return cls(entry.source, entry.place, entry.target, entry.collection_id)
 
 
 class CollectionBuilder:
@@ -53,46 +61,74 @@ class CollectionBuilder:
         operation: The restore's name, part of the temporary names.
         tracker: Where warnings go.
         limits: How long a clean-up waits for Milvus.
+        journal: Is told what is made before it is. What it knows of an earlier run counts as made.
     """
 
     def __init__(
-        self, gateway: MilvusGateway, operation: str, tracker: Tracker, limits: WorkLimits
+        self,
+        gateway: MilvusGateway,
+        operation: str,
+        tracker: Tracker,
+        limits: WorkLimits,
+        journal: RestoreJournal,
     ) -> None:
         self._gateway = gateway
         self._operation = operation
         self._tracker = tracker
         self._limits = limits
-        self._numbers = itertools.count()
-        self._temporary: list[CollectionName] = []
+        self._journal = journal
+        self._temporary: dict[CollectionName, None] = {}
         self._renamed: list[Built] = []
-        self._databases: list[str] = []
+        self._databases: dict[str, None] = {}
+
+    def adopt(self) -> None:
+        """Take what an earlier run made as made by this one."""
+        if self._journal.head is not None:
+            self._databases = dict.fromkeys(self._journal.head.databases)
+        for entry in self._journal.targets():
+            self._temporary[entry.place] = None
+            if self._journal.renaming and not entry.replaces:
+                self._renamed.append(Built.of(entry))
+
+    async def forget_missing(self) -> None:
+        """Have built anew what an earlier run had imported and is not there: it began to clean up."""
+
+        async def check(entry: TargetEntry) -> None:
+            built = Built.of(entry)
+            if not await self._is(built, built.temporary) and not await self.is_renamed(built):
+                self._journal.forget_made(entry.target)
+
+        imported = [entry for entry in self._journal.targets() if entry.imported]
+        await for_each(imported, check, concurrent=_CALLS_AT_ONCE)
+
+    async def missing(self, databases: Sequence[MappedDatabase]) -> list[MappedDatabase]:
+        """Return the databases that are not there; one that somebody made meanwhile stays theirs."""
+        present = await self._gateway.list_databases() if databases else []
+        return [database for database in databases if database.name not in present]
 
     async def create_databases(
         self, databases: Sequence[MappedDatabase], *, with_properties: bool
     ) -> None:
-        """Make the databases that are missing; one that somebody made meanwhile stays theirs.
+        """Make databases that are missing.
 
         Args:
             databases: What they are called, and their properties.
             with_properties: Whether this Milvus gives databases properties; where it does not, those
                 that a database had become a warning.
         """
-        present = await self._gateway.list_databases() if databases else []
         for database in databases:
-            if database.name not in present:
-                self._databases.append(database.name)
-                given = database.properties if with_properties else ()
-                await self._gateway.create_database(database.name, given)
-                if given != database.properties:
-                    self._tracker.warn(_without_properties(database))
+            self._databases[database.name] = None
+            given = database.properties if with_properties else ()
+            await self._gateway.create_database(database.name, given)
+            if given != database.properties:
+                self._tracker.warn(_without_properties(database))
 
     async def create(
         self, source: CollectionName, target: CollectionName, wanted: TargetCollection
     ) -> Built:
         """Make an empty collection with its partitions under a temporary name."""
-        name = temporary_name(self._operation, next(self._numbers))
-        temporary = CollectionName(target.database, name)
-        self._temporary.append(temporary)
+        entry = await self._begin(source, target)
+        temporary = entry.place
         await self._gateway.create_collection(
             temporary,
             wanted.schema,
@@ -103,29 +139,59 @@ class CollectionBuilder:
         )
         await self._create_partitions(temporary, wanted.partitions)
         description = await self._gateway.describe_collection(temporary)
-        return Built(source, temporary, target, description.collection_id, wanted.indexes)
+        await self._journal.note_made(target, description.collection_id)
+        return Built(source, temporary, target, description.collection_id)
 
-    async def create_indexes(self, built: Built) -> None:
-        """Make the indexes of the backup on a collection."""
-        for index in built.indexes:
+    async def _begin(self, source: CollectionName, target: CollectionName) -> TargetEntry:
+        await self._tracker.require_owner()
+        number = self._journal.names_given
+        entry = TargetEntry(
+            database=target.database,
+            name=target.name,
+            source_database=source.database,
+            source_name=source.name,
+            temporary=temporary_name(self._operation, number),
+            built=number + 1,
+        )
+        await self._journal.begin_target(entry)
+        self._temporary[entry.place] = None
+        return entry
+
+    async def create_indexes(self, built: Built, indexes: Sequence[IndexInfo]) -> None:
+        """Make the indexes of the backup on a collection; those that are there already stay."""
+        for index in indexes:
             await self._gateway.create_index(built.temporary, index)
 
-    async def drop(self, built: Built) -> None:
-        """Remove a collection that is to be built anew; its temporary name is not used again."""
-        await self._patiently(partial(self._gateway.drop_collection, built.temporary))
-        self._temporary.remove(built.temporary)
+    async def continued(self, target: CollectionName) -> Built | None:
+        """Return the collection that an earlier run was building; None if it must be built anew.
 
-    async def drop_others(self, kept: Sequence[Built]) -> None:
+        What is under its temporary name then, without being it, is removed.
+        """
+        entry = self._journal.target(target)
+        if entry is None:
+            return None
+        built = Built.of(entry)
+        if entry.collection_id and await self._is(built, built.temporary):
+            return built
+        await self.drop(built.temporary)
+        return None
+
+    async def drop(self, temporary: CollectionName) -> None:
+        """Remove a collection that is to be built anew; its temporary name is not used again."""
+        await self._tracker.require_owner()
+        await self._patiently(partial(self._gateway.drop_collection, temporary))
+        self._temporary.pop(temporary, None)
+
+    async def drop_others(self, kept: Iterable[Built]) -> None:
         """Remove collections that have no final name, but for some; what remains becomes a warning."""
         named = {built.temporary for built in kept}
         for temporary in [it for it in self._temporary if it not in named]:
             await self._removing(str(temporary), partial(self._gateway.drop_collection, temporary))
-            self._temporary.remove(temporary)
+            self._temporary.pop(temporary)
 
     def release(self, built: Built) -> None:
         """Let go of a collection: whatever happens, it is not removed."""
-        if built.temporary in self._temporary:
-            self._temporary.remove(built.temporary)
+        self._temporary.pop(built.temporary, None)
 
     async def require_free(self, built: Built) -> None:
         """Raise TargetAlreadyExists if somebody made a collection of the final name meanwhile."""
@@ -135,8 +201,13 @@ class CollectionBuilder:
                 f"collection {built.target} was made while it was being restored",
             )
 
+    async def is_renamed(self, built: Built) -> bool:
+        """Tell whether what has the final name is the collection that we made."""
+        return await self._is(built, built.target)
+
     async def rename(self, built: Built) -> None:
         """Give a collection its final name; Milvus refuses one that is taken."""
+        await self._tracker.require_owner()
         self._renamed.append(built)
         await self._gateway.rename_collection(built.temporary, built.target.name)
 
@@ -169,7 +240,7 @@ class CollectionBuilder:
     async def _warn_of_whole(self, built: Built) -> None:
         what = str(built.target)
         try:
-            if await self._patiently(partial(self._is_renamed, built)):
+            if await self._patiently(partial(self.is_renamed, built)):
                 self._warn_of_remains(what, "was restored whole and stays")
         except BackupError as error:
             self._warn_of_remains(what, f"may have been restored whole and stay: {error.message}")
@@ -186,16 +257,15 @@ class CollectionBuilder:
 
     async def _drop_renamed(self, built: Built) -> None:
         """Remove a collection under its final name, but only if it is the one that we made."""
-        if await self._is_renamed(built):
+        if await self.is_renamed(built):
             # Milvus 2.3 keeps the aliases of a dropped collection.
             for alias in (await self._gateway.describe_collection(built.target)).aliases:
                 await self._gateway.drop_alias(built.target.database, alias)
             await self._gateway.drop_collection(built.target)
 
-    async def _is_renamed(self, built: Built) -> bool:
-        """Tell whether what has the final name is the collection that we made."""
+    async def _is(self, built: Built, name: CollectionName) -> bool:
         try:
-            description = await self._gateway.describe_collection(built.target)
+            description = await self._gateway.describe_collection(name)
         except NotFound:
             return False
         return description.collection_id == built.collection_id

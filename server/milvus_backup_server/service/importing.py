@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from milvus_backup_server.domain.capabilities import capabilities_of
 from milvus_backup_server.domain.errors import (
@@ -30,8 +31,29 @@ from milvus_backup_server.service.context import WorkLimits
 _SEARCHES = 5
 _ENDED = (ImportState.COMPLETED, ImportState.FAILED)
 
-Seen = Callable[[ImportJob], None]
-"""Is told each time a job is seen to have moved."""
+
+class ImportWatch(Protocol):
+    """Is told how an import goes."""
+
+    async def issuing(self) -> None:
+        """Milvus is asked for it next; an error stops it."""
+        ...
+
+    async def not_taken(self) -> None:
+        """Milvus has not taken it, that much is known. An error is not raised."""
+        ...
+
+    async def issued(self, job_id: str) -> None:
+        """Milvus has taken it. An error is no reason to leave the job alone: it is not raised."""
+        ...
+
+    def seen(self, job: ImportJob) -> None:
+        """The job has moved."""
+        ...
+
+    def waits_for_end(self) -> bool:
+        """Tell, when the caller is cancelled, whether it waits until the job has ended."""
+        ...
 
 
 class ImportLost(Exception):
@@ -88,11 +110,11 @@ class ImportQueue:
         self._issuing = asyncio.Lock()
         self._issued: dict[CollectionName, set[str]] = {}
 
-    async def run(self, wanted: Import, seen: Seen) -> ImportJob:
+    async def run(self, wanted: Import, watch: ImportWatch) -> ImportJob:
         """Issue a job when it is its turn, and return it when it is completed.
 
-        A cancelled caller waits until a job that was issued has ended: Milvus reads its objects
-        until then.
+        Who is cancelled after a job was issued waits until it has ended, as Milvus reads its objects
+        until then; who is interrupted leaves it to those who resume.
 
         Raises:
             ImportFailed: Milvus could not finish it; the reason is its own.
@@ -102,12 +124,26 @@ class ImportQueue:
         async with self._in_flight if wanted.parallel else self._one_in_flight:
             # A cancel is in time until the job is issued; so whatever else is asked is asked before.
             fitting = await self._fitting(wanted)
-            following = asyncio.create_task(self._issue_and_follow(fitting, seen))
-            try:
-                return await asyncio.shield(following)
-            except asyncio.CancelledError:
-                await _until_done(following)
-                raise
+            await watch.issuing()
+            return await _shielded(self._issue_and_follow(fitting, watch), watch)
+
+    async def rejoin(self, wanted: Import, job_id: str, watch: ImportWatch) -> ImportJob:
+        """Follow a job that was issued before, by us or by who was interrupted, until it is completed.
+
+        Args:
+            wanted: What was issued.
+            job_id: Milvus's id of it; empty if the answer that told it was lost.
+            watch: Is told how it goes on.
+
+        Raises:
+            ImportFailed, ImportLost, OperationStalled: As in ``run``.
+        """
+        async with self._in_flight if wanted.parallel else self._one_in_flight:
+            return await _shielded(self._find_and_follow(wanted, job_id, watch), watch)
+
+    def remember(self, collection: CollectionName, jobs: Iterable[str]) -> None:
+        """Take down which jobs a collection has, from an earlier run."""
+        self._issued.setdefault(collection, set()).update(jobs)
 
     def forget(self, collection: CollectionName) -> None:
         """Forget which jobs a collection had; it gets no more."""
@@ -122,19 +158,30 @@ class ImportQueue:
         hybrid = capabilities_of(version).hybrid_end_ts
         return replace(wanted, options=replace(wanted.options, hybrid_end_ts=hybrid))
 
-    async def _issue_and_follow(self, wanted: Import, seen: Seen) -> ImportJob:
+    async def _issue_and_follow(self, wanted: Import, watch: ImportWatch) -> ImportJob:
         async with self._issuing:
-            job_id = await self._issue(wanted)
-            self._issued.setdefault(wanted.collection, set()).add(job_id)
-        return await self._follow(job_id, wanted.target, seen)
+            job_id = await self._issue(wanted, watch)
+            self.remember(wanted.collection, [job_id])
+        with contextlib.suppress(BackupError):  # the job is found by its files, too
+            await watch.issued(job_id)
+        return await self._follow(job_id, wanted.target, watch)
 
-    async def _issue(self, wanted: Import) -> str:
+    async def _issue(self, wanted: Import, watch: ImportWatch) -> str:
         try:
             return await self._gateway.submit_import(
                 wanted.collection, wanted.partition, wanted.sources, wanted.options
             )
         except ImportOutcomeUnknown:
             return await self._look_for(wanted)
+        except BackupError:
+            with contextlib.suppress(BackupError):
+                await watch.not_taken()
+            raise
+
+    async def _find_and_follow(self, wanted: Import, job_id: str, watch: ImportWatch) -> ImportJob:
+        known = job_id or await self._look_for(wanted)
+        self.remember(wanted.collection, [known])
+        return await self._follow(known, wanted.target, watch)
 
     async def _look_for(self, wanted: Import) -> str:
         """Return the job that reads the sources into the collection, if there is one.
@@ -159,15 +206,15 @@ class ImportQueue:
         )
         raise ImportLost(ImportOutcomeUnknown(text, target=str(wanted.target)))
 
-    async def _follow(self, job_id: str, target: CollectionName, seen: Seen) -> ImportJob:
+    async def _follow(self, job_id: str, target: CollectionName, watch: ImportWatch) -> ImportJob:
         moved = time.monotonic()
         last = ImportJob(job_id, ImportState.PENDING)
-        seen(last)
+        watch.seen(last)
         while True:
             job = await self._look(last)
             if job != last:
                 moved, last = time.monotonic(), job
-                seen(job)
+                watch.seen(job)
             if job.state in _ENDED:
                 return _completed(job, target)
             if time.monotonic() - moved > self._limits.import_stall_seconds:
@@ -199,6 +246,17 @@ def _completed(job: ImportJob, target: CollectionName) -> ImportJob:
     text = f"Milvus could not import into {target}: {reason}"
     error = ImportFailed(text, job=job.job_id, target=str(target))
     raise ImportLost(error) if job.failed_by_restart else error
+
+
+async def _shielded(work: Coroutine[None, None, ImportJob], watch: ImportWatch) -> ImportJob:
+    following = asyncio.create_task(work)
+    try:
+        return await asyncio.shield(following)
+    except asyncio.CancelledError:
+        if watch.waits_for_end():
+            await _until_done(following)
+        following.cancel()
+        raise
 
 
 async def _until_done(task: asyncio.Task[ImportJob]) -> None:

@@ -40,6 +40,7 @@ from milvus_backup_server.service.running import (
     FailedWithResult,
     OperationRequest,
     Running,
+    WorkInterrupted,
     request_of,
 )
 
@@ -219,8 +220,13 @@ class OperationManager(KnownOperations):
                 running.succeed(await body(running.tracker))
         except asyncio.CancelledError:
             running.stop(_reason_of_stop(running))
+        except WorkInterrupted as interrupted:
+            running.stop(interrupted.error)
         except BackupError as error:
-            running.fail(error)
+            if running.lost:
+                running.stop(_reason_of_stop(running))
+            else:
+                running.fail(error)
         except FailedWithResult as failed:
             running.fail(failed.error, failed.result)
         except Exception as error:  # noqa: BLE001 whatever it is, the operation must end in it

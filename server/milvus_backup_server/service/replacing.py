@@ -8,6 +8,7 @@ removed.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from functools import partial
 
@@ -18,10 +19,12 @@ from milvus_backup_server.domain.errors import (
     TargetAlreadyExists,
 )
 from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.targets import PresentTarget
+from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.building import Built, CollectionBuilder
 from milvus_backup_server.service.context import WorkLimits
 from milvus_backup_server.service.patience import patiently
-from milvus_backup_server.service.restore_work import CheckedRestore
+from milvus_backup_server.service.restore_journal import RestoreJournal
 from milvus_backup_server.service.tracker import Tracker
 
 
@@ -37,7 +40,8 @@ class Replacements:
     """The replacements of one restore.
 
     Args:
-        checked: What is replaced.
+        gateway: Where.
+        replaced: What is replaced, by the target's name.
         builder: Is told which collections must not be removed any more.
         tracker: Where warnings go.
         limits: How long Milvus is waited for when something has to be set right.
@@ -45,17 +49,22 @@ class Replacements:
 
     def __init__(
         self,
-        checked: CheckedRestore,
+        gateway: MilvusGateway,
+        replaced: Mapping[CollectionName, PresentTarget],
         builder: CollectionBuilder,
         tracker: Tracker,
         limits: WorkLimits,
     ) -> None:
-        self._gateway = checked.cluster.gateway
-        self._present = checked.present
+        self._gateway = gateway
+        self.replaced = replaced
         self._builder = builder
         self._tracker = tracker
         self._limits = limits
         self._begun: list[Built] = []
+
+    def adopt(self, begun: Iterable[Built]) -> None:
+        """Take replacements that an earlier run may have begun as begun by this one."""
+        self._begun += begun
 
     async def take_place(self, built: Built) -> None:
         """Put a whole collection into the place of the old one.
@@ -64,13 +73,15 @@ class Replacements:
             TargetAlreadyExists: What has the name is not what the plan told of.
             BackupError: It failed, and the old one is as it was.
         """
+        await self._tracker.require_owner()
         found = await self._id_of(built.target)
-        if found not in (None, self._present[built.target].collection_id):
+        if found not in (None, self.replaced[built.target].collection_id):
             raise TargetAlreadyExists(
                 str(built.target),
                 f"collection {built.target} is another one than when the restore began",
             )
-        self._begun.append(built)
+        if built not in self._begun:
+            self._begun.append(built)
         try:
             await self._swap(built, there=found is not None)
         except BackupError:
@@ -114,7 +125,7 @@ class Replacements:
 
     async def _set_right(self, built: Built) -> _Outcome:
         found = await self._id_of(built.target)
-        if found == self._present[built.target].collection_id:
+        if found == self.replaced[built.target].collection_id:
             for alias in await self._aliases(built.temporary):
                 await self._gateway.alter_alias(built.target, alias)
             return _Outcome.OLD
@@ -132,3 +143,10 @@ class Replacements:
 
     async def _aliases(self, name: CollectionName) -> tuple[str, ...]:
         return (await self._gateway.describe_collection(name)).aliases
+
+
+def replacing(journal: RestoreJournal) -> list[Built]:
+    """Return the collections that may have begun to take the place of others."""
+    if not journal.renaming:
+        return []
+    return [Built.of(entry) for entry in journal.whole() if entry.replaces]

@@ -2,64 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
 
 from milvus_backup_server.domain.errors import BackupError, LeftBehind
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import CollectionState, Phase
 from milvus_backup_server.service.building import Built, CollectionBuilder
-from milvus_backup_server.service.context import WorkLimits
 from milvus_backup_server.service.replacing import Replacements
-from milvus_backup_server.service.restore_work import CheckedRestore, RestoreMarks
+from milvus_backup_server.service.restore_journal import RestoreJournal
+from milvus_backup_server.service.restore_work import RestoreMarks
 from milvus_backup_server.service.serving import Served, TargetServing
-from milvus_backup_server.service.staging import Staging
+from milvus_backup_server.service.staging import StagedCopies
 from milvus_backup_server.service.tracker import Tracker
 
 
 class RestoreEnd:
-    """The last step of a restore, be it good or not."""
+    """The last step of a restore: whole collections take their final names and are served.
+
+    Args:
+        builder: Gives names.
+        replacements: Puts collections into the places of others.
+        serving: Gives aliases and loads.
+        tracker: Where progress goes.
+        marks: Notes how single collections fare.
+        journal: Knows the collections that are whole.
+    """
 
     def __init__(
         self,
-        checked: CheckedRestore,
         builder: CollectionBuilder,
-        staging: Staging,
+        replacements: Replacements,
+        serving: TargetServing,
+        *,
         tracker: Tracker,
         marks: RestoreMarks,
-        *,
-        limits: WorkLimits,
+        journal: RestoreJournal,
     ) -> None:
-        self._checked = checked
         self._builder = builder
-        self._staging = staging
-        self._replacements = Replacements(checked, builder, tracker, limits)
-        self._serving = TargetServing(checked.cluster.gateway, tracker, limits)
+        self._replacements = replacements
+        self._serving = serving
         self._served: dict[CollectionName, Served] = {}
         self._tracker = tracker
         self._marks = marks
+        self._journal = journal
 
     def remember(self, target: CollectionName, served: Served) -> None:
         """Take down how a collection is to be served when it has its final name."""
         self._served[target] = served
 
-    async def finish(self, every: Sequence[Built]) -> list[Built]:
+    async def finish(self, *, resumed: bool) -> list[Built]:
         """Give whole collections their final names, and return those that have them and are served.
+
+        Args:
+            resumed: Some may have their names already.
 
         Raises:
             BackupError: No collection was restored; it is what the first one failed with.
         """
         self._tracker.enter(Phase.FINISHING)
-        named = [it for it in every if await self._marks.trying([it.target], self._name(it))]
+        await self._journal.begin_renaming(self._replacements.replaced)
+        named = [
+            built
+            for built in map(Built.of, self._journal.whole())
+            if await self._marks.trying([built.target], self._name(built, resumed=resumed))
+        ]
         self._marks.require_some(named)
         await self._builder.drop_others(named)
         served = [it for it in named if await self._marks.trying([it.target], self._serve(it))]
         self._marks.require_some(served)
         return served
 
-    async def _name(self, built: Built) -> None:
+    async def _name(self, built: Built, *, resumed: bool) -> None:
         if built.temporary == built.target:
             return  # it was filled where it is
-        if built.target in self._checked.present:
+        if resumed and await self._builder.is_renamed(built):
+            return
+        if built.target in self._replacements.replaced:
             await self._replacements.take_place(built)
         else:
             await self._builder.require_free(built)
@@ -69,14 +87,47 @@ class RestoreEnd:
         await self._serving.serve(built.target, self._served[built.target])
         self._tracker.collection(built.target, state=CollectionState.SUCCEEDED)
 
-    async def clean_up(self) -> None:
-        """Take away what was made; what cannot be removed becomes a warning that names it."""
+
+class CleanUp:
+    """What becomes of everything that a restore made when it does not succeed.
+
+    Args:
+        builder: Knows what was made.
+        replacements: Knows what took the place of other collections, or began to.
+        copies: What was staged.
+        tracker: Where progress and warnings go.
+        journal: Goes last.
+    """
+
+    def __init__(
+        self,
+        builder: CollectionBuilder,
+        replacements: Replacements,
+        copies: StagedCopies,
+        *,
+        tracker: Tracker,
+        journal: RestoreJournal,
+    ) -> None:
+        self._builder = builder
+        self._replacements = replacements
+        self._copies = copies
+        self._tracker = tracker
+        self._journal = journal
+
+    async def run(self, *, renamed: bool) -> None:
+        """Take away what was made; what cannot be removed becomes a warning that names it.
+
+        Args:
+            renamed: Also collections that have their final names.
+        """
         self._tracker.enter(Phase.CLEANING_UP)
         await self._replacements.settle()
-        await self._builder.roll_back(renamed=self._tracker.cancel_requested)
+        await self._builder.roll_back(renamed=renamed)
         try:
-            await self._staging.clear()
+            await self._copies.clear()
         except BackupError as error:
-            where = f"{self._checked.milvus.store.location.bucket}/{self._checked.place.prefix}"
+            where = self._copies.where
             text = f"copies below {where} could not be removed and remain: {error.message}"
             self._tracker.warn(LeftBehind(text, subject=where))
+        with contextlib.suppress(BackupError):  # it tells of nothing that is left
+            await self._journal.remove()

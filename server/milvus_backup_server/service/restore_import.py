@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from milvus_backup_server.domain.checkpoints import group_cuts
-from milvus_backup_server.domain.errors import RowCountMismatch
-from milvus_backup_server.domain.import_units import ImportUnit, import_units, l0_units
-from milvus_backup_server.domain.milvus import (
-    CollectionName,
-    ImportJob,
-    ImportOptions,
-    ImportSource,
+from milvus_backup_server.domain.errors import (
+    BackupError,
+    ImportFailed,
+    ImportOutcomeUnknown,
+    RowCountMismatch,
+    Unavailable,
 )
+from milvus_backup_server.domain.import_units import ImportUnit, import_units, l0_units
+from milvus_backup_server.domain.milvus import ImportJob, ImportOptions, ImportSource
 from milvus_backup_server.domain.operations import Amount
 from milvus_backup_server.domain.records import CollectionBackupInfo
+from milvus_backup_server.domain.restore_journal import ImportEntry
 from milvus_backup_server.domain.restore_plan import RowCount, row_count
 from milvus_backup_server.service.bucket_proof import BucketProof, prove_bucket
 from milvus_backup_server.service.building import Built
 from milvus_backup_server.service.concurrency import for_each
 from milvus_backup_server.service.context import WorkLimits
+from milvus_backup_server.service.import_steps import Credit, ImportStep, ImportWatcher
 from milvus_backup_server.service.importing import Import, ImportLost, ImportQueue
+from milvus_backup_server.service.restore_journal import RestoreJournal
 from milvus_backup_server.service.restore_source import SourceObjects
-from milvus_backup_server.service.restore_work import CheckedRestore, RestoreCounts
+from milvus_backup_server.service.restore_work import CheckedRestore
 from milvus_backup_server.service.tracker import Tracker
 
 
@@ -32,7 +38,7 @@ class CollectionImport:
         limits: How large a job may be.
         queue: Where jobs are issued.
         tracker: Where progress and warnings go.
-        counts: Gets the jobs, and the rows of collections that are whole.
+        journal: Is told of each job before and after, and knows those of an earlier run.
     """
 
     def __init__(
@@ -41,13 +47,13 @@ class CollectionImport:
         limits: WorkLimits,
         queue: ImportQueue,
         tracker: Tracker,
-        counts: RestoreCounts,
+        journal: RestoreJournal,
     ) -> None:
         self._checked = checked
         self._limits = limits
         self._queue = queue
         self._tracker = tracker
-        self._counts = counts
+        self._journal = journal
         self._proved = False
         self._rest = False
 
@@ -64,7 +70,7 @@ class CollectionImport:
             self._tracker.warn(type(fault)(text, **fault.metadata))
 
     async def run(self, record: CollectionBackupInfo, objects: SourceObjects, built: Built) -> None:
-        """Import everything of a collection: all rows, then the deletes in L0 segments.
+        """Import what is not in a collection yet: all rows, then the deletes in L0 segments.
 
         It is cut at its moment or, if asked for, at its checkpoints.
 
@@ -73,29 +79,27 @@ class CollectionImport:
             ImportLost: The collection must be built anew; its progress is taken back.
             RowCountMismatch: Milvus imported another number of rows than there should be.
         """
-        credit = _Credit(self._tracker, built.target)
+        credit = Credit(self._tracker, built.target)
         rules = self._limits.import_rules(self._checked.capabilities, rest=self._rest)
         # Staged copies are made object by object, so nothing else lies beside them.
         strays = () if self._checked.place.staged else objects.strays
         cuts = self._cuts(record, objects)
-        parallel = self._limits.import_jobs if self._checked.capabilities.parallel_import else 1
-
-        async def work(unit: ImportUnit) -> None:
-            await self._import_unit(built, unit, objects.moment or unit.cut, credit)
-
+        units = [*import_units(record, rules, strays, cuts), *l0_units(record, rules, cuts)]
+        steps = [
+            ImportStep(built.source, unit, self._job(built, unit, objects.moment or unit.cut))
+            for unit in units
+        ]
         try:
-            for units in (
-                import_units(record, rules, strays, cuts),
-                l0_units(record, rules, cuts),
-            ):
-                await for_each(units, work, concurrent=min(parallel, len(units)))
+            left = await self._kept(steps, built, credit)
+            await self._import_all([it for it in left if not it.unit.l0], credit)
+            await self._import_all([it for it in left if it.unit.l0], credit)
         except ImportLost:
             credit.take_back()
             raise
         finally:
             self._queue.forget(built.temporary)
         _check_rows(built, row_count(record, cut=bool(cuts or objects.moment)), credit.given.rows)
-        self._counts.rows += credit.given.rows
+        await self._journal.note_imported(built.target)
 
     def _cuts(self, record: CollectionBackupInfo, objects: SourceObjects) -> dict[int, int]:
         """Return where groups are cut; a moment needs no checkpoints."""
@@ -103,34 +107,6 @@ class CollectionImport:
         if objects.moment is not None or options.meta_only:
             return {}
         return group_cuts(record) if options.truncate_to_checkpoints else {}
-
-    async def _import_unit(
-        self, built: Built, unit: ImportUnit, moment: int | None, credit: _Credit
-    ) -> None:
-        given = 0
-
-        def reach(size: int) -> None:
-            nonlocal given
-            credit.give(Amount(bytes=size - given))
-            given = size
-
-        def seen(job: ImportJob) -> None:
-            self._tracker.wait_for(
-                f"import job {job.job_id} of Milvus into {built.target} "
-                f"({job.state.value}, {job.progress} %)"
-            )
-            reach(unit.bytes * job.progress // 100)
-
-        self._tracker.wait_for(f"a turn to import into {built.target}")
-        try:
-            job = await self._queue.run(self._job(built, unit, moment), seen)
-        finally:
-            self._tracker.wait_for("")
-        await self._check_unit(built, unit, job, moment)
-        self._counts.jobs += 1
-        self._proved = self._proved or job.rows > 0
-        reach(unit.bytes)
-        credit.give(Amount(rows=0 if unit.l0 else job.rows))
 
     def _job(self, built: Built, unit: ImportUnit, moment: int | None) -> Import:
         place = self._checked.place
@@ -148,15 +124,87 @@ class CollectionImport:
             built.temporary, built.target, unit.partition, sources, options, parallel=parallel
         )
 
-    async def _check_unit(
-        self, built: Built, unit: ImportUnit, job: ImportJob, moment: int | None
-    ) -> None:
+    # --- what an earlier run did
+
+    async def _kept(
+        self, steps: Sequence[ImportStep], built: Built, credit: Credit
+    ) -> list[ImportStep]:
+        """Wait for the imports that an earlier run issued, and return the steps that are left.
+
+        Raises:
+            ImportLost: What is in the collection is not what they should have left.
+        """
+        target = self._journal.target(built.target)
+        known = target.imports if target is not None else ()
+        if not known:
+            return list(steps)
+        if not all(any(it.same_work(step.entry) for step in steps) for it in known):
+            raise ImportLost(_unlike(built, "its imports were cut in another way"))
+        self._queue.remember(built.temporary, (it.job for it in known if it.job))
+        left = []
+        for step in steps:
+            found = next((it for it in known if it.same_work(step.entry)), None)
+            if found is None:
+                left.append(step)
+            elif found.done:
+                credit.give(Amount(bytes=step.unit.bytes, rows=found.rows))
+            else:
+                await self._rejoin(step, found, credit)
+        await self._require_rows(built, credit.given.rows)
+        return left
+
+    async def _rejoin(self, step: ImportStep, known: ImportEntry, credit: Credit) -> None:
+        watch = ImportWatcher(step, self._tracker, self._journal, credit)
+        try:
+            job = await self._queue.rejoin(step.wanted, known.job, watch)
+        except ImportFailed as error:
+            raise ImportLost(error) from error
+        finally:
+            self._tracker.wait_for("")
+        await self._end(step, job, watch)
+
+    async def _require_rows(self, built: Built, rows: int) -> None:
+        segments = await self._checked.cluster.gateway.list_segments(built.temporary)
+        there = sum(segment.rows for segment in segments)
+        if there != rows:
+            text = f"it holds {there} rows where its imports told of {rows}"
+            raise ImportLost(_unlike(built, text))
+
+    # --- what is left
+
+    async def _import_all(self, steps: Sequence[ImportStep], credit: Credit) -> None:
+        async def work(step: ImportStep) -> None:
+            try:
+                await self._import(step, credit)
+            except (BackupError, ImportLost) as error:
+                credit.over = not isinstance(error, Unavailable)
+                raise
+
+        parallel = self._limits.import_jobs if self._checked.capabilities.parallel_import else 1
+        await for_each(steps, work, concurrent=min(parallel, len(steps)))
+
+    async def _import(self, step: ImportStep, credit: Credit) -> None:
+        watch = ImportWatcher(step, self._tracker, self._journal, credit)
+        self._tracker.wait_for(f"a turn to import into {step.wanted.target}")
+        try:
+            job = await self._queue.run(step.wanted, watch)
+        finally:
+            self._tracker.wait_for("")
+        await self._end(step, job, watch)
+
+    async def _end(self, step: ImportStep, job: ImportJob, watch: ImportWatcher) -> None:
+        await self._check_unit(step, job)
+        self._proved = self._proved or job.rows > 0
+        await watch.done(job)
+
+    async def _check_unit(self, step: ImportStep, job: ImportJob) -> None:
         """Find out that Milvus read nothing: it ends such a job as if all were well.
 
         That happens when it uses another bucket than the settings say. It may also be right: all
         rows may be deleted, or later than the moment. Rows that Milvus did import prove the bucket,
         because our directories are nowhere else; so do objects of Milvus's own.
         """
+        unit, moment = step.unit, step.wanted.options.moment
         # Milvus 2.4 and later look at the directories before they take a job.
         if job.rows or not unit.rows or self._proved or self._checked.capabilities.rest_import:
             return
@@ -164,34 +212,16 @@ class CollectionImport:
         if proof is BucketProof.RIGHT:
             return
         error = RowCountMismatch(
-            f"Milvus imported nothing of {built.source}, which has up to {unit.rows} rows in "
+            f"Milvus imported nothing of {step.source}, which has up to {unit.rows} rows in "
             f"partition {unit.partition!r}: either all of them are deleted or later than the "
             "moment, or milvus.storage is not the bucket that Milvus uses",
-            subject=str(built.source),
+            subject=str(step.source),
             imported=0,
             recorded=unit.rows,
         )
         if proof is BucketProof.WRONG or (moment is None and not unit.has_delta):
             raise error
         self._tracker.warn(error)
-
-
-class _Credit:
-    """The progress that the import of one collection was given."""
-
-    def __init__(self, tracker: Tracker, target: CollectionName) -> None:
-        self._tracker = tracker
-        self._target = target
-        self.given = Amount()
-
-    def take_back(self) -> None:
-        """Take everything back."""
-        self.give(-self.given)
-
-    def give(self, amount: Amount) -> None:
-        """Give further progress."""
-        self.given += amount
-        self._tracker.advance(amount, self._target)
 
 
 def _check_rows(built: Built, rows: RowCount, imported: int) -> None:
@@ -203,3 +233,9 @@ def _check_rows(built: Built, rows: RowCount, imported: int) -> None:
             imported=imported,
             recorded=rows.most,
         )
+
+
+def _unlike(built: Built, how: str) -> ImportOutcomeUnknown:
+    """Return why what an earlier run left cannot be continued."""
+    text = f"what the interrupted restore left of {built.target} cannot be continued: {how}"
+    return ImportOutcomeUnknown(text, target=str(built.target))

@@ -42,7 +42,6 @@ class ObjectVerifier:
         store: The repository's store.
         layout: Keys of the backup.
         tracker: Where progress goes.
-        content: Whether to read content where a hash is recorded.
         part_bytes: Bytes read by one request.
         concurrent: Objects read at one time.
         memory: Where their bytes count.
@@ -54,7 +53,6 @@ class ObjectVerifier:
         layout: BackupLayout,
         tracker: Tracker,
         *,
-        content: bool,
         part_bytes: int,
         concurrent: int,
         memory: ByteBudget | None = None,
@@ -63,12 +61,16 @@ class ObjectVerifier:
         self._store = store
         self._layout = layout
         self._tracker = tracker
-        self._content = content
         self._part_bytes = part_bytes
         self._concurrent = concurrent
 
     async def verify(
-        self, collection_id: int, wanted: AsyncIterator[ManifestObject], verified: Spool
+        self,
+        collection_id: int,
+        wanted: AsyncIterator[ManifestObject],
+        verified: Spool,
+        *,
+        content: bool,
     ) -> Verified:
         """Compare a collection's objects, and write those that are right into ``verified``.
 
@@ -76,6 +78,7 @@ class ObjectVerifier:
             collection_id: Its id at the source.
             wanted: What was recorded, in the order of keys; without ETags where they were not.
             verified: Gets a line per object, with the ETag that it has now.
+            content: Whether to read content where a hash is recorded.
 
         Raises:
             BackupCorrupt: An object is missing, has another size or other content, or lies where it
@@ -90,7 +93,7 @@ class ObjectVerifier:
         directories = _Directories()
         async with task_group() as tasks:
             for _ in range(self._concurrent):
-                tasks.create_task(self._work(queue, found))
+                tasks.create_task(self._work(queue, found, content=content))
             async for pair in reconcile(wanted, present, self._layout.directory):
                 if pair.wanted is None:
                     directories.note_stray(pair.present, self._layout)
@@ -106,11 +109,15 @@ class ObjectVerifier:
         return found
 
     async def _work(
-        self, queue: asyncio.Queue[tuple[ManifestObject, ObjectInfo] | None], found: Verified
+        self,
+        queue: asyncio.Queue[tuple[ManifestObject, ObjectInfo] | None],
+        found: Verified,
+        *,
+        content: bool,
     ) -> None:
         while (item := await queue.get()) is not None:
             wanted, present = item
-            if wanted.hash and self._content:
+            if wanted.hash and content:
                 await self._compare(wanted, present)
                 found.content_checked += 1
             else:

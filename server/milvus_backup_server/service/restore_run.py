@@ -2,15 +2,19 @@
 
 Collections are read from the backup's metadata one after another, so memory holds one of them at a
 time. The steps are modules of their own: ``restore_source`` verifies, ``restore_import`` imports one
-collection, ``restore_end`` finishes or cleans up.
+collection, ``restore_end`` finishes or cleans up. What is done is written into the journal before and
+after each step, so that an interrupted restore is continued by the same code: it leaves out what the
+journal says is done.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import itertools
 from dataclasses import replace
 
-from milvus_backup_server.domain.errors import BackupError
+from milvus_backup_server.domain.errors import BackupError, OperationInterrupted, Unavailable
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import (
     CollectionProgress,
@@ -20,6 +24,8 @@ from milvus_backup_server.domain.operations import (
 )
 from milvus_backup_server.domain.records import CollectionBackupInfo
 from milvus_backup_server.domain.renaming import Target
+from milvus_backup_server.domain.restore_journal import RestoreHead, require_same
+from milvus_backup_server.domain.restore_mapping import MappedDatabase
 from milvus_backup_server.domain.restore_plan import name_of, row_count
 from milvus_backup_server.domain.target_collection import TargetCollection, target_collection
 from milvus_backup_server.ports.transfer import TransferEngine
@@ -27,13 +33,17 @@ from milvus_backup_server.service.building import Built, CollectionBuilder
 from milvus_backup_server.service.context import Environment
 from milvus_backup_server.service.filling import CollectionFiller
 from milvus_backup_server.service.importing import ImportLost, ImportQueue
-from milvus_backup_server.service.restore_end import RestoreEnd
+from milvus_backup_server.service.replacing import Replacements, replacing
+from milvus_backup_server.service.restore_end import CleanUp, RestoreEnd
+from milvus_backup_server.service.restore_finished import FinishedRestores
 from milvus_backup_server.service.restore_import import CollectionImport
+from milvus_backup_server.service.restore_journal import RestoreJournal
 from milvus_backup_server.service.restore_source import RestoreSource, SourceObjects
-from milvus_backup_server.service.restore_work import CheckedRestore, RestoreCounts, RestoreMarks
-from milvus_backup_server.service.serving import Served
+from milvus_backup_server.service.restore_work import CheckedRestore, RestoreMarks
+from milvus_backup_server.service.running import WorkInterrupted
+from milvus_backup_server.service.serving import Served, TargetServing
 from milvus_backup_server.service.spool import SpoolDirectory
-from milvus_backup_server.service.staging import Staging
+from milvus_backup_server.service.staging import StagedCopies, Staging
 from milvus_backup_server.service.tracker import Totals, Tracker
 
 _ATTEMPTS = 3
@@ -41,7 +51,16 @@ _ATTEMPTS = 3
 
 
 class RestoreRun:
-    """One run of a restore."""
+    """One run of a restore, or of what an interrupted one left to do.
+
+    Args:
+        checked: The restore.
+        environment: Where, and how much at one time.
+        engine: What copies objects.
+        queue: Where imports are issued.
+        tracker: Where progress goes.
+        journal: Loaded where an earlier run is continued.
+    """
 
     def __init__(
         self,
@@ -49,17 +68,22 @@ class RestoreRun:
         environment: Environment,
         engine: TransferEngine,
         queue: ImportQueue,
+        *,
         tracker: Tracker,
+        journal: RestoreJournal,
     ) -> None:
         limits = environment.limits
         repository = checked.repository
         self._checked = checked
         self._tracker = tracker
-        self._counts = RestoreCounts()
+        self._journal = journal
+        self._resumed = journal.begun
+        self._finished = FinishedRestores(repository.storage)
         self._marks = RestoreMarks(checked, tracker)
         self._builder = CollectionBuilder(
-            checked.cluster.gateway, checked.operation, tracker, limits
+            checked.cluster.gateway, checked.operation, tracker, limits, journal
         )
+        self._copies = StagedCopies(checked.milvus, checked.place)
         self._staging = Staging(
             repository.storage,
             repository.layout(checked.request.backup_name),
@@ -68,25 +92,40 @@ class RestoreRun:
             engine=engine,
             tracker=tracker,
         )
-        self._source = RestoreSource(checked, limits, tracker, self._marks, self._counts)
-        self._importer = CollectionImport(checked, limits, queue, tracker, self._counts)
-        self._filler = CollectionFiller(checked, self._importer, tracker)
+        self._source = RestoreSource(checked, limits, tracker, self._marks, journal)
+        self._importer = CollectionImport(checked, limits, queue, tracker, journal)
+        self._filler = CollectionFiller(checked, self._importer, tracker, journal)
+        gateway = checked.cluster.gateway
+        self._replacements = Replacements(gateway, checked.present, self._builder, tracker, limits)
         self._end = RestoreEnd(
-            checked, self._builder, self._staging, tracker, self._marks, limits=limits
+            self._builder,
+            self._replacements,
+            TargetServing(gateway, tracker, limits),
+            tracker=tracker,
+            marks=self._marks,
+            journal=journal,
         )
-        self._built: list[Built] = []
+        self._clean_up = CleanUp(
+            self._builder, self._replacements, self._copies, tracker=tracker, journal=journal
+        )
         self._import_totals = Totals(
             bytes=sum(item.size_bytes for item in checked.plan),
             rows=sum(item.row_count for item in checked.plan),
         )
-        sources = {item.source: item.size_bytes for item in checked.plan}
-        self._source_totals = Totals(bytes=sum(sources.values()))
+        sizes = {item.source: item.size_bytes for item in checked.plan}
+        self._source_totals = Totals(bytes=sum(sizes.values()))
 
     async def run(self) -> RestoreResult:
-        """Restore and return what was made; failed or stopped it takes away what it made.
+        """Restore and return what was made.
 
         A collection that cannot be restored does not keep the others from it, as long as what it failed
         with concerns it alone.
+
+        Failed or cancelled it takes away what it made. Interrupted, by a stop of the service or by
+        something outside that does not answer, it leaves what was made to those who resume.
+
+        Raises:
+            WorkInterrupted: Something outside does not answer; the restore can be resumed.
         """
         self._tracker.add_collections(
             CollectionProgress(
@@ -99,54 +138,91 @@ class RestoreRun:
         )
         try:
             async with SpoolDirectory() as spools:
-                await self._work(spools)
+                return await self._work(spools)
         except BaseException as error:  # also a cancel that comes while the spools are removed
+            if self._can_be_resumed(error):
+                if isinstance(error, Unavailable):
+                    raise WorkInterrupted(error) from error
+                raise
+            await self._tracker.require_owner()
             self._filler.tell()
-            await self._end.clean_up()
+            await self._clean_up.run(renamed=self._tracker.cancel_requested)
             if self._tracker.cancel_requested:
                 self._tracker.raise_cancelled(error)
             raise
-        return RestoreResult(
-            collection_count=len(self._built),
-            import_job_count=self._counts.jobs,
-            row_count=self._counts.rows,
-            content_checked_count=self._counts.content,
-            size_checked_count=self._counts.size,
-            staged_object_count=self._staging.count,
-        )
 
-    async def _work(self, spools: SpoolDirectory) -> None:
+    def _can_be_resumed(self, error: BaseException) -> bool:
+        if isinstance(error, OperationInterrupted):  # another service goes on with it
+            return True
+        passing = isinstance(error, asyncio.CancelledError | Unavailable)
+        return passing and self._journal.lasting and not self._tracker.cancel_requested
+
+    async def _work(self, spools: SpoolDirectory) -> RestoreResult:
+        if self._resumed:
+            self._builder.adopt()
+            self._replacements.adopt(replacing(self._journal))
+            await self._builder.forget_missing()
+        await self._build(spools)
+        if self._resumed:
+            await self._copies.clear()
+        named = await self._end.finish(resumed=self._resumed)
+        result = self._journal.result((it.target for it in named), staged=self._staging.count)
+        if self._journal.lasting:
+            await self._finished.note(self._checked.operation, result)
+            with contextlib.suppress(BackupError):  # it is removed when the result is forgotten
+                await self._journal.remove()
+        return result
+
+    async def _build(self, spools: SpoolDirectory) -> None:
+        databases = await self._begin()
         self._tracker.enter(Phase.VERIFYING, self._source_totals)
         objects = await self._source.verify(spools)
         self._marks.require_some(objects)
         await self._builder.create_databases(
-            self._checked.new_databases,
-            with_properties=self._checked.capabilities.database_properties,
+            databases, with_properties=self._checked.capabilities.database_properties
         )
         await self._importer.choose_route()
         async for record in self._source.records():
             verified = objects.get(name_of(record))
             if verified is not None:
                 await self._restore(record, verified)
-        self._built = await self._end.finish(self._built)
+
+    async def _begin(self) -> list[MappedDatabase]:
+        """Write down what is to be made, and return the databases of it."""
+        backup, place = await self._source.fingerprint(), self._checked.import_from
+        before = self._journal.head
+        if before is not None:
+            require_same(before, backup=backup, place=place)
+        missing = await self._builder.missing(self._checked.new_databases)
+        made = dict.fromkeys(before.databases if before is not None else ())
+        made |= dict.fromkeys(database.name for database in missing)
+        head = RestoreHead(backup=backup, place=place, databases=tuple(made))
+        await self._finished.tidy()
+        if head != before:
+            await self._journal.begin(head)
+        if self._journal.refusal is not None:
+            self._tracker.warn(self._journal.refusal)
+        return missing
 
     async def _restore(self, record: CollectionBackupInfo, objects: SourceObjects) -> None:
         """Restore a collection of the backup into each of its targets."""
         name = name_of(record)
-        staged = await self._marks.trying(self._checked.names(name), self._stage(name, objects))
+        staged = await self._marks.trying(self._checked.names(name), self._stage(record, objects))
         for target in self._checked.targets[name] if staged else ():
             into = self._restore_into(target, record, objects)
             if not await self._marks.trying([target.name], into):
-                await self._builder.drop_others(self._built)  # its rows need not wait for the end
-        await self._staging.clear()
+                # Its rows need not wait for the end.
+                await self._builder.drop_others(map(Built.of, self._journal.whole()))
+        await self._copies.clear()
         objects.verified.remove()
 
-    async def _stage(self, name: CollectionName, objects: SourceObjects) -> None:
-        for target in self._checked.names(name):
+    async def _stage(self, record: CollectionBackupInfo, objects: SourceObjects) -> None:
+        names = self._checked.names(name_of(record))
+        for target in names:
             self._tracker.collection(target, state=CollectionState.RUNNING)
-        if self._checked.place.staged:
+        if self._checked.place.staged and not all(map(self._journal.is_imported, names)):
             self._tracker.enter(Phase.STAGING, self._source_totals)
-            await self._staging.fill(objects.verified)
+            await self._staging.fill(objects.verified, record.collection_id, reuse=self._resumed)
         self._tracker.enter(Phase.IMPORTING, self._import_totals)
 
     async def _restore_into(
@@ -159,14 +235,17 @@ class RestoreRun:
         served = Served.of(wanted, row_count(record, cut=cut), replicas=objects.replicas)
         if options.skip_create_collections:
             self._end.remember(target.name, replace(served, rows=None))
-            built = await self._filler.fill(target.name, wanted, record, objects)
-        else:
-            self._end.remember(target.name, served)
-            built = await self._import_whole(target.name, wanted, record, objects)
-            # Not of all collections at once at the end: Milvus 2.3 loses the notice of an index that
-            # is made right after another collection's, and builds it half a minute later.
-            await self._builder.create_indexes(built)
-        self._built.append(built)
+            await self._filler.fill(target.name, wanted, record, objects)
+            return
+        self._end.remember(target.name, served)
+        if not self._journal.is_imported(target.name):
+            await self._import_whole(target.name, wanted, record, objects)
+        entry = self._journal.require_target(target.name)
+        if not entry.whole:
+            # Not of all collections at once at the end: Milvus 2.3 loses the notice of an index
+            # that is made right after another collection's, and builds it half a minute later.
+            await self._builder.create_indexes(Built.of(entry), wanted.indexes)
+            await self._journal.note_whole(target.name)
 
     async def _import_whole(
         self,
@@ -174,20 +253,20 @@ class RestoreRun:
         wanted: TargetCollection,
         record: CollectionBackupInfo,
         objects: SourceObjects,
-    ) -> Built:
+    ) -> None:
         """Import everything, into a collection made anew where Milvus lost an import."""
+        built = await self._builder.continued(target)
         for attempt in itertools.count(1):
-            built = await self._builder.create(name_of(record), target, wanted)
+            built = built or await self._builder.create(name_of(record), target, wanted)
             try:
-                await self._importer.run(record, objects, built)
+                return await self._importer.run(record, objects, built)
             except ImportLost as lost:
                 if attempt == _ATTEMPTS:
                     raise lost.error from lost
                 self._tracker.warn(_built_anew(lost.error, built))
-                await self._builder.drop(built)
-            else:
-                return built
-        raise AssertionError  # the loop ends by itself
+                await self._builder.drop(built.temporary)
+                built = None
+        return None
 
 
 def _built_anew(error: BackupError, built: Built) -> BackupError:

@@ -9,13 +9,15 @@ from milvus_backup_server.domain.layout import parse_backup_key
 from milvus_backup_server.domain.manifest import ManifestCollection, ManifestHead, ManifestObject
 from milvus_backup_server.domain.milvus import ALL_PARTITIONS, CollectionName
 from milvus_backup_server.domain.records import CollectionBackupInfo
+from milvus_backup_server.domain.restore_journal import VerifiedEntry, fingerprint
 from milvus_backup_server.domain.restore_mapping import narrowed
 from milvus_backup_server.domain.restore_plan import expected_objects, name_of
 from milvus_backup_server.service.backup_reader import BackupReader
 from milvus_backup_server.service.context import WorkLimits
 from milvus_backup_server.service.meta_files import StoredMeta
-from milvus_backup_server.service.restore_objects import ObjectVerifier, sorted_objects
-from milvus_backup_server.service.restore_work import CheckedRestore, RestoreCounts, RestoreMarks
+from milvus_backup_server.service.restore_journal import RestoreJournal
+from milvus_backup_server.service.restore_objects import ObjectVerifier, Verified, sorted_objects
+from milvus_backup_server.service.restore_work import CheckedRestore, RestoreMarks
 from milvus_backup_server.service.spool import Spool, SpoolDirectory
 from milvus_backup_server.service.tracker import Tracker
 
@@ -46,12 +48,12 @@ class RestoreSource:
         limits: WorkLimits,
         tracker: Tracker,
         marks: RestoreMarks,
-        counts: RestoreCounts,
+        journal: RestoreJournal,
     ) -> None:
         self._checked = checked
+        self._journal = journal
         self._tracker = tracker
         self._marks = marks
-        self._counts = counts
         store = checked.repository.storage.store
         layout = checked.repository.layout(checked.request.backup_name)
         self._reader = BackupReader(StoredMeta(store, layout, limits.part_bytes))
@@ -59,11 +61,14 @@ class RestoreSource:
             store,
             layout,
             tracker,
-            content=not checked.request.skip_content_check,
             part_bytes=limits.part_bytes,
             concurrent=limits.objects_read,
             memory=limits.memory,
         )
+
+    async def fingerprint(self) -> str:
+        """Return a hash of the backup's metadata: another one means that it is another backup."""
+        return fingerprint((await self._reader.files()).values())
 
     async def records(self) -> AsyncIterator[CollectionBackupInfo]:
         """Yield the wanted collections of the backup, reading its metadata anew."""
@@ -76,6 +81,8 @@ class RestoreSource:
 
     async def verify(self, spools: SpoolDirectory) -> dict[CollectionName, SourceObjects]:
         """Compare all objects of the wanted collections with what was recorded.
+
+        Those of collections whose imports are all done are not needed any more, and left out.
 
         Returns:
             The collections of which nothing is missing or other than it was.
@@ -96,6 +103,7 @@ class RestoreSource:
                 every[name] = objects
             for target in targets:
                 self._tracker.collection(target, moment=objects.moment)
+        await self._journal.flush_verified()
         return every
 
     async def _manifest(self) -> dict[CollectionName, ManifestCollection]:
@@ -117,17 +125,49 @@ class RestoreSource:
         line: ManifestCollection | None,
         objects: SourceObjects,
     ) -> None:
-        if self._checked.request.options.meta_only:
+        """Verify a collection; if its objects are those that an earlier run read, by listing alone."""
+        name = name_of(record)
+        imported = all(map(self._journal.is_imported, self._checked.names(name)))
+        if imported or self._checked.request.options.meta_only:
             return
+        known = self._journal.verified(name)
+        if known is not None:
+            found = await self._compare(record, line, objects, content=False)
+            if objects.verified.sha256 == known.sha256:
+                objects.strays = found.strays
+                return
+            objects.verified.clear()
+        content = not self._checked.request.skip_content_check
+        found = await self._compare(record, line, objects, content=content)
+        objects.strays = found.strays
+        await self._journal.note_verified(
+            VerifiedEntry(
+                database=name.database,
+                name=name.name,
+                sha256=objects.verified.sha256,
+                content=found.content_checked,
+                size=found.size_checked,
+            )
+        )
+
+    async def _compare(
+        self,
+        record: CollectionBackupInfo,
+        line: ManifestCollection | None,
+        objects: SourceObjects,
+        *,
+        content: bool,
+    ) -> Verified:
+        if self._checked.request.options.meta_only:
+            return Verified()
         wanted: AsyncIterator[ManifestObject] = (
             sorted_objects(expected_objects(record))
             if line is None
             else _of_partitions(record, self._reader.manifest_objects(line))
         )
-        found = await self._verifier.verify(record.collection_id, wanted, objects.verified)
-        objects.strays = found.strays
-        self._counts.content += found.content_checked
-        self._counts.size += found.size_checked
+        return await self._verifier.verify(
+            record.collection_id, wanted, objects.verified, content=content
+        )
 
 
 async def _of_partitions(

@@ -1,4 +1,4 @@
-"""What the steps of one restore share: the checked request, what they count, whom a failure hits."""
+"""What the steps of one restore share: the checked request, and whom a failure hits."""
 
 from __future__ import annotations
 
@@ -45,19 +45,14 @@ class CheckedRestore:
     repository: Repository
     place: ImportPlace
 
+    @property
+    def import_from(self) -> str:
+        """Bucket and prefix from which Milvus imports."""
+        return f"{self.milvus.store.location.bucket}/{self.place.path('')}"
+
     def names(self, source: CollectionName) -> list[CollectionName]:
         """Return the names that a collection of the backup gets."""
         return [target.name for target in self.targets[source]]
-
-
-@dataclass(slots=True)
-class RestoreCounts:
-    """What a restore has done so far; objects are counted by how they were verified."""
-
-    jobs: int = 0
-    rows: int = 0
-    content: int = 0
-    size: int = 0
 
 
 class RestoreMarks(Fates):

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 
 from milvus_backup_server.domain.conflicts import Footprint
-from milvus_backup_server.domain.errors import BackupError, OperationCancelled
+from milvus_backup_server.domain.errors import BackupError, OperationCancelled, OperationInterrupted
 from milvus_backup_server.domain.failures import interrupts
 from milvus_backup_server.domain.operation_record import OperationRecord
 from milvus_backup_server.domain.operations import (
@@ -81,6 +81,21 @@ class FailedWithResult(Exception):
         super().__init__(error.message)
         self.error = error
         self.result = result
+
+
+class WorkInterrupted(Exception):
+    """What a body raises that cannot go on now, and left everything to those who resume it.
+
+    The operation is INTERRUPTED then, with the reason and what can be done about it.
+
+    Args:
+        cause: What does not answer, or is full.
+    """
+
+    def __init__(self, cause: BackupError) -> None:
+        text = f"{cause.message}; what was done so far stays: resume the operation, or cancel it"
+        super().__init__(text)
+        self.error = OperationInterrupted(text, **{**cause.metadata, "cause": cause.reason})
 
 
 class Broadcast:

@@ -111,6 +111,13 @@ class Spool:
         """Give the disk space back."""
         self._path.unlink(missing_ok=True)
 
+    def clear(self) -> None:
+        """Begin anew."""
+        self.remove()
+        self._buffer.clear()
+        self._digest = hashlib.sha256()
+        self.size = 0
+
     def _write(self, data: bytes) -> None:
         with _writing(), self._path.open("ab") as file:
             file.write(data)

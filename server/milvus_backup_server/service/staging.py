@@ -8,13 +8,15 @@ from dataclasses import dataclass
 
 from milvus_backup_server.domain.errors import BackupCorrupt, ObjectChanged, ObjectNotFound
 from milvus_backup_server.domain.layout import BackupLayout, join
-from milvus_backup_server.domain.objects import TransferJob, TransferOutcome
+from milvus_backup_server.domain.manifest import ManifestObject
+from milvus_backup_server.domain.objects import ObjectInfo, TransferJob, TransferOutcome
 from milvus_backup_server.domain.operations import Amount
 from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.collection_plan import read_objects
 from milvus_backup_server.service.context import Repository, Storage
 from milvus_backup_server.service.denied_copies import DeniedCopies
-from milvus_backup_server.service.objects import abort_uploads, delete_prefix
+from milvus_backup_server.service.objects import abort_uploads, delete_prefix, list_objects
+from milvus_backup_server.service.reconcile import reconcile
 from milvus_backup_server.service.spool import Spool
 from milvus_backup_server.service.tracker import Tracker
 
@@ -55,8 +57,37 @@ def import_place(
     if imports_in_place(repository.storage, milvus):
         mount = repository.storage.mount or milvus.mount
         return ImportPlace(layout.directory, staged=False, mount=mount)
+    return staging_place(milvus, operation)
+
+
+def staging_place(milvus: Storage, operation: str) -> ImportPlace:
+    """Return where the copies of a restore are made, if any are."""
     prefix = f"{join(milvus.root, STAGING_DIRECTORY, operation)}/"
     return ImportPlace(prefix, staged=True, mount=milvus.mount)
+
+
+class StagedCopies:
+    """The copies that one restore made, or may have made, inside Milvus's bucket.
+
+    Args:
+        milvus: Milvus's storage.
+        place: Where they are; nothing is removed from a place that is not for copies.
+    """
+
+    def __init__(self, milvus: Storage, place: ImportPlace) -> None:
+        self._store = milvus.store
+        self._place = place
+
+    @property
+    def where(self) -> str:
+        """Bucket and prefix."""
+        return f"{self._store.location.bucket}/{self._place.prefix}"
+
+    async def clear(self) -> None:
+        """Remove all of them; no error if there are none."""
+        if self._place.staged:
+            await abort_uploads(self._store, self._place.prefix)
+            await delete_prefix(self._store, self._place.prefix)
 
 
 class Staging:
@@ -90,24 +121,45 @@ class Staging:
         self._denied = DeniedCopies(source, target, "milvus.storage", tracker)
         self.count = 0
 
-    async def fill(self, verified: Spool) -> None:
-        """Copy objects, each conditioned on the ETag that it was verified with.
+    async def fill(self, verified: Spool, collection_id: int, *, reuse: bool) -> None:
+        """Copy a collection's objects, each conditioned on the ETag that it was verified with.
+
+        Args:
+            verified: The objects.
+            collection_id: Its id at the source.
+            reuse: An earlier run may have made some of the copies. Those that stand with the same size
+                and ETag stay.
 
         Raises:
             BackupCorrupt: One changed or vanished since it was verified.
         """
-        async with contextlib.aclosing(self._engine.transfer(self._jobs(verified))) as outcomes:
+        wanted = read_objects(verified)
+        missing = self._missing(wanted, collection_id) if reuse else wanted
+        async with contextlib.aclosing(self._engine.transfer(self._jobs(missing))) as outcomes:
             async for outcome in outcomes:
                 self._note(outcome)
 
-    async def clear(self) -> None:
-        """Remove all copies; no error if there are none."""
-        if self._place.staged:
-            await abort_uploads(self._target.store, self._place.prefix)
-            await delete_prefix(self._target.store, self._place.prefix)
+    async def _missing(
+        self, wanted: AsyncIterator[ManifestObject], collection_id: int
+    ) -> AsyncIterator[ManifestObject]:
+        """Yield the objects whose copies do not stand as wanted."""
+        present = self._present(collection_id)
+        async for pair in reconcile(wanted, present, self._place.prefix):
+            if pair.wanted is None:
+                continue
+            if _stands(pair.wanted, pair.present):
+                self._count(pair.wanted.size)
+            else:
+                yield pair.wanted
 
-    async def _jobs(self, verified: Spool) -> AsyncIterator[TransferJob]:
-        async for item in read_objects(verified):
+    async def _present(self, collection_id: int) -> AsyncIterator[ObjectInfo]:
+        for kind in ("delta_log", "insert_log"):
+            prefix = f"{self._place.prefix}binlogs/{kind}/{collection_id}/"
+            async for item in list_objects(self._target.store, prefix):
+                yield item
+
+    async def _jobs(self, wanted: AsyncIterator[ManifestObject]) -> AsyncIterator[TransferJob]:
+        async for item in wanted:
             yield TransferJob(
                 source_store=self._source.profile,
                 source_key=self._layout.key(item.key),
@@ -124,5 +176,12 @@ class Staging:
         if outcome.error is not None:
             raise outcome.error
         self._denied.note(outcome)
+        self._count(outcome.job.size)
+
+    def _count(self, size: int) -> None:
         self.count += 1
-        self._tracker.advance(Amount(bytes=outcome.job.size, objects=1))
+        self._tracker.advance(Amount(bytes=size, objects=1))
+
+
+def _stands(wanted: ManifestObject, present: ObjectInfo | None) -> bool:
+    return present is not None and (present.size, present.etag) == (wanted.size, wanted.etag)

@@ -1,0 +1,141 @@
+"""A restore that was interrupted: how it goes on, or is undone."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from milvus_backup_server.domain.errors import (
+    BackupError,
+    LeftBehind,
+    OperationNotResumable,
+    Unavailable,
+)
+from milvus_backup_server.domain.operations import RestoreResult
+from milvus_backup_server.domain.requests import RestoreRequest
+from milvus_backup_server.service.checks import Deadline
+from milvus_backup_server.service.context import Environment
+from milvus_backup_server.service.importing import ImportQueue
+from milvus_backup_server.service.restore_checks import RestoreChecks
+from milvus_backup_server.service.restore_finished import FinishedRestores
+from milvus_backup_server.service.restore_journal import RestoreJournal
+from milvus_backup_server.service.restore_undo import RestoreUndo
+from milvus_backup_server.service.restore_work import CheckedRestore
+from milvus_backup_server.service.running import WorkInterrupted
+from milvus_backup_server.service.tracker import Tracker
+
+Run = Callable[[CheckedRestore, Tracker, RestoreJournal], Awaitable[RestoreResult]]
+"""Does what the journal does not say is done."""
+
+
+class InterruptedRestore:
+    """A restore whose service ended, or gave up, before its end.
+
+    Args:
+        environment: Where, and for how long things are waited for.
+        checks: Of its request.
+        queue: Where imports are waited for.
+        run: What restores.
+        request: What was asked for.
+        operation: Its name.
+        attempt: Of the operation, counted from 1.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        checks: RestoreChecks,
+        queue: ImportQueue,
+        run: Run,
+        *,
+        request: RestoreRequest,
+        operation: str,
+        attempt: int,
+    ) -> None:
+        self._attempt = attempt
+        self._cluster = environment.registry.cluster()
+        self._storage = environment.registry.repository().storage
+        self._limits = environment.limits
+        self._checks = checks
+        self._queue = queue
+        self._run = run
+        self._request = request
+        self._operation = operation
+        self._finished = FinishedRestores(self._storage)
+        self._checked: CheckedRestore | None = None
+
+    async def check(self) -> None:
+        """Check that it can go on.
+
+        Raises:
+            OperationNotResumable: It filled collections that existed before.
+            TargetAlreadyExists: Somebody made a collection that it would make.
+            BackupError: Anything else that a restore is refused for.
+        """
+        if self._request.options.skip_create_collections:
+            raise OperationNotResumable(
+                "the restore filled collections that existed before, and what it imported into them is "
+                "in them: cancel it, look at them, and restore again",
+                subject=self._operation,
+            )
+        async with Deadline(self._limits.check_seconds).asking_store(self._storage):
+            if await self._finished.result(self._operation) is not None:
+                return
+            head = await RestoreJournal(self._storage, self._operation).read_head()
+        renaming = head is not None and head.renaming
+        found = await self._checks.check(self._request, self._operation, renaming=renaming)
+        self._checked = found[0]
+
+    async def go_on(self, tracker: Tracker) -> RestoreResult:
+        """Do what is left, and return what was made in all.
+
+        Raises:
+            BackupNotRestorable: The backup, or the settings, were changed since it was interrupted.
+            BackupError: As a restore.
+        """
+        result = await self._result()
+        if result is not None:
+            return result
+        if self._checked is None:
+            await self.check()
+        assert self._checked is not None  # noqa: S101 it has not finished
+        journal, checked = await self._journal(), self._checked
+        if journal.renaming:  # what is replaced may be gone already
+            checked = replace(checked, present=journal.replaced())
+        return await self._run(checked, tracker, journal)
+
+    async def undo(self, tracker: Tracker) -> None:
+        """Remove what it made, but collections that have their final names.
+
+        Raises:
+            WorkInterrupted: Milvus or a store does not answer.
+        """
+        if await self._result() is not None:
+            text = "the restore had finished: its collections are whole and stay"
+            tracker.warn(LeftBehind(text, subject=self._operation))
+            return
+        undo = RestoreUndo(
+            self._cluster,
+            self._queue,
+            self._limits,
+            operation=self._operation,
+            journal=await self._journal(),
+        )
+        try:
+            await undo.run(tracker)
+        except Unavailable as error:  # so that a cancel can be asked for again
+            raise WorkInterrupted(error) from error
+
+    async def _result(self) -> RestoreResult | None:
+        """Return what was made if it had finished; it did not come to remove its journal then."""
+        result = await self._finished.result(self._operation)
+        if result is not None:
+            with contextlib.suppress(BackupError):  # it is removed when the result is forgotten
+                await RestoreJournal(self._storage, self._operation).remove()
+        return result
+
+    async def _journal(self) -> RestoreJournal:
+        journal = RestoreJournal(self._storage, self._operation, self._attempt)
+        await journal.load()
+        return journal

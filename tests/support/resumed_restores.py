@@ -1,0 +1,63 @@
+"""Going on with a restore, or undoing it, after the service that ran it is gone."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from milvus_backup_server.domain.conflicts import Footprint
+from milvus_backup_server.domain.operation_record import NOBODY, OperationRecord
+from milvus_backup_server.domain.operations import (
+    Operation,
+    OperationKind,
+    OperationState,
+    Result,
+)
+from milvus_backup_server.domain.requests import RestoreRequest
+from milvus_backup_server.service.running import Body
+from milvus_backup_server.service.tracker import Tracker
+from tests.support.service import CALLER, Service
+
+_JOURNALS = "backup/.milvus-backup/restores/"
+
+
+def interrupted(name: str, attempt: int = 1, **fields: Any) -> OperationRecord:
+    """Return the record of an interrupted restore of the backup `b`.
+
+    Args:
+        name: the operation.
+        attempt: how often it ran.
+        fields: of the request.
+    """
+    kind, state = OperationKind.RESTORE_BACKUP, OperationState.INTERRUPTED
+    operation = Operation(name, kind, state, "b", datetime.now(UTC), CALLER)
+    request = RestoreRequest("b", **fields)
+    return OperationRecord(operation, Footprint(kind, "b"), request, NOBODY, attempt, accepted=True)
+
+
+async def resume(service: Service, record: OperationRecord) -> Operation:
+    """Check, go on with a restore, and return how it ends."""
+    continuation = await service.use_cases.restore.resumed(record)
+    assert continuation.check is not None
+    await continuation.check()
+    return await _restarted(service, record, OperationState.PENDING, continuation.go_on)
+
+
+async def undo(service: Service, record: OperationRecord) -> Operation:
+    """Cancel an interrupted restore, and return how it ends."""
+    undoing = (await service.use_cases.restore.resumed(record)).undo
+    assert undoing is not None
+
+    async def body(tracker: Tracker) -> Result:
+        await undoing(tracker)
+        raise asyncio.CancelledError
+
+    return await _restarted(service, record, OperationState.CANCELLING, body)
+
+
+async def _restarted(
+    service: Service, record: OperationRecord, state: OperationState, body: Body
+) -> Operation:
+    operation = replace(record.operation, state=state)
+    next_attempt = replace(record, operation=operation, attempt=record.attempt + 1)
+    return await service.end(service.operations.restart(next_attempt, None, body))
