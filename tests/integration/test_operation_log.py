@@ -103,7 +103,8 @@ async def test_a_thousand_are_listed_with_few_requests(store: CountingStore) -> 
     log = StoreOperationLog(store, "root")
     for number in range(1000):
         await log.create(record(number))
-        await log.tidy()
+        if number % 64 == 63:
+            await log.tidy()
     fresh = StoreOperationLog(store, "root")
     store.calls.clear()
     assert await names(fresh) == list(range(1000))

@@ -23,6 +23,7 @@ from milvus_backup_server.domain.operation_record import (
 from milvus_backup_server.domain.operations import (
     Caller,
     CollectionProgress,
+    CreatePlan,
     CreateResult,
     Operation,
     OperationKind,
@@ -31,6 +32,7 @@ from milvus_backup_server.domain.operations import (
     Phase,
     PhaseProgress,
     Progress,
+    RestorePlan,
     Result,
 )
 from milvus_backup_server.domain.requests import CreateRequest, Request, RestoreRequest
@@ -71,7 +73,7 @@ def stored(kind: Any, value: Any) -> Any:
 
 @pytest.mark.parametrize("kind", get_args(Request))
 def test_every_request_comes_back(kind: Any) -> None:
-    @settings(max_examples=20)
+    @settings(max_examples=8)
     @given(anything(kind))
     def comes_back(request: Any) -> None:
         assert stored(Request, request) == request
@@ -79,9 +81,13 @@ def test_every_request_comes_back(kind: Any) -> None:
     comes_back()
 
 
-@pytest.mark.parametrize("kind", get_args(Result))
+# Plans are results too, but of operations that are on no record.
+STORED_RESULTS = [it for it in get_args(Result) if it not in {CreatePlan, RestorePlan}]
+
+
+@pytest.mark.parametrize("kind", STORED_RESULTS)
 def test_every_result_comes_back(kind: Any) -> None:
-    @settings(max_examples=20)
+    @settings(max_examples=8)
     @given(anything(kind))
     def comes_back(result: Any) -> None:
         # Errors are not equal to one another; the results that are stored hold none.
@@ -105,7 +111,7 @@ def test_an_error_that_is_not_known_any_more_keeps_its_words() -> None:
     assert (found.message, found.metadata) == ("it was so", {"a": "1"})
 
 
-@settings(max_examples=30)
+@settings(max_examples=10)
 @given(
     st.builds(
         Operation,
