@@ -11,6 +11,7 @@ OTHER = "other"
 TEMPORARY = "_mbtmp_"
 _GO = "as_go_sees_it"
 _LISTED_BY_GO = "meta/backup_meta.json"
+_COMPLETE = "meta/full_meta.json"
 _OURS_ALONE = ("meta/claim.json", "meta/manifest.")
 _KEPT = f"{BACKUPS}/.milvus-backup/"
 
@@ -38,11 +39,12 @@ async def assert_listed_is_whole(
     Returns the state that we tell of it; None if it is not there.
     """
     await _assert_whole_for_go(world, service, name)
+    ends = await world.backup_store.head(f"{BACKUPS}/{name}/{_COMPLETE}")
     try:
         state = (await service.catalog.get(name)).state
     except BackupNotFound:
         return None
-    if state is BackupState.COMPLETE:
+    if state is BackupState.COMPLETE or ends is not None:
         await assert_restores(world, service, name)
     return state
 
@@ -93,7 +95,7 @@ async def _assert_whole_for_go(world: World, service: Service, name: str) -> Non
     keys = [item.key async for item in list_objects(world.backup_store, directory)]
     for key in keys:
         rest = key.removeprefix(directory)
-        if not rest.startswith((*_OURS_ALONE, "meta/full_meta.json")):
+        if not rest.startswith((*_OURS_ALONE, _COMPLETE)):
             await world.backup_store.put(copy + rest, await world.backup_store.get(key))
     assert (await service.catalog.get(_GO)).state is BackupState.LEGACY
     await assert_restores(world, service, _GO)
