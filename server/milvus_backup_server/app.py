@@ -208,10 +208,11 @@ def build_use_cases(
     catalog = Catalog(environment, directory)
     control = OperationControl(operations, directory, journal)
     register(control, environment, engine)
+    create = CreateBackup(environment, engine, operations)
     restore = RestoreBackup(environment, catalog, engine, operations)
     control.resumers[OperationKind.RESTORE_BACKUP] = restore.resumed
     return UseCases(
-        create=CreateBackup(environment, engine, operations),
+        create=create,
         restore=restore,
         delete=DeleteBackup(environment, operations, control),
         catalog=catalog,
@@ -222,7 +223,7 @@ def build_use_cases(
         verify=VerifyBackup(environment, catalog, operations),
         directory=directory,
         control=control,
-        retry=RetryOperation(directory, restore),
+        retry=RetryOperation(directory, create, restore),
     )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from milvus_backup_server.domain.backups import BackupState
 from milvus_backup_server.domain.errors import (
+    BackupAlreadyExists,
     BackupNotRestorable,
     MilvusRefused,
     MilvusUnavailable,
@@ -139,14 +140,15 @@ async def test_when_every_collection_fails_the_create_has_failed_and_wrote_nothi
     assert await world.backups() == []
 
 
-async def test_what_concerns_all_still_fails_the_create() -> None:
+async def test_what_concerns_all_still_ends_the_create() -> None:
     world = await three_collections()
     down = failing(MilvusUnavailable("Milvus does not answer"))
     gone = Meanwhile(GATEWAY, "load_state", down, part="default.two")
     async with running(world, gone.decorators) as service:
-        error = await service.error(await service.start_create(allow_partial=True))
+        last = await service.end(await service.start_create(allow_partial=True))
     assert gone.fired == 1
-    assert error.reason == "MILVUS_UNAVAILABLE"
+    assert last.state is OperationState.INTERRUPTED
+    assert states(last)["default.two"] is FAILED
     assert await world.backups() == []
 
 
@@ -179,3 +181,103 @@ async def test_a_cancel_after_one_failed_leaves_nothing() -> None:
     assert refusing.fired == 1
     assert last.state is OperationState.CANCELLED
     assert await world.backups() == []
+
+
+# --- retries
+
+
+async def test_a_retry_copies_only_what_failed_into_the_same_backup() -> None:
+    world = await three_collections()
+    one = world.milvus.collection(named("one")).collection_id
+    meanwhile = copying(world)
+    async with running(world, meanwhile.decorators) as service:
+        first = await service.end(await service.start_create(labels={"who": "me"}))
+        copied = len([1 for _, method, _ in meanwhile.calls if method == "copy"])
+        assert f"backup/b/meta/manifest.1/{one}.jsonl" in await world.backups()
+        last = await service.end(await service.start_retry(first, "again"))
+        again = [subject for _, method, subject in meanwhile.calls if method == "copy"][copied:]
+        backup = await service.catalog.get("b")
+        assert (await service.verify()).state is OperationState.SUCCEEDED
+        await service.restore(suffix="_r")
+    assert first.state is OperationState.PARTIALLY_SUCCEEDED
+    assert (last.state, last.retry_of) == (OperationState.SUCCEEDED, first.name)
+    assert states(last) == {"default.one": DONE, "default.two": DONE, "shop.one": DONE}
+    number = world.milvus.collection(named("two")).collection_id
+    assert again
+    assert all(f"/{number}/" in subject for subject in again)
+    assert (backup.state, backup.id, backup.labels) == (
+        BackupState.COMPLETE,
+        first.name,
+        {"who": "me"},
+    )
+    assert (backup.collection_count, backup.missing) == (3, ())
+    for name in ("one_r", "two_r", "shop.one_r"):
+        assert world.milvus.collection(named(name)).live_keys() == [0, 1, 2, 3, 4]
+
+
+async def test_what_could_not_even_be_planned_is_planned_by_the_retry_of_a_retry() -> None:
+    world = await three_collections()
+    refusing = Meanwhile(GATEWAY, "load_state", failing(NO), part="default.two", times=2)
+    async with running(world, refusing.decorators) as service:
+        first = await service.end(await service.start_create())
+        second = await service.end(await service.start_retry(first))
+        world.milvus.insert(named("two"), [77])
+        third = await service.end(await service.start_retry(second))
+        await service.restore(suffix="_r")
+    partly = OperationState.PARTIALLY_SUCCEEDED
+    assert [it.state for it in (first, second, third)] == [partly, partly, OperationState.SUCCEEDED]
+    assert world.milvus.collection(named("two_r")).live_keys() == [0, 1, 2, 3, 4, 77]
+
+
+async def test_a_retry_of_one_that_failed_makes_the_whole_backup() -> None:
+    world = await three_collections()
+    refusing = Meanwhile(GATEWAY, "load_state", failing(NO), times=3)
+    async with running(world, refusing.decorators) as service:
+        first = await service.end(await service.start_create())
+        await service.end(await service.start_retry(first))
+        backup = await service.catalog.get("b")
+    assert first.state is OperationState.FAILED
+    assert (backup.state, backup.collection_count) == (BackupState.COMPLETE, 3)
+
+
+async def test_a_retry_that_is_cancelled_leaves_nothing() -> None:
+    world = await three_collections()
+    number = world.milvus.collection(named("two")).collection_id
+    retries: list[Operation] = []
+    cancelled: list[Operation] = []
+
+    async def act() -> None:
+        if not retries:
+            raise SourceInconsistent("it is broken")
+        if not cancelled:
+            cancelled.append(service.operations.cancel(retries[0].name))
+
+    meanwhile = Meanwhile(BACKUP_STORE, "copy", act, part=f"/{number}/", first=3, times=99)
+    async with running(world, meanwhile.decorators) as service:
+        first = await service.end(await service.start_create())
+        retries.append(await service.start_retry(first))
+        last = await service.end(retries[0])
+    assert first.state is OperationState.PARTIALLY_SUCCEEDED
+    assert len(cancelled) == 1
+    assert last.state is OperationState.CANCELLED
+    assert await world.backups() == []
+
+
+async def test_a_backup_that_is_complete_without_what_failed_is_not_changed() -> None:
+    world = await three_collections()
+    async with running(world, at("is_flushed")(world).decorators) as service:
+        first = await service.end(await service.start_create(allow_partial=True))
+        before = await world.objects()
+        with pytest.raises(BackupAlreadyExists, match="is not changed any more"):
+            await service.start_retry(first)
+    assert await world.objects() == before
+
+
+async def test_a_name_that_is_another_s_meanwhile_is_not_retried_into() -> None:
+    world = await three_collections()
+    async with running(world, at("is_flushed")(world).decorators) as service:
+        first = await service.end(await service.start_create())
+        await service.delete()
+        await service.create()
+        with pytest.raises(BackupAlreadyExists):
+            await service.start_retry(first)

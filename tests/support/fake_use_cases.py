@@ -21,6 +21,7 @@ from milvus_backup_server.domain.operations import (
     OperationKind,
     Result,
 )
+from milvus_backup_server.service.create_backup import CreateBackup
 from milvus_backup_server.service.operation_directory import OperationDirectory
 from milvus_backup_server.service.operations import OperationLimits, OperationManager
 from milvus_backup_server.service.restore_backup import RestoreBackup
@@ -208,7 +209,8 @@ async def serving_fakes(limits: OperationLimits | None = None) -> AsyncIterator[
         fakes: list[Any] = [create, restore, delete, catalog, operations, diagnostics]
         directory = OperationDirectory(operations)
         fakes += [export, import_, verify, directory, OperationControl(operations, directory)]
-        fakes.append(RetryOperation(directory, cast("RestoreBackup", restore)))
+        begin = cast("CreateBackup", create), cast("RestoreBackup", restore)
+        fakes.append(RetryOperation(directory, *begin))
         use_cases = UseCases(*fakes)
         server = ApiServer(use_cases)
         endpoint = await server.start(Endpoint(port=0))

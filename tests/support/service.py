@@ -260,11 +260,12 @@ async def running(
         catalog = Catalog(environment, directory)
         control = OperationControl(manager, directory, journal)
         register(control, environment, engine)
+        create = CreateBackup(environment, engine, manager)
         restore = RestoreBackup(environment, catalog, engine, manager)
         yield Service(
             world,
             UseCases(
-                create=CreateBackup(environment, engine, manager),
+                create=create,
                 restore=restore,
                 delete=DeleteBackup(environment, manager, control),
                 catalog=catalog,
@@ -275,7 +276,7 @@ async def running(
                 verify=VerifyBackup(environment, catalog, manager),
                 directory=directory,
                 control=control,
-                retry=RetryOperation(directory, restore),
+                retry=RetryOperation(directory, create, restore),
             ),
         )
 

@@ -138,7 +138,8 @@ class OperationServiceServicer:
 
     def RetryOperation(self, request, context):
         """Begins a new operation that does what one that has ended did not do, and returns at once: of a restore the targets
-        that were not restored. Everything else is as in the request of that one. ABORTED if it has not ended; an
+        that were not restored; of a create, into the same backup, the collections that are not whole in it, which must not be
+        complete. Cancelled, it removes the backup as the first try would. Everything else is as in the request of that one. ABORTED if it has not ended; an
         INTERRUPTED one is resumed instead. FAILED_PRECONDITION if there is nothing to retry.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -41,7 +41,8 @@ class OperationServiceStub:
     """
     RetryOperation: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.RetryOperationRequest, _operation_pb2.Operation]
     """Begins a new operation that does what one that has ended did not do, and returns at once: of a restore the targets
-    that were not restored. Everything else is as in the request of that one. ABORTED if it has not ended; an
+    that were not restored; of a create, into the same backup, the collections that are not whole in it, which must not be
+    complete. Cancelled, it removes the backup as the first try would. Everything else is as in the request of that one. ABORTED if it has not ended; an
     INTERRUPTED one is resumed instead. FAILED_PRECONDITION if there is nothing to retry.
     """
     WatchOperation: _aio.UnaryStreamMultiCallable[_operation_service_pb2.WatchOperationRequest, _operation_pb2.Operation]
@@ -120,7 +121,8 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_operation_service_pb2.RetryOperationRequest, _abc.Awaitable[_operation_pb2.Operation]],
     ) -> _abc.Awaitable[_operation_pb2.Operation]:
         """Begins a new operation that does what one that has ended did not do, and returns at once: of a restore the targets
-        that were not restored. Everything else is as in the request of that one. ABORTED if it has not ended; an
+        that were not restored; of a create, into the same backup, the collections that are not whole in it, which must not be
+        complete. Cancelled, it removes the backup as the first try would. Everything else is as in the request of that one. ABORTED if it has not ended; an
         INTERRUPTED one is resumed instead. FAILED_PRECONDITION if there is nothing to retry.
         """
 

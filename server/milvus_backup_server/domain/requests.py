@@ -45,6 +45,8 @@ class CreateRequest:
         task_id: A name that the caller gives the operation and the backup, to find them again. Unlike
             a ``request_id`` it need not be unique and makes no two requests one. Empty: the
             operation's own name.
+        retry_of: The operation of which this does what it did not do; empty for a first try.
+        first_try: The first one of a row of retries: the one that the backup is known by.
         gc_pause_address: Where the pause should be asked for. Only the address of the settings may be.
     """
 
@@ -61,6 +63,8 @@ class CreateRequest:
     gc_pause_address: str = ""
     rbac: bool = False
     allow_partial: bool = False
+    retry_of: str = ""
+    first_try: str = ""
 
     @property
     def selection(self) -> Selection:

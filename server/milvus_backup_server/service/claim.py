@@ -13,7 +13,7 @@ from milvus_backup_server.domain.errors import (
     ObjectNotFound,
     StorageUnavailable,
 )
-from milvus_backup_server.domain.layout import CLAIM, BackupLayout, heartbeat_key
+from milvus_backup_server.domain.layout import CLAIM, FULL_META, BackupLayout, heartbeat_key
 from milvus_backup_server.domain.manifest import canonical_json, load_json
 from milvus_backup_server.domain.operation_record import NOBODY, Owner
 from milvus_backup_server.domain.record_codec import Record, json_key
@@ -47,6 +47,25 @@ async def refuse_taken_name(store: ObjectStore, layout: BackupLayout) -> None:
     page = await store.list_page(layout.directory, limit=1)
     if page.objects:
         raise taken(layout)
+
+
+async def is_left_by(store: ObjectStore, layout: BackupLayout, operation: str) -> bool:
+    """Tell whether a name is an operation's, which can go on with what it left there.
+
+    Raises:
+        BackupAlreadyExists: It left a complete backup, which stays as it is.
+        BackupCorrupt: The claim cannot be read.
+    """
+    standing = await read_claim(store, layout)
+    if standing is None or parse_claim(standing).operation != operation:
+        return False
+    if await store.head(layout.meta(FULL_META)) is not None:
+        raise BackupAlreadyExists(
+            layout.name,
+            f"backup {layout.name!r} is complete without the collections that failed, and is not "
+            "changed any more; back these up under another name",
+        )
+    return True
 
 
 def new_claim(operation: str, generation: int, owner: Owner = NOBODY) -> Claim:

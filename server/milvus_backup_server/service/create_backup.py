@@ -23,7 +23,7 @@ from milvus_backup_server.service.checks import (
     require_bucket,
     supported_version,
 )
-from milvus_backup_server.service.claim import refuse_taken_name
+from milvus_backup_server.service.claim import is_left_by, refuse_taken_name
 from milvus_backup_server.service.context import Environment, Repository
 from milvus_backup_server.service.create_options import option_faults
 from milvus_backup_server.service.create_plan import CreatePlanner
@@ -68,6 +68,7 @@ class CreateBackup:
             request_id=request.request_id,
             labels=request.labels,
             task_id=request.task_id,
+            retry_of=request.retry_of,
         )
         await self._operations.refuse_conflict(asked.footprint)
         try:
@@ -82,7 +83,9 @@ class CreateBackup:
             return planned_operation(asked, await self._plan(checked, faults), faults)
 
         async def body(tracker: Tracker) -> Result:
-            return await BackupRun(checked, self._environment, self._engine, tracker).run()
+            resumed = bool(request.first_try)
+            run = BackupRun(checked, self._environment, self._engine, tracker, resumed=resumed)
+            return await run.run()
 
         return await self._operations.begin(asked, body)
 
@@ -102,11 +105,11 @@ class CreateBackup:
         source = await cluster_storage(cluster, deadline)
         faults.add_all(option_faults(request, cluster, version))
         async with deadline.asking_store(repository.storage):
-            await self._check_repository(repository, name, faults)
+            await self._check_repository(repository, name, request.first_try, faults)
         if not request.validate_only:
             faults.raise_all()
         checked = CheckedCreate(
-            operation=operation,
+            operation=request.first_try or operation,
             task_id=request.task_id,
             backup_name=name,
             selection=selection,
@@ -125,12 +128,16 @@ class CreateBackup:
         )
         return checked, faults
 
-    async def _check_repository(self, repository: Repository, name: str, faults: Faults) -> None:
+    async def _check_repository(
+        self, repository: Repository, name: str, first_try: str, faults: Faults
+    ) -> None:
         if not self._environment.limits.create_bucket:
             await require_bucket(repository.storage, "backup.storage.bucketName")
         if await repository.storage.store.bucket_exists():
+            store, layout = repository.storage.store, repository.layout(name)
             try:
-                await refuse_taken_name(repository.storage.store, repository.layout(name))
+                if not first_try or not await is_left_by(store, layout, first_try):
+                    await refuse_taken_name(store, layout)
             except BackupAlreadyExists as error:
                 faults.add(error, "backup_name")
 

@@ -33,7 +33,7 @@ class InterruptedCreate:
         environment: Environment,
         engine: TransferEngine,
     ) -> None:
-        self._operation = record.name
+        self._operation = request.first_try or record.name
         self._backup_name = record.footprint.backup_name  # the request need not give one
         self._accept_time = record.operation.create_time
         self._request = request

@@ -13,7 +13,8 @@ from milvus_backup_server.domain.operations import (
     Operation,
     OperationState,
 )
-from milvus_backup_server.domain.requests import Request, RestoreRequest
+from milvus_backup_server.domain.requests import CreateRequest, Request, RestoreRequest
+from milvus_backup_server.service.create_backup import CreateBackup
 from milvus_backup_server.service.operation_directory import OperationDirectory
 from milvus_backup_server.service.restore_backup import RestoreBackup
 
@@ -25,11 +26,15 @@ class RetryOperation:
 
     Args:
         directory: What is on record.
+        create: Begins creates.
         restore: Begins restores.
     """
 
-    def __init__(self, directory: OperationDirectory, restore: RestoreBackup) -> None:
+    def __init__(
+        self, directory: OperationDirectory, create: CreateBackup, restore: RestoreBackup
+    ) -> None:
         self._directory = directory
+        self._create = create
         self._restore = restore
 
     async def start(self, name: str, request_id: str, caller: Caller) -> Operation:
@@ -49,15 +54,17 @@ class RetryOperation:
         operation = await self._directory.get(name)
         _require_retriable(operation)
         request = await self._request(operation)
-        if not isinstance(request, RestoreRequest):
-            raise _nothing(operation, "its kind is not retried: ask for it anew")
-        again = replace(
-            request,
-            request_id=request_id,
-            retry_of=operation.name,
-            only_targets=await self._undone(operation),
-        )
-        return await self._restore.start(again, caller)
+        if isinstance(request, CreateRequest):
+            return await self._create.start(_again(request, operation, request_id), caller)
+        if isinstance(request, RestoreRequest):
+            again = replace(
+                request,
+                request_id=request_id,
+                retry_of=operation.name,
+                only_targets=await self._undone(operation),
+            )
+            return await self._restore.start(again, caller)
+        raise _nothing(operation, "its kind is not retried: ask for it anew")
 
     async def _request(self, operation: Operation) -> Request | object:
         running = self._directory.running(operation.name)
@@ -79,6 +86,17 @@ class RetryOperation:
             )
             after = page.next_key
         return tuple(found)
+
+
+def _again(request: CreateRequest, operation: Operation, request_id: str) -> CreateRequest:
+    """Return the request for the same backup; what is whole in it is kept, by the plan of the first try."""
+    return replace(
+        request,
+        backup_name=operation.backup_name,
+        request_id=request_id,
+        retry_of=operation.name,
+        first_try=request.first_try or operation.name,
+    )
 
 
 def _require_retriable(operation: Operation) -> None:
