@@ -244,7 +244,7 @@ EFFECTS = [
         7 * MIB,
     ),
     # What is ours alone.
-    Row("service.checkTimeoutSeconds", 8.0, "1", lambda it: work_limits(it).check_seconds, 1.0),
+    Row("service.checkTimeoutSeconds", 7.0, "1", lambda it: work_limits(it).check_seconds, 1.0),
     Row("service.operations.concurrent", 2, "7", lambda it: operation_limits(it).concurrent, 7),
     Row("service.operations.pending", 1000, "7", lambda it: operation_limits(it).pending, 7),
     Row("service.operations.remembered", 1000, "7", lambda it: operation_limits(it).remembered, 7),

@@ -51,7 +51,7 @@ class RecordingLimits:
     progress: float = 5.0
     details: float = 60.0
     retry: float = 2.0
-    ask: float = 2.0
+    ask: float = 1.0
     accept: float = 10.0
     close: float = 2.0
 

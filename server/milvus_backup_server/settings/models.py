@@ -285,7 +285,7 @@ class ServiceSettings(Section):
     grpc: GrpcFaceSettings = GrpcFaceSettings()
     http: HttpFaceSettings = HttpFaceSettings()
     shutdown_grace_seconds: GraceSeconds = 30.0
-    check_timeout_seconds: Seconds = 8.0
+    check_timeout_seconds: Seconds = 7.0
     operations: OperationSettings = OperationSettings()
     limits: LimitSettings = LimitSettings()
     milvus: MilvusWaitSettings = MilvusWaitSettings()
