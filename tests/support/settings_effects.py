@@ -100,6 +100,43 @@ def file_of(path: Path | None) -> str:
     return str(path or "")
 
 
+def access_rows(side: str, seen: Callable[[Callable[[S3Profile], object]], Seen]) -> list[Row]:
+    rows = [
+        Row(
+            "caCertPath",
+            "",
+            "a.pem",
+            seen(lambda it: it.ca_file),
+            "a.pem",
+            (f"{side}.storage.useSSL=true",),
+        ),
+        Row("addressing", "auto", "virtual", seen(lambda it: it.addressing), "virtual"),
+        Row(
+            "storageClass",
+            "",
+            "standard_ia",
+            seen(lambda it: it.writing.options()),
+            {"StorageClass": "STANDARD_IA"},
+        ),
+        Row(
+            "encryption",
+            "none",
+            "SSE-S3",
+            seen(lambda it: it.writing.options()),
+            {"ServerSideEncryption": "AES256"},
+        ),
+        Row(
+            "kmsKeyID",
+            "",
+            "k",
+            seen(lambda it: it.writing.options()),
+            {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "k"},
+            (f"service.storage.{side}.encryption=sse-kms",),
+        ),
+    ]
+    return [row._replace(key=f"service.storage.{side}.{row.key}") for row in rows]
+
+
 def storage_rows(
     section: str,
     root: str,
@@ -125,46 +162,8 @@ def storage_rows(
         Row("auth.secretAccessKey", "minioadmin", "pw", seen(secret_key), "pw"),
         Row("auth.sessionToken", "", "t", seen(session_token), "t"),
     ]
-    ours = [
-        Row(
-            "caCertPath",
-            "",
-            "a.pem",
-            seen(lambda it: it.ca_file),
-            "a.pem",
-            (f"{section}.useSSL=true",),
-        ),
-        Row("addressing", "auto", "virtual", seen(lambda it: it.addressing), "virtual"),
-        Row(
-            "storageClass",
-            "",
-            "standard_ia",
-            seen(lambda it: it.writing.options()),
-            {"StorageClass": "STANDARD_IA"},
-        ),
-        Row(
-            "encryption",
-            "none",
-            "SSE-S3",
-            seen(lambda it: it.writing.options()),
-            {"ServerSideEncryption": "AES256"},
-        ),
-        Row(
-            "kmsKeyID",
-            "",
-            "k",
-            seen(lambda it: it.writing.options()),
-            {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "k"},
-            (f"service.storage.{section.split('.', maxsplit=1)[0]}.encryption=sse-kms",),
-        ),
-    ]
-    return [
-        *(row._replace(key=f"{section}.{row.key}") for row in rows),
-        *(
-            row._replace(key=f"service.storage.{section.split('.', maxsplit=1)[0]}.{row.key}")
-            for row in ours
-        ),
-    ]
+    ours = access_rows(section.partition(".")[0], seen)
+    return [*(row._replace(key=f"{section}.{row.key}") for row in rows), *ours]
 
 
 TLS = ("milvus.grpc.tlsMode=server",)
