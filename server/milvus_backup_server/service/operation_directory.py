@@ -223,8 +223,9 @@ class OperationDirectory:
         """Return the backups that operations change now, here or elsewhere, with what they do."""
         found: dict[str, OperationKind] = {}
         if self._journal is not None:
-            with contextlib.suppress(BackupError):
-                async with self._asking(self._journal):
+            # Whoever asks reads the store next, with a deadline and an error of its own.
+            with contextlib.suppress(BackupError, TimeoutError):
+                async with asyncio.timeout(self._journal.limits.ask):
                     for record in await self._journal.of_others():
                         if record.accepted and record.footprint.kind not in READERS:
                             found[record.footprint.backup_name] = record.footprint.kind
