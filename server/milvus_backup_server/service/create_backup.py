@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from milvus_backup_server.domain.conflicts import Footprint
-from milvus_backup_server.domain.errors import BackupAlreadyExists, BackupError
+from milvus_backup_server.domain.errors import BackupAlreadyExists, BackupError, Unavailable
 from milvus_backup_server.domain.faults import Faults
 from milvus_backup_server.domain.operations import (
     Caller,
@@ -73,6 +73,8 @@ class CreateBackup:
         await self._operations.refuse_conflict(asked.footprint)
         try:
             checked, faults = await self._check(request, name, asked.name)
+        except Unavailable:
+            raise
         except BackupError:
             # The same call may have come twice, and the first one made what stands in the way.
             known = await self._operations.repeated(request.request_id, request)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from milvus_backup_server.domain.conflicts import Footprint
-from milvus_backup_server.domain.errors import BackupError
+from milvus_backup_server.domain.errors import BackupError, Unavailable
 from milvus_backup_server.domain.operation_record import OperationRecord
 from milvus_backup_server.domain.operations import (
     Caller,
@@ -69,6 +69,8 @@ class RestoreBackup:
         )
         try:
             checked, plan, faults = await self._checks.check(request, name)
+        except Unavailable:
+            raise
         except BackupError:
             # The same call may have come twice, and the first one made what stands in the way.
             known = await self._operations.repeated(request.request_id, request)
