@@ -21,6 +21,7 @@ from milvus_backup.v1.operation_service_pb2 import (
     ListOperationsRequest,
     ResumeOperationRequest,
     RetryOperationRequest,
+    SweepRequest,
     WatchOperationRequest,
     WatchOperationsRequest,
 )
@@ -109,6 +110,27 @@ class OperationMethods:
         request = CancelOperationRequest(name=name_of(operation))
         return await self._connection.call(
             self._connection.operations.CancelOperation, request, timeout_seconds, repeat=False
+        )
+
+    async def sweep(
+        self,
+        *,
+        apply: bool = False,
+        min_age_seconds: float | None = None,
+        timeout_seconds: float | None = None,
+    ) -> Operation:
+        """Begin to look for what operations left behind; the operation's result tells of it.
+
+        Args:
+            apply: Remove it too.
+            min_age_seconds: What is younger is left alone; None leaves it to the service: a day.
+            timeout_seconds: See the class.
+        """
+        request = SweepRequest(apply=apply)
+        if min_age_seconds is not None:
+            request.min_age.FromNanoseconds(round(min_age_seconds * 1e9))
+        return await self._connection.call(
+            self._connection.operations.Sweep, request, timeout_seconds, repeat=False
         )
 
     async def resume_operation(

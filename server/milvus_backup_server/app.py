@@ -44,6 +44,7 @@ from milvus_backup_server.service.restore_backup import RestoreBackup
 from milvus_backup_server.service.resumers import register
 from milvus_backup_server.service.resuming import OperationControl
 from milvus_backup_server.service.retrying import RetryOperation
+from milvus_backup_server.service.sweep import Sweep
 from milvus_backup_server.service.use_cases import UseCases
 from milvus_backup_server.service.verify_backup import VerifyBackup
 from milvus_backup_server.settings import Loaded
@@ -221,6 +222,7 @@ def build_use_cases(
         export=ExportBackup(environment, catalog, operations),
         import_=ImportBackup(environment, operations),
         verify=VerifyBackup(environment, catalog, operations),
+        sweep=Sweep(environment, operations, directory, control),
         directory=directory,
         control=control,
         retry=RetryOperation(directory, create, restore),

@@ -208,7 +208,8 @@ async def serving_fakes(limits: OperationLimits | None = None) -> AsyncIterator[
         verify = FakeStart(operations, OperationKind.VERIFY_BACKUP)
         fakes: list[Any] = [create, restore, delete, catalog, operations, diagnostics]
         directory = OperationDirectory(operations)
-        fakes += [export, import_, verify, directory, OperationControl(operations, directory)]
+        fakes += [export, import_, verify, FakeStart(operations, OperationKind.SWEEP)]
+        fakes += [directory, OperationControl(operations, directory)]
         begin = cast("CreateBackup", create), cast("RestoreBackup", restore)
         fakes.append(RetryOperation(directory, *begin))
         use_cases = UseCases(*fakes)

@@ -52,6 +52,7 @@ from milvus_backup_server.service.restore_backup import RestoreBackup
 from milvus_backup_server.service.resumers import register
 from milvus_backup_server.service.resuming import OperationControl
 from milvus_backup_server.service.retrying import RetryOperation
+from milvus_backup_server.service.sweep import Sweep
 from milvus_backup_server.service.use_cases import UseCases
 from milvus_backup_server.service.verify_backup import VerifyBackup
 from tests.support.fake_milvus import FakeMilvus
@@ -274,6 +275,7 @@ async def running(
                 export=ExportBackup(environment, catalog, manager),
                 import_=ImportBackup(environment, manager),
                 verify=VerifyBackup(environment, catalog, manager),
+                sweep=Sweep(environment, manager, directory, control),
                 directory=directory,
                 control=control,
                 retry=RetryOperation(directory, create, restore),

@@ -16,7 +16,7 @@ from tests.support.command_line import run
 
 COMMANDS = {
     *("create", "list", "get", "restore", "verify", "delete", "export", "import"),
-    *("watch", "operations", "resume", "retry", "cancel", "check"),
+    *("watch", "operations", "resume", "retry", "sweep", "cancel", "check"),
     *("completion", "server", "config"),
 }
 # What a command of Python's needs to load a module that shall not be loaded.

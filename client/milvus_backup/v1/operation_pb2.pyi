@@ -12,6 +12,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
 from milvus_backup.v1 import plan_pb2 as _plan_pb2
+from milvus_backup.v1 import sweep_pb2 as _sweep_pb2
 from milvus_backup.v1 import verification_pb2 as _verification_pb2
 import builtins as _builtins
 import sys
@@ -44,6 +45,8 @@ class _OperationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operati
     """Makes a backup of an archive that the caller sends."""
     OPERATION_KIND_VERIFY_BACKUP: _OperationKind.ValueType  # 10
     """Compares a backup with what was recorded of it."""
+    OPERATION_KIND_SWEEP: _OperationKind.ValueType  # 20
+    """Looks for what operations left behind."""
 
 class OperationKind(_OperationKind, metaclass=_OperationKindEnumTypeWrapper):
     """What an operation does."""
@@ -62,6 +65,8 @@ OPERATION_KIND_IMPORT_BACKUP: OperationKind.ValueType  # 5
 """Makes a backup of an archive that the caller sends."""
 OPERATION_KIND_VERIFY_BACKUP: OperationKind.ValueType  # 10
 """Compares a backup with what was recorded of it."""
+OPERATION_KIND_SWEEP: OperationKind.ValueType  # 20
+"""Looks for what operations left behind."""
 Global___OperationKind: _TypeAlias = OperationKind  # noqa: Y015
 
 class _OperationState:
@@ -301,6 +306,7 @@ class Operation(_message.Message):
     EXPORT_BACKUP_FIELD_NUMBER: _builtins.int
     IMPORT_BACKUP_FIELD_NUMBER: _builtins.int
     VERIFY_BACKUP_FIELD_NUMBER: _builtins.int
+    SWEEP_FIELD_NUMBER: _builtins.int
     COLLECTIONS_FIELD_NUMBER: _builtins.int
     COLLECTION_COUNT_FIELD_NUMBER: _builtins.int
     SUCCEEDED_COLLECTION_COUNT_FIELD_NUMBER: _builtins.int
@@ -394,6 +400,10 @@ class Operation(_message.Message):
         """Of a verification. One that found damage ends FAILED with the reason BACKUP_CORRUPT and has this as well."""
 
     @_builtins.property
+    def sweep(self) -> _sweep_pb2.SweepResult:
+        """Of a sweep."""
+
+    @_builtins.property
     def collections(self) -> _containers.RepeatedCompositeFieldContainer[Global___OperationCollection]:
         """Collections at work, at most 50: failed and running ones first. `ListOperationCollections` has all."""
 
@@ -427,6 +437,7 @@ class Operation(_message.Message):
         export_backup: Global___ExportBackupResult | None = ...,
         import_backup: Global___ImportBackupResult | None = ...,
         verify_backup: _verification_pb2.VerifyBackupResult | None = ...,
+        sweep: _sweep_pb2.SweepResult | None = ...,
         collections: _abc.Iterable[Global___OperationCollection] | None = ...,
         collection_count: _builtins.int = ...,
         succeeded_collection_count: _builtins.int = ...,
@@ -438,11 +449,11 @@ class Operation(_message.Message):
         revision: _builtins.int = ...,
         owner: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "create_backup", b"create_backup", "create_plan", b"create_plan", "create_time", b"create_time", "delete_backup", b"delete_backup", "end_time", b"end_time", "error", b"error", "export_backup", b"export_backup", "import_backup", b"import_backup", "progress", b"progress", "restore_backup", b"restore_backup", "restore_plan", b"restore_plan", "result", b"result", "start_time", b"start_time", "verify_backup", b"verify_backup"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "create_backup", b"create_backup", "create_plan", b"create_plan", "create_time", b"create_time", "delete_backup", b"delete_backup", "end_time", b"end_time", "error", b"error", "export_backup", b"export_backup", "import_backup", b"import_backup", "progress", b"progress", "restore_backup", b"restore_backup", "restore_plan", b"restore_plan", "result", b"result", "start_time", b"start_time", "sweep", b"sweep", "verify_backup", b"verify_backup"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "caller", b"caller", "collection_count", b"collection_count", "collections", b"collections", "create_backup", b"create_backup", "create_plan", b"create_plan", "create_time", b"create_time", "delete_backup", b"delete_backup", "end_time", b"end_time", "error", b"error", "export_backup", b"export_backup", "failed_collection_count", b"failed_collection_count", "import_backup", b"import_backup", "kind", b"kind", "labels", b"labels", "name", b"name", "owner", b"owner", "progress", b"progress", "request_id", b"request_id", "restore_backup", b"restore_backup", "restore_plan", b"restore_plan", "result", b"result", "retry_of", b"retry_of", "revision", b"revision", "start_time", b"start_time", "state", b"state", "succeeded_collection_count", b"succeeded_collection_count", "verify_backup", b"verify_backup", "warning_count", b"warning_count", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "caller", b"caller", "collection_count", b"collection_count", "collections", b"collections", "create_backup", b"create_backup", "create_plan", b"create_plan", "create_time", b"create_time", "delete_backup", b"delete_backup", "end_time", b"end_time", "error", b"error", "export_backup", b"export_backup", "failed_collection_count", b"failed_collection_count", "import_backup", b"import_backup", "kind", b"kind", "labels", b"labels", "name", b"name", "owner", b"owner", "progress", b"progress", "request_id", b"request_id", "restore_backup", b"restore_backup", "restore_plan", b"restore_plan", "result", b"result", "retry_of", b"retry_of", "revision", b"revision", "start_time", b"start_time", "state", b"state", "succeeded_collection_count", b"succeeded_collection_count", "sweep", b"sweep", "verify_backup", b"verify_backup", "warning_count", b"warning_count", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["create_backup", "restore_backup", "delete_backup", "create_plan", "restore_plan", "export_backup", "import_backup", "verify_backup"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["create_backup", "restore_backup", "delete_backup", "create_plan", "restore_plan", "export_backup", "import_backup", "verify_backup", "sweep"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 

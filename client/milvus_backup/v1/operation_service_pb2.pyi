@@ -300,6 +300,36 @@ class RetryOperationRequest(_message.Message):
 Global___RetryOperationRequest: _TypeAlias = RetryOperationRequest  # noqa: Y015
 
 @_typing.final
+class SweepRequest(_message.Message):
+    """Asks for what operations left behind."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPLY_FIELD_NUMBER: _builtins.int
+    MIN_AGE_FIELD_NUMBER: _builtins.int
+    apply: _builtins.bool
+    """Remove it. Default: only tell."""
+    @_builtins.property
+    def min_age(self) -> _duration_pb2.Duration:
+        """What is younger is left alone, by the clock of the store; default 24 h, negative or more than 10 years is an error.
+        Zero means all that nobody works on.
+        """
+
+    def __init__(
+        self,
+        *,
+        apply: _builtins.bool = ...,
+        min_age: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["min_age", b"min_age"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["apply", b"apply", "min_age", b"min_age"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SweepRequest: _TypeAlias = SweepRequest  # noqa: Y015
+
+@_typing.final
 class WatchOperationRequest(_message.Message):
     """Asks to follow one operation."""
 

@@ -72,6 +72,11 @@ class OperationServiceStub:
                 request_serializer=milvus__backup_dot_v1_dot_operation__service__pb2.RetryOperationRequest.SerializeToString,
                 response_deserializer=milvus__backup_dot_v1_dot_operation__pb2.Operation.FromString,
                 _registered_method=True)
+        self.Sweep = channel.unary_unary(
+                '/milvus_backup.v1.OperationService/Sweep',
+                request_serializer=milvus__backup_dot_v1_dot_operation__service__pb2.SweepRequest.SerializeToString,
+                response_deserializer=milvus__backup_dot_v1_dot_operation__pb2.Operation.FromString,
+                _registered_method=True)
         self.WatchOperation = channel.unary_stream(
                 '/milvus_backup.v1.OperationService/WatchOperation',
                 request_serializer=milvus__backup_dot_v1_dot_operation__service__pb2.WatchOperationRequest.SerializeToString,
@@ -146,6 +151,16 @@ class OperationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Sweep(self, request, context):
+        """Looks for what operations that did not come to their end left behind, and removes it on request: half backups, the
+        notes of operations, staged copies, collections under temporary names, multipart uploads, files on the disk of the
+        service. Complete backups, those of the Go tool, what a running operation of any service on this repository works
+        on, and whatever is not certainly of this service is left alone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchOperation(self, request, context):
         """Streams an operation: its present state at once, then the newest after each change, ended with OK after the last
         state (final, or INTERRUPTED). A slow reader skips states and never the last. A broken stream needs no token: call
@@ -198,6 +213,11 @@ def add_OperationServiceServicer_to_server(servicer, server):
             'RetryOperation': grpc.unary_unary_rpc_method_handler(
                     servicer.RetryOperation,
                     request_deserializer=milvus__backup_dot_v1_dot_operation__service__pb2.RetryOperationRequest.FromString,
+                    response_serializer=milvus__backup_dot_v1_dot_operation__pb2.Operation.SerializeToString,
+            ),
+            'Sweep': grpc.unary_unary_rpc_method_handler(
+                    servicer.Sweep,
+                    request_deserializer=milvus__backup_dot_v1_dot_operation__service__pb2.SweepRequest.FromString,
                     response_serializer=milvus__backup_dot_v1_dot_operation__pb2.Operation.SerializeToString,
             ),
             'WatchOperation': grpc.unary_stream_rpc_method_handler(
@@ -401,6 +421,33 @@ class OperationService:
             target,
             '/milvus_backup.v1.OperationService/RetryOperation',
             milvus__backup_dot_v1_dot_operation__service__pb2.RetryOperationRequest.SerializeToString,
+            milvus__backup_dot_v1_dot_operation__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Sweep(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/milvus_backup.v1.OperationService/Sweep',
+            milvus__backup_dot_v1_dot_operation__service__pb2.SweepRequest.SerializeToString,
             milvus__backup_dot_v1_dot_operation__pb2.Operation.FromString,
             options,
             channel_credentials,

@@ -45,6 +45,12 @@ class OperationServiceStub:
     complete. Cancelled, it removes the backup as the first try would. Everything else is as in the request of that one. ABORTED if it has not ended; an
     INTERRUPTED one is resumed instead. FAILED_PRECONDITION if there is nothing to retry.
     """
+    Sweep: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.SweepRequest, _operation_pb2.Operation]
+    """Looks for what operations that did not come to their end left behind, and removes it on request: half backups, the
+    notes of operations, staged copies, collections under temporary names, multipart uploads, files on the disk of the
+    service. Complete backups, those of the Go tool, what a running operation of any service on this repository works
+    on, and whatever is not certainly of this service is left alone.
+    """
     WatchOperation: _aio.UnaryStreamMultiCallable[_operation_service_pb2.WatchOperationRequest, _operation_pb2.Operation]
     """Streams an operation: its present state at once, then the newest after each change, ended with OK after the last
     state (final, or INTERRUPTED). A slow reader skips states and never the last. A broken stream needs no token: call
@@ -124,6 +130,18 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         that were not restored; of a create, into the same backup, the collections that are not whole in it, which must not be
         complete. Cancelled, it removes the backup as the first try would. Everything else is as in the request of that one. ABORTED if it has not ended; an
         INTERRUPTED one is resumed instead. FAILED_PRECONDITION if there is nothing to retry.
+        """
+
+    @_abc_1.abstractmethod
+    def Sweep(
+        self,
+        request: _operation_service_pb2.SweepRequest,
+        context: _aio.ServicerContext[_operation_service_pb2.SweepRequest, _abc.Awaitable[_operation_pb2.Operation]],
+    ) -> _abc.Awaitable[_operation_pb2.Operation]:
+        """Looks for what operations that did not come to their end left behind, and removes it on request: half backups, the
+        notes of operations, staged copies, collections under temporary names, multipart uploads, files on the disk of the
+        service. Complete backups, those of the Go tool, what a running operation of any service on this repository works
+        on, and whatever is not certainly of this service is left alone.
         """
 
     @_abc_1.abstractmethod

@@ -37,6 +37,10 @@ _LAZY = {
             "operations:retry",
             "Do what an operation did not do, and follow that to its end.",
         ),
+        "sweep": (
+            "sweep:sweep",
+            "Find what operations that did not come to their end left behind.",
+        ),
         "cancel": (
             "operations:cancel",
             "Ask an operation to stop and to remove what it made.",

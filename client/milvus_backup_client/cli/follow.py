@@ -23,6 +23,7 @@ from milvus_backup_client.cli.outcomes import (
 )
 from milvus_backup_client.cli.plans import plan_lines
 from milvus_backup_client.cli.session import Session
+from milvus_backup_client.cli.swept import swept_lines
 from milvus_backup_client.cli.texts import duration_seconds
 from milvus_backup_client.cli.verified import problem_lines, verified_lines
 from milvus_backup_client.cli.watching import cancel_and_watch, left_over, watch_to_its_end
@@ -111,10 +112,10 @@ def _remains(session: Session, operation: Operation) -> str:
 
 
 def _success(session: Session, operation: Operation) -> None:
-    verified = list(verified_lines(operation))
-    for line in verified:
+    told = [*verified_lines(operation), *swept_lines(operation)]
+    for line in told:
         session.say(line)
-    if verified:
+    if told:
         return
     if operation.kind in _SUCCESS:
         session.say(_SUCCESS[operation.kind])

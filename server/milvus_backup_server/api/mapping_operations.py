@@ -10,10 +10,12 @@ from google.protobuf.duration_pb2 import Duration
 from milvus_backup.v1 import operation_pb2, operation_service_pb2
 from milvus_backup_server.api.mapping import label_map, timestamp
 from milvus_backup_server.api.mapping_plans import create_plan_message, restore_plan_message
+from milvus_backup_server.api.mapping_sweeps import sweep_result
 from milvus_backup_server.api.mapping_verifications import verify_result
 from milvus_backup_server.api.status import error_status
 from milvus_backup_server.api.texts import fit
 from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
+from milvus_backup_server.domain.leftovers import SweepResult
 from milvus_backup_server.domain.operations import (
     SHOWN_COLLECTIONS,
     SHOWN_WARNINGS,
@@ -186,6 +188,8 @@ def _result(result: Result) -> operation_pb2.Operation:
             return operation_pb2.Operation(restore_plan=restore_plan_message(result))
         case VerifyResult():
             return operation_pb2.Operation(verify_backup=verify_result(result))
+        case SweepResult():
+            return operation_pb2.Operation(sweep=sweep_result(result))
         case _:
             return _made(result)
 

@@ -12,25 +12,24 @@ from milvus_backup.v1.operation_service_pb2_grpc import OperationServiceServicer
 from milvus_backup_server.api import mapping_operations as mapping
 from milvus_backup_server.api.callers import Context, current_caller
 from milvus_backup_server.api.mapping import read_enums
+from milvus_backup_server.api.mapping_sweeps import sweep_request
 from milvus_backup_server.api.mapping_verifications import problem_message
 from milvus_backup_server.api.pages import PageSize, cut_by_key, cut_by_offset, read_position
-from milvus_backup_server.service.operation_directory import Filter, OperationDirectory
-from milvus_backup_server.service.resuming import OperationControl
-from milvus_backup_server.service.retrying import RetryOperation
+from milvus_backup_server.service.operation_directory import Filter
+from milvus_backup_server.service.use_cases import UseCases
 
 OPERATION_PAGES = PageSize(default=20, largest=50)
 COLLECTION_PAGES = PageSize(default=100, largest=500)
 
 
 class OperationServicer(OperationServiceServicer):
-    """Shows, streams, resumes, retries and cancels operations."""
+    """Shows, streams, resumes, retries and cancels operations, and sweeps up behind them."""
 
-    def __init__(
-        self, operations: OperationDirectory, control: OperationControl, retry: RetryOperation
-    ) -> None:
-        self._operations = operations
-        self._control = control
-        self._retry = retry
+    def __init__(self, use_cases: UseCases) -> None:
+        self._operations = use_cases.directory
+        self._control = use_cases.control
+        self._retry = use_cases.retry
+        self._sweep = use_cases.sweep
 
     async def GetOperation(
         self, request: operation_service_pb2.GetOperationRequest, context: Context
@@ -92,6 +91,13 @@ class OperationServicer(OperationServiceServicer):
         """Begin a new operation that does what one did not do."""
         begun = await self._retry.start(request.name, request.request_id, current_caller())
         return mapping.operation_message(begun)
+
+    async def Sweep(
+        self, request: operation_service_pb2.SweepRequest, context: Context
+    ) -> operation_pb2.Operation:
+        """Begin to look for what operations left behind."""
+        operation = await self._sweep.start(sweep_request(request), current_caller())
+        return mapping.operation_message(operation)
 
     async def WatchOperation(
         self, request: operation_service_pb2.WatchOperationRequest, context: Context

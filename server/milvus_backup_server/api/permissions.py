@@ -39,6 +39,7 @@ PERMISSIONS: Final[dict[str, Permission]] = {
     _OPERATIONS + "RetryOperation": Permission.OPERATE,
     _OPERATIONS + "WatchOperation": Permission.VIEW,
     _OPERATIONS + "WatchOperations": Permission.VIEW,
+    _OPERATIONS + "Sweep": Permission.ADMIN,
     _SERVER + "Check": Permission.OPERATE,  # writes probe objects
     _SERVER + "GetServerInfo": Permission.VIEW,
 }

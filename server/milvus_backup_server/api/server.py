@@ -77,7 +77,7 @@ class ApiServer:
         self._server = grpc.aio.server(interceptors=[CallInterceptor()], options=channel_options())
         add_BackupServiceServicer_to_server(BackupServicer(use_cases), self._server)
         add_OperationServiceServicer_to_server(
-            OperationServicer(use_cases.directory, use_cases.control, use_cases.retry),
+            OperationServicer(use_cases),
             self._server,
         )
         add_ServerServiceServicer_to_server(ServerServicer(use_cases.diagnostics), self._server)

@@ -32,6 +32,7 @@ _DELETE = OperationKind.DELETE_BACKUP
 _EXPORT = OperationKind.EXPORT_BACKUP
 _IMPORT = OperationKind.IMPORT_BACKUP
 _VERIFY = OperationKind.VERIFY_BACKUP
+_SWEEP = OperationKind.SWEEP
 
 READERS = frozenset({_RESTORE, _EXPORT, _VERIFY})
 """Kinds that leave the backup as it is."""
@@ -74,6 +75,10 @@ SAME_BACKUP: dict[tuple[OperationKind, OperationKind], Verdict] = {
     (_IMPORT, _VERIFY): Verdict.ABORTED,  # not whole yet
     (_VERIFY, _IMPORT): Verdict.ABORTED,  # the name is taken
 }
+SAME_BACKUP.update(
+    {pair: Verdict.ALLOWED for kind in OperationKind for pair in ((kind, _SWEEP), (_SWEEP, kind))}
+)  # a sweep is of no backup, and leaves alone what others work on
+SAME_BACKUP[_SWEEP, _SWEEP] = Verdict.ABORTED  # one is enough
 """(running, new) on one backup. On different backups everything is allowed, but for restores into one target."""
 
 

@@ -42,6 +42,11 @@ def temporary_name(operation: str, number: int) -> str:
     return f"_mbtmp_{operation}_{number}"
 
 
+def temporary_owner(name: str) -> str:
+    """Return the operation that a temporary name carries."""
+    return name.removeprefix("_mbtmp_").rpartition("_")[0]
+
+
 def is_temporary_name(name: str) -> bool:
     """Tell whether a collection is one that an operation of this service builds, or left behind."""
     return bool(_TEMPORARY.fullmatch(name))

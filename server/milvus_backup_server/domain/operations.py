@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import Enum
 
 from milvus_backup_server.domain.errors import BackupError, Obstacle
+from milvus_backup_server.domain.leftovers import SweepResult
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.targets import TargetAction
 from milvus_backup_server.domain.verification import VerifyResult
@@ -28,6 +29,7 @@ class OperationKind(Enum):
     EXPORT_BACKUP = "export_backup"
     IMPORT_BACKUP = "import_backup"
     VERIFY_BACKUP = "verify_backup"
+    SWEEP = "sweep"
 
 
 class OperationState(Enum):
@@ -313,6 +315,7 @@ Result = (
     | VerifyResult
     | ExportResult
     | ImportResult
+    | SweepResult
     | CreatePlan
     | RestorePlan
 )

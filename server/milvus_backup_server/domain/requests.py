@@ -31,6 +31,8 @@ from milvus_backup_server.domain.verification import VerifyLevel
 
 MAX_REQUEST_ID = 128
 MAX_LABELS = 64
+DEFAULT_SWEEP_AGE_SECONDS = 24 * 3600
+_LONGEST_AGE_SECONDS = 10 * 365 * 24 * 3600
 MAX_LABEL_BYTES = 256
 
 _SUFFIX = re.compile(r"[A-Za-z0-9_]*")
@@ -205,8 +207,33 @@ class VerifyRequest:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class SweepRequest:
+    """Asks for what operations left behind; fields as in the contract's SweepRequest.
+
+    Attributes:
+        apply: Remove it too.
+        min_age_seconds: What is younger is left alone.
+    """
+
+    apply: bool = False
+    min_age_seconds: int = DEFAULT_SWEEP_AGE_SECONDS
+
+    def check(self) -> None:
+        """Raise InvalidRequest for an age that is none."""
+        if not 0 <= self.min_age_seconds <= _LONGEST_AGE_SECONDS:
+            text = f"{self.min_age_seconds} s is not allowed: 0 to 10 years are"
+            _raise(FieldViolation("min_age", text))
+
+
 Request = (
-    CreateRequest | RestoreRequest | DeleteRequest | ExportRequest | ImportRequest | VerifyRequest
+    CreateRequest
+    | RestoreRequest
+    | DeleteRequest
+    | ExportRequest
+    | ImportRequest
+    | VerifyRequest
+    | SweepRequest
 )
 """All that begins an operation."""
 

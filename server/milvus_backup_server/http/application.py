@@ -20,6 +20,7 @@ from milvus_backup_server.http import (
     routes_operations,
     routes_restores,
     routes_service,
+    routes_sweep,
 )
 from milvus_backup_server.http.guard import Guard
 from milvus_backup_server.http.options import API_PATH, HttpOptions
@@ -31,6 +32,7 @@ _ROUTES: Final = (
     routes_backups,
     routes_restores,
     routes_operations,
+    routes_sweep,
     routes_archives,
     docs,
 )

@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field
 
 from milvus_backup_server.domain.errors import BackupError
+from milvus_backup_server.domain.leftovers import LeftoverKind, LeftoverState, SweepResult
 from milvus_backup_server.domain.operations import (
     CollectionState,
     Operation,
@@ -33,6 +34,8 @@ def _error(value: object) -> object:
 
 
 def _result(value: Result | None) -> Mapping[str, Any] | None:
+    if isinstance(value, SweepResult):
+        return value.counts
     return None if value is None else asdict(value)
 
 
@@ -44,6 +47,8 @@ KindName: TypeAlias = Annotated[str, BeforeValidator(_name), _names(OperationKin
 StateName: TypeAlias = Annotated[str, BeforeValidator(_name), _names(OperationState)]
 PhaseName: TypeAlias = Annotated[str, BeforeValidator(_name), _names(Phase)]
 OriginName: TypeAlias = Annotated[str, BeforeValidator(_name), _names(Origin)]
+LeftoverKindName: TypeAlias = Annotated[str, BeforeValidator(_name), _names(LeftoverKind)]
+LeftoverStateName: TypeAlias = Annotated[str, BeforeValidator(_name), _names(LeftoverState)]
 CollectionStateName: TypeAlias = Annotated[str, BeforeValidator(_name), _names(CollectionState)]
 
 
@@ -115,6 +120,18 @@ class CollectionView(View):
     end_time: datetime | None = None
 
 
+class LeftoverView(View):
+    """Something that an operation left behind; the contract's Leftover."""
+
+    kind: LeftoverKindName
+    subject: str
+    operation: str = Field(default="", description="Whose it is.")
+    object_count: int
+    size_bytes: int
+    state: LeftoverStateName
+    note: str = Field(default="", description="Why it was kept, or could not be removed.")
+
+
 class OperationView(View):
     """An operation. `SUCCEEDED`, `PARTIALLY_SUCCEEDED`, `FAILED` and `CANCELLED` are final."""
 
@@ -132,6 +149,11 @@ class OperationView(View):
     error: Error | None = None
     result: Annotated[dict[str, int] | None, BeforeValidator(_result)] = Field(
         default=None, description="Counts of what was done, once it has succeeded."
+    )
+    leftovers: list[LeftoverView] = Field(
+        default=[],
+        validation_alias=AliasPath("result", "leftovers"),
+        description="Of a sweep: the first 100 that it found.",
     )
     collections: list[CollectionView] = Field(
         default=..., description="At most 50, failed and running ones first."

@@ -54,6 +54,7 @@ _INSTEAD: Final[Mapping[OperationKind, str]] = {
     OperationKind.EXPORT_BACKUP: "export again: its caller is gone",
     OperationKind.IMPORT_BACKUP: "delete the backup and import again: its caller is gone",
     OperationKind.VERIFY_BACKUP: "verify again",
+    OperationKind.SWEEP: "sweep again",
 }
 
 _log = logging.getLogger(__name__)
@@ -176,6 +177,17 @@ class OperationControl:
             raise asyncio.CancelledError
 
         return await self._restart(stored, OperationState.CANCELLING, body)
+
+    async def undoes(self, name: str) -> bool:
+        """Tell whether an interrupted operation can take back what it made."""
+        try:
+            stored = await self._interrupted(name)
+        except (OperationNotFound, OperationNotResumable):
+            return False
+        resumer = self.resumers.get(stored.record.footprint.kind)
+        if resumer is None or stored.record.request is None:
+            return False
+        return (await resumer(stored.record)).undo is not None
 
     async def supersede(self, name: str) -> None:
         """End an interrupted operation as cancelled because what it made is being removed by another.

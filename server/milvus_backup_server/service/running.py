@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from milvus_backup_server.domain.conflicts import Footprint
 from milvus_backup_server.domain.errors import BackupError, OperationCancelled, OperationInterrupted
 from milvus_backup_server.domain.failures import interrupts
+from milvus_backup_server.domain.leftovers import SweepResult
 from milvus_backup_server.domain.operation_record import OperationRecord
 from milvus_backup_server.domain.operations import (
     Caller,
@@ -310,4 +311,6 @@ def _logged(result: Result) -> dict[str, object]:
     if isinstance(result, VerifyResult):
         kinds = {kind.name.lower(): count for kind, count in result.by_kind.items()}
         return {"level": result.level.value, "problems": kinds, **asdict(result.counts)}
+    if isinstance(result, SweepResult):
+        return {"applied": result.applied, **result.counts}
     return asdict(result)

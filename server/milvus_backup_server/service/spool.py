@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
 import itertools
+import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,6 +19,8 @@ from milvus_backup_server.domain.errors import WorkSpaceUnavailable
 
 _BUFFER_BYTES = 1 << 20
 _LINES_AT_ONCE = 200
+_PREFIX = "milvus-backup-"
+_LOCK = "in-use"
 
 
 class SpoolDirectory:
@@ -26,7 +31,10 @@ class SpoolDirectory:
 
     def __init__(self) -> None:
         with _writing():
-            self._directory = tempfile.TemporaryDirectory(prefix="milvus-backup-")
+            self._directory = tempfile.TemporaryDirectory(prefix=_PREFIX)
+            # Held as long as this process lives: how a sweep tells what a crash left behind.
+            self._lock = (Path(self._directory.name) / _LOCK).open("wb")
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
         self._numbers = itertools.count()
 
     async def __aenter__(self) -> Self:
@@ -42,7 +50,11 @@ class SpoolDirectory:
         """Remove it with everything in it."""
         # In a thread, as it may hold a file for each of many collections; which a cancel leaves
         # to its end.
-        await asyncio.shield(asyncio.to_thread(self._directory.cleanup))
+        await asyncio.shield(asyncio.to_thread(self._remove))
+
+    def _remove(self) -> None:
+        self._directory.cleanup()
+        self._lock.close()
 
     def spool(self) -> Spool:
         """Return a new, empty spool."""
@@ -126,6 +138,26 @@ class Spool:
         with self._path.open("rb") as file:
             file.seek(position)
             return file.read(_BUFFER_BYTES)
+
+
+async def abandoned_spools(min_age_seconds: int) -> list[Path]:
+    """Return the spool directories on this machine whose processes have ended."""
+    return await asyncio.to_thread(_abandoned, min_age_seconds)
+
+
+async def remove_spool(path: Path) -> None:
+    """Remove the spool directory of a process that has ended."""
+    await asyncio.to_thread(shutil.rmtree, path, ignore_errors=True)
+
+
+def _abandoned(min_age_seconds: int) -> list[Path]:
+    found: list[Path] = []
+    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
+        with suppress(OSError), lock.open("rb") as file:  # another user's, or gone meanwhile
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if time.time() - lock.stat().st_mtime >= min_age_seconds:
+                found.append(lock.parent)
+    return sorted(found)
 
 
 @contextmanager

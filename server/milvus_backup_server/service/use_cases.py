@@ -15,6 +15,7 @@ from milvus_backup_server.service.operations import OperationManager
 from milvus_backup_server.service.restore_backup import RestoreBackup
 from milvus_backup_server.service.resuming import OperationControl
 from milvus_backup_server.service.retrying import RetryOperation
+from milvus_backup_server.service.sweep import Sweep
 from milvus_backup_server.service.verify_backup import VerifyBackup
 
 
@@ -31,6 +32,7 @@ class UseCases:
     export: ExportBackup
     import_: ImportBackup
     verify: VerifyBackup
+    sweep: Sweep
     directory: OperationDirectory
     control: OperationControl
     retry: RetryOperation

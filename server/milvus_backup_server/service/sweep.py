@@ -1,0 +1,157 @@
+"""Finding, and removing on request, what operations that did not come to their end left behind."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import partial
+
+from milvus_backup_server.domain.conflicts import Footprint
+from milvus_backup_server.domain.errors import BackupError
+from milvus_backup_server.domain.leftovers import (
+    Leftover,
+    LeftoverKind,
+    LeftoverState,
+    SweepReport,
+    SweepResult,
+)
+from milvus_backup_server.domain.operations import (
+    Amount,
+    Caller,
+    Operation,
+    OperationKind,
+    Phase,
+    Result,
+)
+from milvus_backup_server.domain.requests import SweepRequest
+from milvus_backup_server.service.checks import Deadline, require_bucket
+from milvus_backup_server.service.cluster_leftovers import ClusterLeftovers
+from milvus_backup_server.service.context import Environment
+from milvus_backup_server.service.operation_directory import OperationDirectory
+from milvus_backup_server.service.operation_fates import Fates
+from milvus_backup_server.service.operations import OperationManager
+from milvus_backup_server.service.repository_leftovers import Found, RepositoryLeftovers
+from milvus_backup_server.service.resuming import OperationControl
+from milvus_backup_server.service.running import OperationRequest
+from milvus_backup_server.service.spool import abandoned_spools, remove_spool
+from milvus_backup_server.service.tracker import Tracker
+
+_WATCH_SECONDS = 0.05
+
+
+class Sweep:
+    """The use case."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        operations: OperationManager,
+        directory: OperationDirectory,
+        control: OperationControl,
+    ) -> None:
+        self._environment = environment
+        self._operations = operations
+        self._directory = directory
+        self._control = control
+
+    async def start(self, request: SweepRequest, caller: Caller) -> Operation:
+        """Check a request and begin the operation.
+
+        Raises:
+            InvalidRequest: A field is wrong.
+            OperationConflict: Another sweep is under way.
+            BucketNotFound: There is no repository yet.
+            StorageUnavailable, StorageDenied: The store does not answer, or refuses us.
+        """
+        request.check()
+        asked = OperationRequest(
+            footprint=Footprint(OperationKind.SWEEP, ""), caller=caller, original=request
+        )
+        await self._operations.refuse_conflict(asked.footprint)
+        storage = self._environment.registry.repository().storage
+        async with Deadline(self._environment.limits.check_seconds).asking_store(storage):
+            await require_bucket(storage, "backup.storage.bucketName")
+
+        async def body(tracker: Tracker) -> Result:
+            run = SweepRun(self._environment, self._directory, self._control, request, tracker)
+            return await run.run()
+
+        return await self._operations.begin(asked, body)
+
+
+class SweepRun:
+    """One run of a sweep."""
+
+    def __init__(
+        self,
+        environment: Environment,
+        directory: OperationDirectory,
+        control: OperationControl,
+        request: SweepRequest,
+        tracker: Tracker,
+    ) -> None:
+        self._registry = environment.registry
+        self._directory = directory
+        self._control = control
+        self._request = request
+        self._tracker = tracker
+        self._report = SweepReport()
+
+    async def run(self) -> SweepResult:
+        """Look everywhere; what cannot be looked at is warned of and keeps nothing else from it."""
+        self._tracker.enter(Phase.CLEANING_UP if self._request.apply else Phase.LISTING)
+        repository, cluster = self._registry.repository(), self._registry.cluster()
+        now = await repository.storage.store.now()
+        before = now - timedelta(seconds=self._request.min_age_seconds)
+        ours = RepositoryLeftovers(repository, self._directory, before)
+        theirs = ClusterLeftovers(cluster, Fates(self._directory), before)
+        for place in (
+            self._interrupted(before),
+            ours.backups(),
+            ours.plans(),
+            ours.uploads(),
+            theirs.collections(),
+            theirs.staging(),
+            _spools(self._request.min_age_seconds),
+        ):
+            await self._look(place)
+        return self._report.result(applied=self._request.apply)
+
+    async def _look(self, place: AsyncIterator[Found]) -> None:
+        try:
+            async for found in place:
+                self._report.add(await self._dealt_with(found))
+                self._tracker.advance(Amount(objects=max(found.item.object_count, 1)))
+        except BackupError as error:
+            self._tracker.warn(error)
+
+    async def _dealt_with(self, found: Found) -> Leftover:
+        if found.remove is None or not self._request.apply:
+            return found.item
+        try:
+            await found.remove()
+        except BackupError as error:
+            return replace(found.item, state=LeftoverState.FAILED, note=error.message)
+        return replace(found.item, state=LeftoverState.REMOVED)
+
+    async def _interrupted(self, before: datetime) -> AsyncIterator[Found]:
+        """Yield interrupted operations that nobody went on with."""
+        for operation in await self._directory.interrupted():
+            if (operation.end_time or operation.create_time) < before:
+                item = Leftover(LeftoverKind.OPERATION, operation.backup_name, operation.name)
+                yield Found(item, partial(self._cancel, operation.name))
+
+    async def _cancel(self, name: str) -> None:
+        """Take back what an operation made; one that cannot do that itself just ends."""
+        if not await self._control.undoes(name):
+            await self._control.supersede(name)
+            return
+        await self._control.cancel(name)
+        async for _ in self._directory.watch(name, _WATCH_SECONDS):
+            pass
+
+
+async def _spools(min_age_seconds: int) -> AsyncIterator[Found]:
+    for path in await abandoned_spools(min_age_seconds):
+        yield Found(Leftover(LeftoverKind.SPOOL, str(path)), partial(remove_spool, path))
