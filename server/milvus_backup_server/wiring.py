@@ -50,6 +50,7 @@ from milvus_backup_server.settings.models import (
 from milvus_backup_server.settings.stores import StoreAccessSettings
 
 MIB: Final = 1 << 20
+_MOST_SEGMENTS: Final = 256  # that Milvus's import jobs are known to take
 _ADDRESSING: Final[dict[str, Literal["auto", "path", "virtual"]]] = {
     "aliyun": "virtual",
     "tencent": "virtual",
@@ -176,6 +177,7 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         certificate=_path(grpc.mtls_cert_path),
         key=_path(grpc.mtls_key_path),
         server_name=grpc.server_name,
+        rest_endpoint=settings.milvus.rest.endpoint,
         call_seconds=waits.call_timeout_seconds,
         retry_seconds=waits.retry_seconds,
     )
@@ -218,6 +220,8 @@ def work_limits(settings: Settings) -> WorkLimits:
         import_stall_seconds=waits.import_stall_seconds,
         load_seconds=waits.load_timeout_seconds,
         import_job_bytes=waits.import_job_max_mib * MIB,
+        import_jobs=settings.restore.concurrency.import_jobs,
+        import_job_segments=min(settings.restore.max_segments_per_import_job, _MOST_SEGMENTS),
         create_bucket=settings.service.storage.create_backup_bucket,
         allow_untested_versions=waits.allow_untested_versions,
         objects_read=_objects_read(settings),

@@ -126,7 +126,7 @@ async def test_a_missing_backup_bucket_is_made_by_a_create_only_where_that_is_on
     assert sorted(world.server.buckets) == ["a-bucket", "b-bucket"]
 
 
-@pytest.mark.parametrize("version", ["2.2.16", "v2.3.0", "2.4.0", "2.6.18", "who knows"])
+@pytest.mark.parametrize("version", ["2.2.16", "v2.3.0", "2.7.0", "3.0.0", "who knows"])
 async def test_versions_outside_the_tested_range_are_refused_unless_allowed(version: str) -> None:
     world = World()
     world.milvus = FakeMilvus(world.milvus_store, ROOT, version=version)
@@ -134,7 +134,7 @@ async def test_versions_outside_the_tested_range_are_refused_unless_allowed(vers
         with pytest.raises(MilvusVersionUnsupported) as caught:
             await service.start_create()
     assert caught.value.metadata["version"] == version
-    assert caught.value.metadata["supported"] == ">= 2.3.1, < 2.4.0"
+    assert caught.value.metadata["supported"] == ">= 2.3.1, < 2.7.0"
     async with running(world, limits=replace(LIMITS, allow_untested_versions=True)) as service:
         await service.create()
 

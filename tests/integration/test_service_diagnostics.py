@@ -108,7 +108,7 @@ async def test_where_all_is_well_all_is_ok_and_nothing_is_left(
     items = await checked(world)
     assert not_ok(items) == ({} if flushed_rows else {"milvus_objects": WARNING})
     assert items["milvus"].message == "fake:19530 answers; 1 databases"
-    assert items["milvus_version"].message == "Milvus v2.3.5-lite; tested: >= 2.3.1, < 2.4.0"
+    assert items["milvus_version"].message == "Milvus v2.3.5-lite; tested: >= 2.3.1, < 2.7.0"
     assert items["milvus_storage"].message == "memory://main/a-bucket/files answers"
     assert items["backup_storage_write"].message == "wrote, read and removed a probe object"
     assert items["conditional_writes"].message == "of two writers of one new object one wins"
@@ -352,7 +352,7 @@ async def test_what_does_not_work_is_told_and_the_rest_is_tried(
 
 async def test_a_version_outside_the_tested_range_fails_unless_it_is_allowed() -> None:
     world = World()
-    world.milvus = FakeMilvus(world.milvus_store, ROOT, version="2.6.18")
+    world.milvus = FakeMilvus(world.milvus_store, ROOT, version="2.7.0")
     await filled(world)
     items = await checked(world)
     assert not_ok(items) == {"milvus_version": FAILED, "milvus_objects": SKIPPED}

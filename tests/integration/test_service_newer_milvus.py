@@ -1,56 +1,18 @@
 """Restores into Milvus 2.4 to 2.6, simulated: every row by its key, over the real gateway."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
-from milvus_backup_server.adapters.milvus import GrpcMilvusGateway, MilvusSettings
 from milvus_backup_server.domain.errors import BackupNotRestorable
 from milvus_backup_server.domain.operations import RestoreResult
 from milvus_backup_server.domain.records import CollectionBackupInfo
-from milvus_backup_server.service.context import WorkLimits
 from tests.support.decoded_rows import expected_rows, with_hex
 from tests.support.fixtures import GROUPS, OF_NEWER_MILVUS, metadata, put_backup
+from tests.support.newer import newer
 from tests.support.rows import Rows, assert_same_rows
-from tests.support.running_service import Decorators
-from tests.support.service import LIMITS, ROOT, Service, World, running
-from tests.support.simulator import SimulatedMilvus, Simulator, simulator
-
-LIMITS_HERE = replace(LIMITS, allow_untested_versions=True)
-
-
-@dataclass(frozen=True)
-class Newer:
-    """A service with a simulated Milvus."""
-
-    service: Service
-    simulator: Simulator
-
-    @property
-    def milvus(self) -> SimulatedMilvus:
-        return self.simulator.milvus
-
-    def rows(self, name: str, database: str = "default") -> Rows:
-        return self.milvus.databases[database][name].rows()
-
-
-@asynccontextmanager
-async def newer(
-    version: str, world: World | None = None, limits: WorkLimits = LIMITS_HERE
-) -> AsyncIterator[Newer]:
-    world = world or World()
-    milvus = SimulatedMilvus(world.milvus_store, version, ROOT)
-    async with simulator(milvus) as served:
-        settings = MilvusSettings(host="127.0.0.1", port=served.port, retry_seconds=0.1)
-        gateway = GrpcMilvusGateway(settings)
-        around = Decorators(gateway=lambda _: gateway)
-        try:
-            async with running(world, around, limits=limits) as service:
-                yield Newer(service, served)
-        finally:
-            await gateway.close()
+from tests.support.service import LIMITS
 
 
 def records(archive: str) -> list[CollectionBackupInfo]:
@@ -110,7 +72,7 @@ async def test_segments_of_a_partition_share_jobs_and_deletes_come_last() -> Non
 
 
 async def test_a_job_has_as_many_segments_as_the_setting_says() -> None:
-    async with newer("2.5.27", limits=replace(LIMITS_HERE, import_job_segments=1)) as it:
+    async with newer("2.5.27", limits=replace(LIMITS, import_job_segments=1)) as it:
         await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_5_27", name="b")
         await it.service.restore(collections=("deletes",))
         found = [len(job.files) for job in it.simulator.jobs.jobs.values()]
@@ -118,7 +80,7 @@ async def test_a_job_has_as_many_segments_as_the_setting_says() -> None:
 
 
 async def test_one_job_at_a_time_where_the_setting_says_so() -> None:
-    async with newer("2.5.27", limits=replace(LIMITS_HERE, import_jobs=1)) as it:
+    async with newer("2.5.27", limits=replace(LIMITS, import_jobs=1)) as it:
         await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_5_27", name="b")
         await it.service.restore(collections=("deletes",))
         assert it.simulator.jobs.most_running == 1

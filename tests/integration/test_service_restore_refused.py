@@ -347,7 +347,7 @@ async def test_a_request_id_makes_a_restore_safe_to_repeat() -> None:
 async def test_a_version_outside_the_tested_range() -> None:
     world = await with_backup()
     old = world.milvus
-    world.milvus = FakeMilvus(world.milvus_store, ROOT, version="2.4.0")
+    world.milvus = FakeMilvus(world.milvus_store, ROOT, version="2.7.0")
     error = await refused(world)
     assert isinstance(error, MilvusVersionUnsupported)
     async with running(world, limits=replace(LIMITS, allow_untested_versions=True)) as service:

@@ -170,8 +170,8 @@ async def test_the_plan_of_meta_only_has_no_rows() -> None:
             MilvusVersionUnsupported,
             "strategy",
             (
-                "the strategy bulk_flush needs Milvus 2.6.11 or later; this is v2.3.5-lite, and this "
-                "service works with >= 2.3.1, < 2.4.0"
+                "the strategy bulk_flush needs Milvus 2.6.11 or later and is not done by this service "
+                "yet; this is v2.3.5-lite"
             ),
         ),
         (
@@ -179,8 +179,8 @@ async def test_the_plan_of_meta_only_has_no_rows() -> None:
             MilvusVersionUnsupported,
             "rbac",
             (
-                "backing up users, roles and grants needs Milvus 2.4.9 or later; this is v2.3.5-lite, "
-                "and this service works with >= 2.3.1, < 2.4.0"
+                "backing up users, roles and grants needs Milvus 2.4.9 or later and is not done by "
+                "this service yet; this is v2.3.5-lite"
             ),
         ),
         (

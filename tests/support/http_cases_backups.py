@@ -212,7 +212,7 @@ GREETING: Final = "Hello, This is backup service"
 CHECK: Final = text(
     "milvus.user  root\n\nmilvus ",
     " ok       fake:19530 answers; 2 databases\n",
-    " ok       Milvus v2.3.5-lite; tested: >= 2.3.1, < 2.4.0\n",
+    " ok       Milvus v2.3.5-lite; tested: >= 2.3.1, < 2.7.0\n",
     " warning  Milvus has no flushed rows yet",
 )
 SERVICE: Final = [

@@ -226,6 +226,21 @@ EFFECTS = [
         lambda it: it.backup.storage,
         lambda it: it.service.storage.backup,
     ),
+    Row(
+        "milvus.rest.endpoint",
+        "",
+        "http://x:1",
+        lambda it: gateway_settings(it).rest_endpoint,
+        "http://x:1",
+    ),
+    Row("restore.concurrency.importJobs", 768, "1", lambda it: work_limits(it).import_jobs, 1),
+    Row(
+        "restore.maxSegmentsPerImportJob",
+        256,
+        "1",
+        lambda it: work_limits(it).import_job_segments,
+        1,
+    ),
     Row("backup.concurrency.collections", 4, "7", lambda it: work_limits(it).collections, 7),
     Row(
         "transfer.mode",

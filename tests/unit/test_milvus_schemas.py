@@ -201,3 +201,13 @@ def test_classes_are_those_of_pymilvus() -> None:
     from pymilvus.grpc_gen import common_pb2 as theirs  # noqa: PLC0415 - loads all of pymilvus
 
     assert theirs.KeyValuePair is common_pb2.KeyValuePair
+
+
+def test_a_clustering_key_goes_both_ways() -> None:
+    message = schema_pb2.CollectionSchema(name="c")
+    message.fields.add(fieldID=100, name="pk", is_primary_key=True, data_type=5)
+    message.fields.add(fieldID=101, name="ck", data_type=5, is_clustering_key=True)
+    record = schema_record(message)
+    assert [field.get("is_clustering_key") for field in record.to_json()["fields"]] == [None, True]
+    again = schema_message("c", CollectionSchema.from_json(record.to_json()))
+    assert [field.is_clustering_key for field in again.fields] == [False, True]

@@ -46,7 +46,6 @@ SEEN_ELSEWHERE = {
 
 WITHOUT_EFFECT = {
     "server.debugMode": (False, "true"),
-    "milvus.rest.endpoint": ("", "http://x:1"),
     "milvus.management.endpoint": ("http://localhost:9091", "http://x:1"),
     "milvus.replicate.rpcChannelName": ("by-dev-replicate-msg", "x"),
     "milvus.etcd.endpoints": (("localhost:2379",), "x:1"),
@@ -58,8 +57,6 @@ WITHOUT_EFFECT = {
     "backup.concurrency.segments": (1024, "1"),
     "backup.pauseGC": (True, "false"),
     "restore.concurrency.collections": (2, "1"),
-    "restore.concurrency.importJobs": (768, "1"),
-    "restore.maxSegmentsPerImportJob": (256, "1"),
     "restore.keepTempFiles": (False, "true"),
     "zillizCloud.endpoint": ("https://api.cloud.zilliz.com", "http://x"),
     "zillizCloud.apiKey": ("", "pw"),

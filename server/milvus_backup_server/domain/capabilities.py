@@ -9,7 +9,7 @@ from milvus_backup_server.domain.milvus import MilvusVersion
 
 # 2.3.0 does not tell the moment of a flush.
 TESTED_FROM = MilvusVersion(2, 3, 1)
-TESTED_BEFORE = MilvusVersion(2, 4, 0)
+TESTED_BEFORE = MilvusVersion(2, 7, 0)
 TESTED_RANGE = f">= {TESTED_FROM}, < {TESTED_BEFORE}"
 """Versions with which this service makes and restores backups, for messages."""
 
@@ -40,7 +40,8 @@ class Capabilities:
     """What one version can do.
 
     Attributes:
-        tested: Backups are made and restored with this version in our tests.
+        tested: Backups are made and restored with this version in our tests; from 2.4 on with a
+            simulated Milvus.
         hybrid_end_ts: Import cuts at a hybrid timestamp; without it at physical milliseconds.
         parallel_import: Import jobs run beside each other; without it one after another.
         rest_import: Import jobs are made through the REST API, with lists of directory pairs.

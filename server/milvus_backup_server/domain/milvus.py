@@ -108,11 +108,18 @@ class SegmentLogIds:
         inserts: Ids of insert logs by field id or column group.
         deltas: Ids of delta logs.
         channel: The segment's virtual channel.
+        delta_field: The field under which Milvus lists the delta logs.
     """
 
     inserts: Mapping[int, frozenset[int]]
     deltas: frozenset[int]
     channel: str = ""
+    delta_field: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many logs there are."""
+        return len(self.deltas) + sum(len(ids) for ids in self.inserts.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +133,7 @@ class Flush:
         seal_time: Unix seconds when they were sealed.
         channel_checkpoints: Positions in base64 by virtual channel, of everything flushed in the
             same call; empty on 2.3.
+        channel_timestamps: Hybrid timestamps of those positions.
     """
 
     moment: int
@@ -133,6 +141,7 @@ class Flush:
     sealed_ids: frozenset[int]
     seal_time: int
     channel_checkpoints: Mapping[str, str] = field(default_factory=dict)
+    channel_timestamps: Mapping[str, int] = field(default_factory=dict)
 
 
 class ImportState(Enum):

@@ -13,6 +13,7 @@ from milvus_backup_server.domain.milvus import (
     Flush,
     Partition,
     SegmentInfo,
+    SegmentLogIds,
 )
 from milvus_backup_server.domain.operations import Amount
 from milvus_backup_server.domain.records import IndexInfo
@@ -32,6 +33,9 @@ class CollectionSnapshot:
         segments: The segments of the flush that Milvus still knows, by id.
         partition_load_states: By partition id.
         left_out: Ids of the partitions that were not asked for.
+        logs: Of which logs the segments consist, by segment id, where Milvus tells.
+        stale: Segments of the flush were replaced before the L0 segments were listed: deletes may be
+            in the replacing ones alone.
         replicas: How many times it is loaded.
     """
 
@@ -45,6 +49,8 @@ class CollectionSnapshot:
     moment: int
     segments: Mapping[int, SegmentInfo]
     left_out: frozenset[int] = frozenset()
+    logs: Mapping[int, SegmentLogIds] = field(default_factory=dict)
+    stale: bool = False
     replicas: int = 0
 
 

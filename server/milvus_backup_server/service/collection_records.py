@@ -12,7 +12,7 @@ from milvus_backup_server.domain.manifest import (
     ManifestObject,
     canonical_json,
 )
-from milvus_backup_server.domain.milvus import ALL_PARTITIONS, SegmentLevel
+from milvus_backup_server.domain.milvus import ALL_PARTITIONS, SegmentLevel, SegmentLogIds
 from milvus_backup_server.domain.records import (
     Binlog,
     CollectionBackupInfo,
@@ -90,6 +90,8 @@ class CollectionRecords:
 
     def _head(self) -> CollectionBackupInfo:
         snapshot, description = self._snapshot, self._snapshot.description
+        channels = description.virtual_channels
+        timestamps = snapshot.flush.channel_timestamps
         return CollectionBackupInfo(
             id=self._operation,
             collection_id=description.collection_id,
@@ -103,7 +105,10 @@ class CollectionRecords:
             index_infos=snapshot.indexes,
             load_state=snapshot.load_state,
             backup_physical_timestamp=snapshot.flush.seal_time,
-            channel_checkpoints=snapshot.flush.channel_checkpoints,
+            backup_timestamp=max((timestamps.get(it, 0) for it in channels), default=0),
+            channel_checkpoints={
+                it: at for it, at in snapshot.flush.channel_checkpoints.items() if it in channels
+            },
             properties=description.properties,
             db_id=description.database_id,
             created_timestamp=description.created_timestamp,
@@ -141,16 +146,18 @@ class CollectionRecords:
         key = (*inserts, *deltas)[0].key
         info = self._snapshot.segments.get(key.segment_id)
         is_l0 = not inserts if info is None else info.level is SegmentLevel.L0
+        told = self._snapshot.logs.get(key.segment_id)
         return SegmentBackupInfo(
             segment_id=key.segment_id,
             collection_id=key.collection_id,
             partition_id=key.partition_id,
             num_of_rows=self._plan.rows.get(key.segment_id, 0),
             binlogs=tuple(_field_binlogs(inserts)),
-            deltalogs=(FieldBinlog(binlogs=tuple(_binlog(log) for log in deltas)),),
+            deltalogs=_delta_binlogs(deltas, told),
             size=sum(log.item.size for log in (*inserts, *deltas)),
             group_id=0 if key.partition_id == ALL_PARTITIONS else key.segment_id,
             is_l0=is_l0,
+            v_channel=told.channel if told else "",
             storage_version=info.storage_version if info else 0,
         )
 
@@ -188,6 +195,14 @@ async def _by_segment(spool: Spool) -> AsyncIterator[list[_Log]]:
 def _field_binlogs(logs: Sequence[_Log]) -> Iterable[FieldBinlog]:
     for field, group in itertools.groupby(logs, key=lambda log: log.key.field_id):
         yield FieldBinlog(field_id=field or 0, binlogs=tuple(_binlog(log) for log in group))
+
+
+def _delta_binlogs(logs: Sequence[_Log], told: SegmentLogIds | None) -> tuple[FieldBinlog, ...]:
+    """Return the delta logs as the Go tool records them: without an entry for none where it asked Milvus."""
+    if told is not None and not logs:
+        return ()
+    binlogs = tuple(_binlog(log) for log in logs)
+    return (FieldBinlog(field_id=told.delta_field if told else 0, binlogs=binlogs),)
 
 
 def _binlog(log: _Log) -> Binlog:

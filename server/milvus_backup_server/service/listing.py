@@ -44,6 +44,8 @@ async def plan_collection(
         SourceStorageMismatch: Segments with rows have no objects: a wrong bucket or root path.
         SourceInconsistent: The logs of a segment's fields do not match, or a field has none.
     """
+    if snapshot.stale:
+        raise PlanStale("a segment was replaced after the flush")
     found = _Found(snapshot)
     insert, delta = spools.spool(), spools.spool()
     insert_prefix, delta_prefix = source_directories(
@@ -86,6 +88,7 @@ class _Found:
     inserted: set[int] = field(default_factory=set)
     elsewhere: set[int] = field(default_factory=set)
     partitions: Counter[int] = field(default_factory=Counter)
+    logs: Counter[int] = field(default_factory=Counter)
     unknown_rows: dict[int, list[str]] = field(default_factory=dict)
     _segment: int = 0
     _fields: set[int] = field(default_factory=set)
@@ -95,7 +98,16 @@ class _Found:
         return (
             log.segment_id in self.snapshot.flush.segment_ids
             and log.partition_id not in self.snapshot.left_out
+            and self._belongs(log)
         )
+
+    def _belongs(self, log: LogKey) -> bool:
+        """Tell whether a log is one of its segment's, as far as Milvus told: others are left over."""
+        told = self.snapshot.logs.get(log.segment_id)
+        if told is None:
+            return True
+        ids = told.deltas if log.is_delta else told.inserts.get(log.field_id or 0, frozenset())
+        return log.log_id in ids
 
     def note_other(self, log: LogKey) -> None:
         """Remember a segment of a partition that was not asked for: it is not missing."""
@@ -127,12 +139,16 @@ class _Found:
             raise _mismatch(self.snapshot, with_rows, storage)
         if len(described) < len(missing):
             raise PlanStale("a segment vanished after the flush")
+        for segment, told in self.snapshot.logs.items():
+            if self.logs[segment] < told.count:
+                raise PlanStale(f"a log of segment {segment} vanished")
 
     def add(self, log: LogKey, item: ObjectInfo) -> None:
         self.bytes += item.size
         self.objects += 1
         self.segments.add(log.segment_id)
         self.partitions[log.partition_id] += item.size
+        self.logs[log.segment_id] += 1
 
     def _only_deletes(self) -> set[int]:
         """Return the L0 segments found: they have delta logs alone, all others have insert logs."""

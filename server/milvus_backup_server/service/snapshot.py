@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from milvus_backup_server.domain.capabilities import Capabilities
 from milvus_backup_server.domain.errors import (
+    MilvusRefused,
     MilvusUnavailable,
     OperationStalled,
     PartitionNotFound,
@@ -20,6 +21,9 @@ from milvus_backup_server.domain.milvus import (
     CollectionName,
     Flush,
     Partition,
+    SegmentInfo,
+    SegmentLevel,
+    SegmentLogIds,
     backup_moment,
     physical_milliseconds,
 )
@@ -31,6 +35,7 @@ from milvus_backup_server.service.concurrency import for_each, task_group
 from milvus_backup_server.service.context import WorkLimits
 
 _CALLS_AT_ONCE = 16
+_SEGMENT_GONE = "600"  # Milvus's code for a segment that is not there
 _CLOCK_POLL_SECONDS = 0.01
 _NOT_LOADED = "NotLoad"
 
@@ -159,8 +164,9 @@ class Snapshots:
         left_out = frozenset(it.partition_id for it in every if it not in partitions)
         load_state = await self._gateway.load_state(name)
         segments = await self._gateway.list_segments(name)
-        others = {it.segment_id for it in segments if it.partition_id in left_out}
-        flush = replace(flush, segment_ids=flush.segment_ids - others)
+        flush, stale = self._with_l0(flush, segments, left_out)
+        wanted = {it.segment_id: it for it in segments if it.segment_id in flush.segment_ids}
+        logs = {} if stale else await self._logs(description, wanted)
         return CollectionSnapshot(
             name=name,
             description=description,
@@ -170,10 +176,46 @@ class Snapshots:
             partition_load_states=await self._partition_states(description, load_state, partitions),
             flush=flush,
             moment=backup_moment(flush.moment, hybrid_end=self._capabilities.hybrid_end_ts),
-            segments={it.segment_id: it for it in segments if it.segment_id in flush.segment_ids},
+            segments=wanted,
             left_out=left_out,
+            logs=logs or {},
+            stale=stale or logs is None,
             replicas=await self._replicas(name, load_state),
         )
+
+    def _with_l0(
+        self, flush: Flush, segments: Sequence[SegmentInfo], left_out: frozenset[int]
+    ) -> tuple[Flush, bool]:
+        """Return a flush without partitions that are left out, with the L0 segments of the others.
+
+        A flush does not name L0 segments. Each delete is in one of them or in a segment that is
+        listed with them; so none of the flush's may have been replaced by then. Whether that
+        happened is the second value.
+        """
+        listed = {it.segment_id for it in segments}
+        others = {it.segment_id for it in segments if it.partition_id in left_out}
+        wanted = flush.segment_ids - others
+        if not self._capabilities.l0_segments:
+            return replace(flush, segment_ids=wanted), False
+        l0 = {it.segment_id for it in segments if it.level is SegmentLevel.L0} - others
+        return replace(flush, segment_ids=wanted | l0), bool(wanted - listed)
+
+    async def _logs(
+        self, description: CollectionDescription, segments: Iterable[int]
+    ) -> dict[int, SegmentLogIds] | None:
+        """Return of which logs segments consist; None if one of them is not there any more.
+
+        Where Milvus cannot be asked for it, the listing of its objects has to tell.
+        """
+        if not self._capabilities.segment_descriptions:
+            return {}
+        wanted = sorted(segments)
+        try:
+            return await self._gateway.segment_logs(
+                description.name, description.collection_id, wanted
+            )
+        except (MilvusUnavailable, MilvusRefused) as error:
+            return None if error.metadata.get("code") == _SEGMENT_GONE else {}
 
     async def _replicas(self, name: CollectionName, state: str) -> int:
         return 0 if state == _NOT_LOADED else await self._gateway.replica_count(name)

@@ -14,14 +14,13 @@ _STORAGES: Final = ("milvus.storage", "backup.storage")
 _SNAPSHOTS: Final = (
     "only backups in the snapshot format of Milvus 3.0 need it, which are not made here"
 )
-_ONE_JOB: Final = "Milvus 2.3 runs one import job after another, so one at a time is sent"
+_ONE_COLLECTION: Final = "the collections of a restore are imported one after another"
 _INDEX_EXTRA: Final = "only restores into a secondary cluster need it, which are not made here"
 _NO_GC_PAUSE: Final = "this service does not pause Milvus's garbage collection yet"
 _NO_CLOUD: Final = "this service does not move backups to Zilliz Cloud"
 
 NO_EFFECT: Final = {
     "server.debugMode": "log.level: debug is what this service has",
-    "milvus.rest.endpoint": "only import jobs of Milvus 2.4 and later go there, which are not sent yet",
     "milvus.management.endpoint": _NO_GC_PAUSE,
     "milvus.replicate.rpcChannelName": _INDEX_EXTRA,
     "milvus.etcd.endpoints": _INDEX_EXTRA,
@@ -36,9 +35,7 @@ NO_EFFECT: Final = {
     },
     "backup.concurrency.segments": "transfer.concurrency bounds the objects of all segments",
     "backup.pauseGC": _NO_GC_PAUSE,
-    "restore.concurrency.collections": _ONE_JOB,
-    "restore.concurrency.importJobs": _ONE_JOB,
-    "restore.maxSegmentsPerImportJob": _ONE_JOB,
+    "restore.concurrency.collections": _ONE_COLLECTION,
     "restore.keepTempFiles": "temporary copies are always removed",
     "zillizCloud.endpoint": _NO_CLOUD,
     "zillizCloud.apiKey": _NO_CLOUD,

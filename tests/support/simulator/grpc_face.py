@@ -247,6 +247,10 @@ class GrpcFace(Servicer):  # type: ignore[misc] # the generated classes come wit
             for channel in found.channels:
                 reply.channel_cps[channel].channel_name = channel
                 reply.channel_cps[channel].timestamp = moment
+        if self._milvus.replace_after_flush:
+            collection, segment = self._milvus.replace_after_flush
+            collection.segments.remove(segment)
+            self._milvus.replace_after_flush = None
         return reply
 
 

@@ -115,6 +115,8 @@ class SimulatedMilvus:
         databases: collections of each database by name.
         properties: properties of databases.
         flushes: how many flushes there were.
+        replace_after_flush: a collection and a segment of it that a compaction replaces right after the
+            next flush.
     """
 
     def __init__(self, store: ObjectStore, version: str, root: str = "files") -> None:
@@ -130,6 +132,7 @@ class SimulatedMilvus:
         self.properties: dict[str, dict[str, str]] = {"default": {}}
         self.aliases: dict[tuple[str, str], Collection] = {}
         self.flushes = 0
+        self.replace_after_flush: tuple[Collection, Segment] | None = None
         self.numbers = itertools.count(480_000_000_000_000_000)
 
     def database(self, name: str) -> dict[str, Collection]:

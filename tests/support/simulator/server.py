@@ -76,7 +76,9 @@ async def _serve_both(stack: AsyncExitStack, grpc_port: int, rest_port: int) -> 
         task = asyncio.current_task()
         assert task is not None
         connections.add(task)
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+        with contextlib.suppress(
+            ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError
+        ):
             await _relay(reader, writer, grpc_port, rest_port)
         connections.discard(task)
 

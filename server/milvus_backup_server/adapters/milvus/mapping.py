@@ -126,6 +126,7 @@ def flushes(collections: Sequence[str], answer: Message) -> dict[str, Flush]:
             sealed_ids=frozenset(answer.coll_segIDs[name].data),
             seal_time=answer.coll_seal_times[name],
             channel_checkpoints=checkpoints,
+            channel_timestamps={it: at.timestamp for it, at in answer.channel_cps.items()},
         )
         for name in collections
         if answer.coll_flush_ts.get(name)

@@ -21,6 +21,9 @@ from milvus_backup_server.domain.records import (
 _FIRST_FIELD_ID = 100
 """Milvus keeps the ids below for itself."""
 
+_CLUSTERING_KEY = "is_clustering_key"
+"""A key of ours in the record of a field: the Go tool neither writes nor reads it."""
+
 
 def schema_record(schema: Message) -> CollectionSchema:
     """Return the record of a schema, without the fields that Milvus adds by itself."""
@@ -60,6 +63,7 @@ def _field_record(field: Message) -> FieldSchema:
         nullable=field.nullable,
         is_function_output=field.is_function_output,
         default_value_base64=base64.b64encode(default).decode(),
+        extra={_CLUSTERING_KEY: True} if field.is_clustering_key else {},
     )
 
 
@@ -151,6 +155,7 @@ def _field_message(field: FieldSchema) -> Message:
         is_partition_key=field.is_partition_key,
         nullable=field.nullable,
         is_function_output=field.is_function_output,
+        is_clustering_key=field.extra.get(_CLUSTERING_KEY) is True,
     )
 
 

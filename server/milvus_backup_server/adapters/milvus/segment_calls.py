@@ -45,6 +45,7 @@ class SegmentCalls:
                     inserts=_ids(info.get("insertLogs")),
                     deltas=frozenset(_flat(info.get("deltaLogs"))),
                     channel=str(info.get("vChannel", "")),
+                    delta_field=max(_ids(info.get("deltaLogs")), default=0),
                 )
         return found
 

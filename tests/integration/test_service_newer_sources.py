@@ -1,0 +1,107 @@
+"""Backups of Milvus 2.4 to 2.6, simulated: its metadata beside the Go tool's, and what it restores."""
+
+from typing import Any
+
+import pytest
+
+from milvus_backup_server.domain.records import CollectionBackupInfo
+from tests.support.decoded_rows import expected_rows
+from tests.support.fixtures import metadata
+from tests.support.newer import newer
+from tests.support.rows import assert_same_rows
+from tests.support.simulator import adopt
+
+SOURCES = [
+    ("2.5.27", "fx_mv_2_5_27"),
+    ("2.6.18", "fx_mv_2_6_18"),
+    ("2.6.18", "fx_mv_2_6_18_types"),
+]
+OF_A_FLUSH = ("backup_timestamp", "backup_physical_timestamp", "channel_checkpoints")
+DIFFERENT = {"id", *OF_A_FLUSH}
+"""What each backup has of its own: its id and its flush."""
+
+
+@pytest.mark.parametrize(("version", "archive"), SOURCES)
+async def test_the_metadata_is_the_go_tools(version: str, archive: str) -> None:
+    async with newer(version) as it:
+        await adopt(it.milvus, archive)
+        await it.service.create("b")
+        found = await it.full_meta("b")
+    ours = {item["collection_name"]: item for item in found["collection_backups"]}
+    theirs = {item["collection_name"]: item for item in metadata(archive)["collection_backups"]}
+    assert ours.keys() == theirs.keys()
+    for name, record in theirs.items():
+        # The Go tool flushed the whole 2.6.18 at once, which records no moment of a collection.
+        assert {*record} | {*OF_A_FLUSH} == {*ours[name]}, name
+        assert comparable(ours[name]) == comparable(record), name
+    names = [item["db_name"] for item in metadata(archive)["database_backups"]]
+    assert [item["db_name"] for item in found["database_backups"]] == names
+    assert (found["size"], found["milvus_version"]) == (metadata(archive)["size"], version)
+
+
+def comparable(value: Any, key: str = "") -> Any:
+    """Return a value with lists in a fixed order, without what each backup has of its own."""
+    if isinstance(value, dict):
+        return {name: comparable(it, name) for name, it in value.items() if name not in DIFFERENT}
+    if key == "log_path":
+        return value.partition("/")[2]  # below Milvus's root, which the settings name
+    if isinstance(value, list) and key != "fields":
+        return sorted((comparable(it) for it in value), key=repr)
+    return value
+
+
+@pytest.mark.parametrize(("version", "archive"), SOURCES)
+async def test_a_backup_restores_to_its_rows(version: str, archive: str) -> None:
+    async with newer(version) as it:
+        records = await adopt(it.milvus, archive)
+        operation = await it.service.create("b")
+        assert operation.warnings == ()
+        restored = await it.service.restore("b", suffix="_again")
+        assert restored.warnings == ()
+        for record in records:
+            found = it.rows(f"{record.collection_name}_again", record.db_name)
+            assert_same_rows(expected_rows(archive, record), found)
+
+
+async def test_segments_that_were_replaced_since_the_flush_make_another_one() -> None:
+    async with newer("2.5.27") as it:
+        records = await adopt(it.milvus, "fx_mv_2_5_27")
+        collection = it.milvus.databases["default"]["deletes"]
+        gone = next(item for item in collection.segments if not item.l0)
+        it.milvus.replace_after_flush = (collection, gone)
+        await it.service.create("b", "deletes")
+        assert it.milvus.flushes == 2
+        found = await it.full_meta("b")
+        segments = {
+            segment["segment_id"]
+            for partition in found["collection_backups"][0]["partition_backups"]
+            for segment in partition.get("segment_backups", [])
+        }
+        record = next(item for item in records if item.collection_name == "deletes")
+        assert segments == data_segments(record) - {gone.segment_id}
+
+
+def data_segments(record: CollectionBackupInfo) -> set[int]:
+    return {it.segment_id for part in record.partition_backups for it in part.segment_backups}
+
+
+async def test_logs_that_are_no_part_of_their_segment_stay_out() -> None:
+    async with newer("2.5.27") as it:
+        records = await adopt(it.milvus, "fx_mv_2_5_27")
+        record = next(item for item in records if item.collection_name == "deletes")
+        segment = record.partition_backups[0].segment_backups[0]
+        inner = f"{record.collection_id}/{segment.partition_id}/{segment.segment_id}"
+        await it.milvus.store.put(f"files/insert_log/{inner}/100/7", b"left over")
+        await it.service.create("b", "deletes")
+        keys = await it.service.world.backups()
+        assert len([key for key in keys if f"/{segment.segment_id}/100/" in key]) == 1
+
+
+async def test_without_rest_the_listing_tells_the_logs() -> None:
+    async with newer("2.5.27") as it:
+        records = await adopt(it.milvus, "fx_mv_2_5_27")
+        it.simulator.rest.down = True
+        await it.service.create("b", "deletes")
+        await it.service.restore("b", suffix="_again")
+        record = next(item for item in records if item.collection_name == "deletes")
+        assert_same_rows(expected_rows("fx_mv_2_5_27", record), it.rows("deletes_again"))
