@@ -41,4 +41,6 @@ async def test_all_is_well_and_nothing_is_left(
     assert items["conditional_writes"].message == "of two writers of one new object one wins"
     assert items["transfer"].message == transfer
     for bucket, prefix in ((store, "backup/.milvus-backup/"), (milvus, "files/milvus-backup-st")):
-        assert [item.key async for item in list_objects(bucket, prefix)] == []
+        left = [item.key async for item in list_objects(bucket, prefix)]
+        # Restores of other tests in this bucket are remembered for a day.
+        assert [key for key in left if "/finished-restores/" not in key] == []
