@@ -24,6 +24,7 @@ from tests.support.writers import Loop, Queue, Upserter, Writer
 # Milvus takes one to five minutes for it, with others beside it on a small machine.
 pytestmark = [
     pytest.mark.e2e,
+    pytest.mark.torture,
     pytest.mark.xdist_group("milvus-two"),
     pytest.mark.timeout(900),
 ]

@@ -96,8 +96,8 @@ async def resumed_after_death(at: int, *, after: bool) -> None:
     before = {key for key in await world.backups() if "/binlogs/" in key}
     calls = setting.calls()
     async with running(world, calls.decorators, generation=2, records=setting.records) as service:
+        name = await only_operation(service)  # until then it is in the way of restores
         await assert_listed_is_whole(world, service)
-        name = await only_operation(service)
         calls.calls.clear()
         last = succeeded(await service.resume(name))
         again = before & set(copies(calls.calls))
