@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from copy import deepcopy
 from typing import TypeVar
 
 from tests.support.held_calls import around_all
@@ -88,9 +89,9 @@ class Meanwhile:
 
 
 def failing(error: Exception) -> Action:
-    """Return an action that raises an error."""
+    """Return an action that raises an error, each time one of its own: operations write into theirs."""
 
     async def fail() -> None:
-        raise error
+        raise deepcopy(error)
 
     return fail

@@ -40,8 +40,13 @@ async def server() -> AsyncIterator[ScriptedS3]:
 
 @pytest.fixture(scope="session")
 async def store(server: ScriptedS3) -> AsyncIterator[S3Store]:
-    settings = S3ClientSettings(connect_timeout_seconds=2, read_timeout_seconds=0.5)
-    async with S3Clients(settings) as clients:
+    async with S3Clients(S3ClientSettings()) as clients:
+        yield await clients.store(profile_of(server))
+
+
+@pytest.fixture(scope="session")
+async def impatient_store(server: ScriptedS3) -> AsyncIterator[S3Store]:
+    async with S3Clients(S3ClientSettings(read_timeout_seconds=0.5)) as clients:
         yield await clients.store(profile_of(server))
 
 
@@ -214,7 +219,9 @@ async def test_writing_asks_for_no_leave(s3: ScriptedS3, store: S3Store) -> None
     assert [request.headers.get("Expect") for request in s3.requests] == [None, None]
 
 
-async def test_an_answer_that_never_comes_is_given_up(s3: ScriptedS3, store: S3Store) -> None:
+async def test_an_answer_that_never_comes_is_given_up(
+    s3: ScriptedS3, impatient_store: S3Store
+) -> None:
     forever = asyncio.Event()
 
     async def hang(_: web.BaseRequest) -> web.StreamResponse:
@@ -223,13 +230,13 @@ async def test_an_answer_that_never_comes_is_given_up(s3: ScriptedS3, store: S3S
 
     s3.respond = hang
     with pytest.raises(StorageUnavailable):
-        await store.get("k")
+        await impatient_store.get("k")
     forever.set()
 
 
 @pytest.mark.parametrize("hang", [False, True])
 async def test_a_body_that_breaks_off_is_no_shorter_object(
-    s3: ScriptedS3, store: S3Store, hang: bool
+    s3: ScriptedS3, impatient_store: S3Store, hang: bool
 ) -> None:
     released = asyncio.Event()
 
@@ -245,7 +252,7 @@ async def test_a_body_that_breaks_off_is_no_shorter_object(
 
     s3.respond = break_off
     with pytest.raises(StorageUnavailable):
-        await store.get("k")
+        await impatient_store.get("k")
     assert len(s3.requests) == 1
     released.set()
 
