@@ -195,6 +195,5 @@ async def test_an_alias_comes_back_after_its_collection_was_dropped(
     # Milvus 2.3 keeps aliases of a dropped collection: they lead nowhere, and are in nobody's way.
     client.drop_collection(NAME)
     client.drop_collection("twin")
-    await restore(service, meta_only=True)
+    await restore(service, restore_indexes=True, load=RESTORE_LOAD_AS_BACKED_UP)
     assert list(client.describe_collection(NAME)["aliases"]) == ["first"]
-    client.drop_collection(NAME)
