@@ -25,7 +25,12 @@ from milvus_backup_server.domain.milvus import (
     SegmentInfo,
     SegmentLogIds,
 )
-from milvus_backup_server.domain.records import CollectionSchema, IndexInfo, KeyValue
+from milvus_backup_server.domain.records import (
+    CollectionSchema,
+    FieldSchema,
+    IndexInfo,
+    KeyValue,
+)
 from milvus_backup_server.ports.object_store import ObjectStore
 from tests.support.fake_milvus_cluster import refused
 from tests.support.fake_milvus_imports import (
@@ -162,6 +167,24 @@ class FakeMilvus(FakeServing):
         partitions = [Partition(next(self._numbers), name) for name in names]
         database[collection.name] = FakeCollection(made, partitions)
         return None
+
+    async def add_field(self, collection: CollectionName, field: FieldSchema) -> None:
+        found = self.collection(collection)
+        if not field.nullable:
+            raise refused(f"added field must be nullable, field name = {field.name}")
+        if field.name in {item.name for item in found.schema.fields}:
+            raise refused(f"duplicate field name: {field.name}")
+        found.added(field)
+
+    async def alter_properties(
+        self, collection: CollectionName, given: Sequence[KeyValue], removed: Sequence[str] = ()
+    ) -> None:
+        if given and removed:
+            raise refused("can not provide both DeleteKeys and ExtraParams")
+        found = self.collection(collection)
+        gone = {*removed, *(pair.key for pair in given)}
+        kept = (pair for pair in found.description.properties if pair.key not in gone)
+        found.description = replace(found.description, properties=(*kept, *given))
 
     async def create_partition(self, collection: CollectionName, partition: str) -> None:
         found = self.collection(collection)

@@ -96,7 +96,8 @@ class FakeCollection:
     def field_ids(self) -> list[int]:
         """The fields of a segment's binlogs, Milvus's own included."""
         ids = [ROW_ID_FIELD, TIMESTAMP_FIELD, *(item.field_id for item in self.schema.fields)]
-        return [*ids, ids[-1] + 1] if self.schema.enable_dynamic_field else ids
+        dynamic = next(it for it in itertools.count(FIRST_FIELD_ID) if it not in ids)
+        return [*ids, dynamic] if self.schema.enable_dynamic_field else ids
 
     def partition(self, name: str) -> Partition | None:
         """Return a partition by name."""
@@ -115,6 +116,12 @@ class FakeCollection:
         """Return the primary keys of the rows that are there, sorted; twice if a row is twice."""
         rows = itertools.chain.from_iterable(item.rows for item in self.segments)
         return sorted_keys(live(rows, self.deleted))
+
+    def added(self, field: FieldSchema) -> None:
+        """Take a further field."""
+        given = replace(field, field_id=max(self.field_ids) + 1)
+        schema = replace(self.schema, fields=(*self.schema.fields, given))
+        self.description = replace(self.description, schema=schema)
 
     def renamed(self, name: CollectionName) -> None:
         """Take another name."""

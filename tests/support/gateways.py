@@ -17,7 +17,12 @@ from milvus_backup_server.domain.milvus import (
     SegmentInfo,
     SegmentLogIds,
 )
-from milvus_backup_server.domain.records import CollectionSchema, IndexInfo, KeyValue
+from milvus_backup_server.domain.records import (
+    CollectionSchema,
+    FieldSchema,
+    IndexInfo,
+    KeyValue,
+)
 from milvus_backup_server.ports.milvus import MilvusGateway
 
 T = TypeVar("T")
@@ -132,6 +137,20 @@ class GatewayDecorator:
                 properties=properties,
                 partition_count=partition_count,
             ),
+        )
+
+    async def add_field(self, collection: CollectionName, field: FieldSchema) -> None:
+        await self._call(
+            "add_field", str(collection), lambda: self._inner.add_field(collection, field)
+        )
+
+    async def alter_properties(
+        self, collection: CollectionName, given: Sequence[KeyValue], removed: Sequence[str] = ()
+    ) -> None:
+        await self._call(
+            "alter_properties",
+            str(collection),
+            lambda: self._inner.alter_properties(collection, given, removed),
         )
 
     async def create_partition(self, collection: CollectionName, partition: str) -> None:

@@ -1,12 +1,13 @@
 """A service over a simulated Milvus 2.4 to 2.6, through the real gateway."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from milvus_backup_server.adapters.milvus import GrpcMilvusGateway, MilvusSettings
+from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.context import WorkLimits
 from tests.support.rows import Rows
 from tests.support.running_service import Decorators
@@ -38,7 +39,10 @@ class Newer:
 
 @asynccontextmanager
 async def newer(
-    version: str, world: World | None = None, limits: WorkLimits = LIMITS
+    version: str,
+    world: World | None = None,
+    limits: WorkLimits = LIMITS,
+    around: Callable[[MilvusGateway], MilvusGateway] = lambda inner: inner,
 ) -> AsyncIterator[Newer]:
     """Run a service over a simulated Milvus of a version."""
     world = world or World()
@@ -46,9 +50,9 @@ async def newer(
     async with simulator(milvus) as served:
         settings = MilvusSettings(host="127.0.0.1", port=served.port, retry_seconds=0.1)
         gateway = GrpcMilvusGateway(settings)
-        around = Decorators(gateway=lambda _: gateway)
+        decorators = Decorators(gateway=lambda _: around(gateway))
         try:
-            async with running(world, around, limits=limits) as service:
+            async with running(world, decorators, limits=limits) as service:
                 yield Newer(service, served)
         finally:
             await gateway.close()

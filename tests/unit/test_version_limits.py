@@ -3,7 +3,12 @@
 import pytest
 
 from milvus_backup_server.domain.milvus import MilvusVersion
-from milvus_backup_server.domain.records import CollectionBackupInfo
+from milvus_backup_server.domain.records import (
+    CollectionBackupInfo,
+    CollectionSchema,
+    FieldSchema,
+    FunctionSchema,
+)
 from milvus_backup_server.domain.version_limits import version_limits
 from tests.support.fixtures import metadata
 
@@ -54,6 +59,46 @@ def test_l0_segments_and_vectors_of_2_4_do_not_go_into_2_3() -> None:
     assert "deletes has L0 segments, which needs Milvus 2.4.0 or later" in found
     assert "del_parts has L0 segments, which needs Milvus 2.4.0 or later" in found
     assert "vecs field 'f16' is of type Float16Vector, which needs Milvus 2.4.0 or later" in found
+
+
+@pytest.mark.parametrize(
+    ("kind", "word", "without", "first"),
+    [
+        (1, "BM25", "2.4.23", "2.5.0"),
+        (2, "text embedding", "2.5.27", "2.6.0"),
+        (3, "rerank", "2.5.27", "2.6.0"),
+        (4, "MinHash", "2.6.18", "3.0.0"),
+        (9, "FunctionType(9)", "2.6.18", "3.0.0"),
+    ],
+)
+def test_each_type_of_functions_has_its_first_version(
+    kind: int, word: str, without: str, first: str
+) -> None:
+    function = FunctionSchema(name="f", type=kind, output_field_names=("made",))
+    record = CollectionBackupInfo(
+        collection_name="c", schema=CollectionSchema(functions=(function,))
+    )
+    (fault,) = version_limits(record, MilvusVersion.parse(without))
+    assert fault.message == (
+        f"default.c field 'made' is made by the {word} function 'f', which needs Milvus {first} or "
+        f"later; the target is {without}"
+    )
+    assert (fault.metadata["field"], fault.metadata["needed"]) == ("made", first)
+    assert not list(version_limits(record, MilvusVersion.parse(first)))
+
+
+def test_fields_behind_milvus_s_own_need_a_version_that_adds_fields() -> None:
+    fields = (
+        FieldSchema(name="pk", field_id=100),
+        FieldSchema(name="later", field_id=102, nullable=True),
+    )
+    schema = CollectionSchema(fields=fields, enable_dynamic_field=True)
+    record = CollectionBackupInfo(collection_name="c", schema=schema)
+    (fault,) = version_limits(record, MilvusVersion.parse("2.5.27"))
+    assert fault.message == (
+        "default.c field 'later' was added after the dynamic field or an array of structs, which "
+        "needs Milvus 2.6.0 or later; the target is 2.5.27"
+    )
 
 
 def test_nothing_is_said_of_an_unknown_version() -> None:

@@ -19,9 +19,9 @@ RBAC_FROM = MilvusVersion(2, 4, 9)
 BULK_FLUSH_FROM = MilvusVersion(2, 6, 11)
 L0_FROM = MilvusVersion(2, 4, 0)
 NULLABLE_FROM = MilvusVersion(2, 5, 0)
-FUNCTIONS_FROM = MilvusVersion(2, 5, 0)
 COLUMN_GROUPS_FROM = MilvusVersion(2, 6, 0)
 STRUCTS_FROM = MilvusVersion(2, 6, 0)
+ADDED_FIELDS_FROM = MilvusVersion(2, 6, 0)
 
 TYPES_FROM: Mapping[int, MilvusVersion] = {
     24: MilvusVersion(2, 6, 0),  # Geometry
@@ -33,6 +33,16 @@ TYPES_FROM: Mapping[int, MilvusVersion] = {
     105: MilvusVersion(2, 6, 0),  # Int8Vector
 }
 """The first version that has a data type, of those that not every supported version has."""
+
+FUNCTIONS_FROM: Mapping[int, MilvusVersion] = {
+    1: MilvusVersion(2, 5, 0),  # BM25
+    2: MilvusVersion(2, 6, 0),  # text embedding
+    3: MilvusVersion(2, 6, 0),  # rerank
+}
+"""The first version that has a type of functions."""
+
+LATER_FUNCTIONS_FROM = MilvusVersion(3, 0, 0)
+"""The same of MinHash, and of types that are not known here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +63,7 @@ class Capabilities:
         several_l0_per_job: An import job takes several L0 segments.
         column_groups: Segments may be of storage version 2.
         added_fields: Fields can be added to a collection.
+        function_checks: Milvus tries the functions of a new collection unless it is told not to.
     """
 
     tested: bool = False
@@ -66,6 +77,7 @@ class Capabilities:
     several_l0_per_job: bool = False
     column_groups: bool = False
     added_fields: bool = False
+    function_checks: bool = False
 
     def names(self) -> tuple[str, ...]:
         """Return the names of what this version can do; whether it is tested is no ability."""
@@ -88,5 +100,6 @@ def capabilities_of(version: MilvusVersion | None) -> Capabilities:
         l0_segments=version >= L0_FROM,
         several_l0_per_job=version >= MilvusVersion(2, 6, 5),
         column_groups=version >= COLUMN_GROUPS_FROM,
-        added_fields=version >= MilvusVersion(2, 6, 0),
+        added_fields=version >= ADDED_FIELDS_FROM,
+        function_checks=version >= MilvusVersion(2, 6, 8),
     )

@@ -1,4 +1,4 @@
-"""Milvus's data types by number, as schemas and the Go tool's records write them."""
+"""Milvus's types of data and of functions by number, as schemas and the Go tool's records write them."""
 
 from __future__ import annotations
 
@@ -35,6 +35,8 @@ SPARSE_FLOAT_VECTOR = 104
 INT8_VECTOR = 105
 ARRAY_OF_VECTOR = 106
 
+_FUNCTIONS = {1: "BM25", 2: "text embedding", 3: "rerank", 4: "MinHash"}
+
 _VECTORS = frozenset(number for number, name in _NAMES.items() if name.endswith("Vector"))
 
 
@@ -46,3 +48,8 @@ def is_vector(number: int) -> bool:
 def data_type_name(number: int) -> str:
     """Return Milvus's name of a data type; unknown ones as ``DataType(n)``."""
     return _NAMES.get(number, f"DataType({number})")
+
+
+def function_type_name(number: int) -> str:
+    """Return what a type of functions is called; unknown ones as ``FunctionType(n)``."""
+    return _FUNCTIONS.get(number, f"FunctionType({number})")

@@ -25,6 +25,7 @@ from milvus_backup_server.domain.records import (
     SegmentBackupInfo,
 )
 from milvus_backup_server.domain.renaming import Target
+from milvus_backup_server.domain.schema_steps import step_faults
 from milvus_backup_server.domain.target_collection import TargetCollection
 
 NEVER_CREATED = "_default"
@@ -58,6 +59,14 @@ def record_faults(record: CollectionBackupInfo) -> Iterator[BackupNotRestorable]
                 "of it in the metadata",
                 segment=str(segment.segment_id),
             )
+
+
+def making_faults(record: CollectionBackupInfo) -> Iterator[BackupNotRestorable]:
+    """Yield why Milvus would not make a collection with the ids that its fields had."""
+    name = name_of(record)
+    for fault in step_faults(record.schema) if record.schema is not None else ():
+        field = {"field": fault.field} if fault.field else {}
+        yield _not_restorable(name, fault.text, **field)
 
 
 def version_fault(backup: str, target: str) -> BackupNotRestorable | None:

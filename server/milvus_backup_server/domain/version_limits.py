@@ -5,18 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from milvus_backup_server.domain.capabilities import (
+    ADDED_FIELDS_FROM,
     COLUMN_GROUPS_FROM,
     FUNCTIONS_FROM,
     L0_FROM,
+    LATER_FUNCTIONS_FROM,
     NULLABLE_FROM,
     STRUCTS_FROM,
     TYPES_FROM,
 )
 from milvus_backup_server.domain.errors import BackupNotRestorable
 from milvus_backup_server.domain.milvus import CollectionName, MilvusVersion
-from milvus_backup_server.domain.milvus_types import data_type_name
-from milvus_backup_server.domain.records import CollectionBackupInfo, FieldSchema
+from milvus_backup_server.domain.milvus_types import data_type_name, function_type_name
+from milvus_backup_server.domain.records import (
+    CollectionBackupInfo,
+    CollectionSchema,
+    FieldSchema,
+    FunctionSchema,
+)
 from milvus_backup_server.domain.restore_plan import name_of
+from milvus_backup_server.domain.schema_steps import schema_steps
 
 _COLUMN_GROUPS = 2
 
@@ -40,15 +48,27 @@ def _needs(record: CollectionBackupInfo) -> Iterator[tuple[str, MilvusVersion, s
         yield "has L0 segments", L0_FROM, ""
     if any(segment.storage_version >= _COLUMN_GROUPS for segment in segments):
         yield "has segments of storage version 2 (column groups)", COLUMN_GROUPS_FROM, ""
-    schema = record.schema
-    if schema is None:
-        return
+    if record.schema is not None:
+        yield from _needs_of_schema(record.schema)
+
+
+def _needs_of_schema(schema: CollectionSchema) -> Iterator[tuple[str, MilvusVersion, str]]:
     for field in schema.fields:
         yield from _needs_of_field(field)
     for struct in schema.struct_array_fields:
         yield f"field {struct.name!r} is an array of structs", STRUCTS_FROM, struct.name
     for function in schema.functions:
-        yield f"has the function {function.name!r}", FUNCTIONS_FROM, ""
+        yield _need_of_function(function)
+    for field in schema_steps(schema).added:
+        what = f"field {field.name!r} was added after the dynamic field or an array of structs"
+        yield what, ADDED_FIELDS_FROM, field.name
+
+
+def _need_of_function(function: FunctionSchema) -> tuple[str, MilvusVersion, str]:
+    made = ", ".join(function.output_field_names)
+    what = f"field {made!r} is made by the {function_type_name(function.type)} function"
+    first = FUNCTIONS_FROM.get(function.type, LATER_FUNCTIONS_FROM)
+    return f"{what} {function.name!r}", first, made
 
 
 def _needs_of_field(field: FieldSchema) -> Iterator[tuple[str, MilvusVersion, str]]:

@@ -17,7 +17,12 @@ from milvus_backup_server.domain.milvus import (
     SegmentInfo,
     SegmentLogIds,
 )
-from milvus_backup_server.domain.records import CollectionSchema, IndexInfo, KeyValue
+from milvus_backup_server.domain.records import (
+    CollectionSchema,
+    FieldSchema,
+    IndexInfo,
+    KeyValue,
+)
 
 
 class MilvusGateway(Protocol):
@@ -111,6 +116,16 @@ class MilvusGateway(Protocol):
         partition_count: int,
     ) -> None:
         """Make a collection. ``partition_count`` counts only with a partition key, else it is 0."""
+        ...
+
+    async def add_field(self, collection: CollectionName, field: FieldSchema) -> None:
+        """Add a field to a collection; it gets the id after the last."""
+        ...
+
+    async def alter_properties(
+        self, collection: CollectionName, given: Sequence[KeyValue], removed: Sequence[str] = ()
+    ) -> None:
+        """Give a collection properties, or else remove some; Milvus does not do both at once."""
         ...
 
     async def create_partition(self, collection: CollectionName, partition: str) -> None:

@@ -21,6 +21,7 @@ from milvus_backup_server.domain.records import IndexInfo
 from milvus_backup_server.domain.restore_journal import TargetEntry
 from milvus_backup_server.domain.restore_mapping import MappedDatabase
 from milvus_backup_server.domain.restore_plan import NEVER_CREATED
+from milvus_backup_server.domain.schema_steps import schema_steps
 from milvus_backup_server.domain.target_collection import TargetCollection
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.concurrency import for_each
@@ -129,14 +130,17 @@ class CollectionBuilder:
         """Make an empty collection with its partitions under a temporary name."""
         entry = await self._begin(source, target)
         temporary = entry.place
+        steps = schema_steps(wanted.schema)
         await self._gateway.create_collection(
             temporary,
-            wanted.schema,
+            steps.created,
             shards=wanted.shard_count,
             consistency_level=wanted.consistency_level,
             properties=wanted.properties,
             partition_count=wanted.partition_count,
         )
+        for field in steps.added:
+            await self._gateway.add_field(temporary, field)
         await self._create_partitions(temporary, wanted.partitions)
         description = await self._gateway.describe_collection(temporary)
         await self._journal.note_made(target, description.collection_id)

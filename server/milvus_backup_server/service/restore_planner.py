@@ -23,7 +23,12 @@ from milvus_backup_server.domain.restore_mapping import (
     narrowed,
     nothing_wanted,
 )
-from milvus_backup_server.domain.restore_plan import name_of, planned, record_faults
+from milvus_backup_server.domain.restore_plan import (
+    making_faults,
+    name_of,
+    planned,
+    record_faults,
+)
 from milvus_backup_server.domain.target_collection import (
     TargetCollection,
     not_indexed,
@@ -153,6 +158,9 @@ class RestorePlanner:
         record = narrowed(record, chosen, meta_only=self._request.options.meta_only)
         for fault in (*record_faults(record), *version_limits(record, self._version)):
             unfit.add(fault, "collections")
+        if not self._request.options.skip_create_collections:
+            for fault in making_faults(record):
+                unfit.add(fault, "collections")
         if self._request.options.truncate_to_checkpoints and not self._exact:
             self._check_checkpoints(record, unfit)
         plan = [self._planned(record, target) for target in targets]

@@ -32,6 +32,7 @@ from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.building import Built, CollectionBuilder
 from milvus_backup_server.service.context import Environment
 from milvus_backup_server.service.filling import CollectionFiller
+from milvus_backup_server.service.function_checks import FunctionChecks
 from milvus_backup_server.service.importing import ImportLost, ImportQueue
 from milvus_backup_server.service.replacing import Replacements, replacing
 from milvus_backup_server.service.restore_end import CleanUp, RestoreEnd
@@ -96,6 +97,8 @@ class RestoreRun:
         self._importer = CollectionImport(checked, limits, queue, tracker, journal)
         self._filler = CollectionFiller(checked, self._importer, tracker, journal)
         gateway = checked.cluster.gateway
+        switchable = checked.capabilities.function_checks
+        self._function_checks = FunctionChecks(gateway, switchable=switchable)
         self._replacements = Replacements(gateway, checked.present, self._builder, tracker, limits)
         self._end = RestoreEnd(
             self._builder,
@@ -178,10 +181,10 @@ class RestoreRun:
         self._tracker.enter(Phase.VERIFYING, self._source_totals)
         objects = await self._source.verify(spools)
         self._marks.require_some(objects)
+        await self._importer.choose_route()
         await self._builder.create_databases(
             databases, with_properties=self._checked.capabilities.database_properties
         )
-        await self._importer.choose_route()
         async for record in self._source.records():
             verified = objects.get(name_of(record))
             if verified is not None:
@@ -245,6 +248,7 @@ class RestoreRun:
             # Not of all collections at once at the end: Milvus 2.3 loses the notice of an index
             # that is made right after another collection's, and builds it half a minute later.
             await self._builder.create_indexes(Built.of(entry), wanted.indexes)
+            await self._function_checks.put_back(entry.place, wanted)
             await self._journal.note_whole(target.name)
 
     async def _import_whole(
@@ -257,7 +261,9 @@ class RestoreRun:
         """Import everything, into a collection made anew where Milvus lost an import."""
         built = await self._builder.continued(target)
         for attempt in itertools.count(1):
-            built = built or await self._builder.create(name_of(record), target, wanted)
+            if built is None:
+                made = self._function_checks.without(wanted)
+                built = await self._builder.create(name_of(record), target, made)
             try:
                 return await self._importer.run(record, objects, built)
             except ImportLost as lost:

@@ -17,6 +17,15 @@ from tests.support.rows import Key, Row, Rows
 
 FIRST_FIELD_ID = 100
 INT64, JSON = schema_pb2.DataType.Int64, schema_pb2.DataType.JSON
+BM25, TEXT_EMBEDDING, MINHASH = 1, 2, 4
+RUNTIME_CHECK_OFF = "disable_func_runtime_check"
+_FUNCTIONS = {
+    BM25: MilvusVersion(2, 5, 0),
+    TEXT_EMBEDDING: MilvusVersion(2, 6, 0),
+    MINHASH: MilvusVersion(3, 0, 0),
+}
+_SWITCH = MilvusVersion(2, 6, 8)
+_FIRST_FUNCTION_ID = 100
 _PARTITION_KEY_PARTITIONS = 16
 
 
@@ -115,6 +124,7 @@ class SimulatedMilvus:
         databases: collections of each database by name.
         properties: properties of databases.
         flushes: how many flushes there were.
+        embeds: whether the services answer that functions of text embedding call.
         replace_after_flush: a collection and a segment of it that a compaction replaces right after the
             next flush.
     """
@@ -132,6 +142,7 @@ class SimulatedMilvus:
         self.properties: dict[str, dict[str, str]] = {"default": {}}
         self.aliases: dict[tuple[str, str], Collection] = {}
         self.flushes = 0
+        self.embeds = True
         self.replace_after_flush: tuple[Collection, Segment] | None = None
         self.numbers = itertools.count(480_000_000_000_000_000)
 
@@ -176,6 +187,8 @@ class SimulatedMilvus:
         schema = schema_pb2.CollectionSchema.FromString(request.schema)
         schema.name = request.collection_name
         _number_fields(schema)
+        properties = {item.key: item.value for item in request.properties}
+        self._check_functions(schema, properties)
         keyed = any(item.is_partition_key for item in schema.fields)
         if request.num_partitions and not keyed:
             raise Fault(1100, "num_partitions should only be specified with partition key field")
@@ -192,7 +205,7 @@ class SimulatedMilvus:
             partitions={},
             shards=request.shards_num or 1,
             consistency_level=request.consistency_level,
-            properties={item.key: item.value for item in request.properties},
+            properties=properties,
             created=self.clock.tick(),
         )
         made.channels = tuple(
@@ -204,6 +217,16 @@ class SimulatedMilvus:
         if self.version >= MilvusVersion(2, 6, 0):
             made.properties.setdefault("timezone", "UTC")
         database[made.name] = made
+
+    def _check_functions(self, schema: Message, properties: Mapping[str, str]) -> None:
+        off = self.version >= _SWITCH and properties.get(RUNTIME_CHECK_OFF) == "true"
+        for function in schema.functions:
+            if function.type not in _FUNCTIONS:
+                raise Fault(1100, "check output field for unknown function type")
+            if self.version < _FUNCTIONS[function.type]:
+                raise Fault(1100, f"unsupported function type: {function.type}")
+            if function.type == TEXT_EMBEDDING and not (off or self.embeds):
+                raise Fault(65535, f"Function [{function.name}]: the model's service failed")
 
     def drop(self, collection: Collection) -> None:
         """Remove a collection and its aliases."""
@@ -254,6 +277,8 @@ class SimulatedMilvus:
             raise Fault(65535, "unknown method AddCollectionField")
         if not added.nullable:
             raise Fault(1100, f"added field must be nullable, field name = {added.name}")
+        if added.name in {item.name for item in collection.user_fields()}:
+            raise Fault(1100, f"duplicate field name: {added.name}")
         added.fieldID = max(item.fieldID for item in collection.user_fields()) + 1
         collection.schema.fields.append(added)
 
@@ -287,6 +312,19 @@ def _number_fields(schema: Message) -> None:
         struct.fieldID = next(numbers)
         for item in struct.fields:
             item.fieldID = next(numbers)
+    _number_functions(schema)
+
+
+def _number_functions(schema: Message) -> None:
+    ids = {item.name: item.fieldID for item in schema.fields}
+    for number, function in enumerate(schema.functions, _FIRST_FUNCTION_ID):
+        function.id = number
+        for name in (*function.input_field_names, *function.output_field_names):
+            if name not in ids:
+                raise Fault(1100, f"function field not found: {name}")
+        del function.input_field_ids[:], function.output_field_ids[:]
+        function.input_field_ids.extend(ids[name] for name in function.input_field_names)
+        function.output_field_ids.extend(ids[name] for name in function.output_field_names)
 
 
 def pairs(values: Mapping[str, str]) -> list[Message]:

@@ -9,7 +9,11 @@ from milvus_backup_server.adapters.milvus.answers import Answer
 from milvus_backup_server.adapters.milvus.connection import MilvusConnection
 from milvus_backup_server.adapters.milvus.import_calls import ImportCalls
 from milvus_backup_server.adapters.milvus.rest import RestConnection
-from milvus_backup_server.adapters.milvus.schemas import key_value_messages, schema_message
+from milvus_backup_server.adapters.milvus.schemas import (
+    field_message,
+    key_value_messages,
+    schema_message,
+)
 from milvus_backup_server.adapters.milvus.segment_calls import SegmentCalls
 from milvus_backup_server.adapters.milvus.serving import ServingCalls
 from milvus_backup_server.adapters.milvus.settings import MilvusSettings
@@ -21,7 +25,12 @@ from milvus_backup_server.domain.milvus import (
     Flush,
     Partition,
 )
-from milvus_backup_server.domain.records import CollectionSchema, IndexInfo, KeyValue
+from milvus_backup_server.domain.records import (
+    CollectionSchema,
+    FieldSchema,
+    IndexInfo,
+    KeyValue,
+)
 
 _FLUSH_SECONDS = 0.5
 """What one more collection may add to the time of a flush; Milvus seals one after another."""
@@ -176,6 +185,33 @@ class GrpcMilvusGateway(ImportCalls, SegmentCalls, ServingCalls):
             num_partitions=partition_count,
         )
         await self._call("CreateCollection", request, collection)
+
+    async def add_field(self, collection: CollectionName, field: FieldSchema) -> None:
+        """Add a field to a collection; it gets the id after the last."""
+        request = milvus_pb2.AddCollectionFieldRequest(
+            db_name=collection.database,
+            collection_name=collection.name,
+            schema=field_message(field).SerializeToString(),
+        )
+        try:
+            await self._call("AddCollectionField", request, collection)
+        except MilvusRefused:
+            # The repetition of a call whose answer was lost finds its own work done.
+            there = (await self.describe_collection(collection)).schema.fields
+            if field.name not in {item.name for item in there}:
+                raise
+
+    async def alter_properties(
+        self, collection: CollectionName, given: Sequence[KeyValue], removed: Sequence[str] = ()
+    ) -> None:
+        """Give a collection properties, or else remove some."""
+        request = milvus_pb2.AlterCollectionRequest(
+            db_name=collection.database,
+            collection_name=collection.name,
+            properties=key_value_messages(given),
+            delete_keys=removed,
+        )
+        await self._call("AlterCollection", request, collection)
 
     async def create_partition(self, collection: CollectionName, partition: str) -> None:
         """Make a partition."""

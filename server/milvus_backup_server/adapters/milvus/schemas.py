@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from typing import Any
 
 from google.protobuf.message import DecodeError
 
 from milvus_backup_server.adapters.milvus.stubs import Message, common_pb2, schema_pb2
-from milvus_backup_server.domain.errors import BackupCorrupt, BackupNotRestorable
+from milvus_backup_server.domain.errors import BackupCorrupt
 from milvus_backup_server.domain.records import (
     CollectionSchema,
     FieldSchema,
@@ -17,12 +18,13 @@ from milvus_backup_server.domain.records import (
     KeyValue,
     StructArrayFieldSchema,
 )
-
-_FIRST_FIELD_ID = 100
-"""Milvus keeps the ids below for itself."""
+from milvus_backup_server.domain.schema_steps import FIRST_FIELD_ID
 
 _CLUSTERING_KEY = "is_clustering_key"
 """A key of ours in the record of a field: the Go tool neither writes nor reads it."""
+
+_STRUCT_PARAMS, _STRUCT_NULLABLE = "type_params", "nullable"
+"""The same in the record of an array of structs."""
 
 
 def schema_record(schema: Message) -> CollectionSchema:
@@ -43,7 +45,7 @@ def _field_records(fields: Iterable[Message]) -> tuple[FieldSchema, ...]:
     return tuple(
         _field_record(field)
         for field in fields
-        if not field.is_dynamic and not 0 < field.fieldID < _FIRST_FIELD_ID
+        if not field.is_dynamic and not 0 < field.fieldID < FIRST_FIELD_ID
     )
 
 
@@ -87,7 +89,14 @@ def _struct_record(field: Message) -> StructArrayFieldSchema:
         name=field.name,
         description=field.description,
         fields=_field_records(field.fields),
+        extra=_struct_extra(field),
     )
+
+
+def _struct_extra(field: Message) -> dict[str, Any]:
+    params = [pair.to_json() for pair in key_values(field.type_params)]
+    extra = {_STRUCT_PARAMS: params} if params else {}
+    return {**extra, _STRUCT_NULLABLE: True} if field.nullable else extra
 
 
 def key_values(pairs: Iterable[Message]) -> tuple[KeyValue, ...]:
@@ -101,25 +110,15 @@ def key_value_messages(pairs: Iterable[KeyValue]) -> list[Message]:
 
 
 def schema_message(name: str, schema: CollectionSchema) -> Message:
-    """Return the schema to create a collection with.
+    """Return the schema to create a collection with, its fields as ``schema_steps`` orders them.
 
-    Milvus numbers the fields anew in the order in which they come, and import finds columns by
-    those numbers; so they are sent in the order of the numbers they had. The dynamic field is
-    Milvus's own and gets the number after the last.
-
-    Raises:
-        BackupNotRestorable: The new numbers would not be the old ones: fields were added or
-            removed after the collection was made.
+    The dynamic field is Milvus's own and not sent.
     """
-    fields = sorted(
-        (field for field in schema.fields if not field.is_dynamic), key=lambda field: field.field_id
-    )
-    _check_numbers(name, schema, fields)
     return schema_pb2.CollectionSchema(
         name=name,
         description=schema.description,
         autoID=schema.auto_id,
-        fields=[_field_message(field) for field in fields],
+        fields=[field_message(field) for field in schema.fields if not field.is_dynamic],
         enable_dynamic_field=schema.enable_dynamic_field,
         properties=key_value_messages(schema.properties),
         functions=[_function_message(function) for function in schema.functions],
@@ -127,20 +126,8 @@ def schema_message(name: str, schema: CollectionSchema) -> Message:
     )
 
 
-def _check_numbers(name: str, schema: CollectionSchema, fields: Sequence[FieldSchema]) -> None:
-    numbers = [field.field_id for field in fields]
-    for struct in schema.struct_array_fields:
-        numbers += [struct.field_id, *(field.field_id for field in struct.fields)]
-    numbers += [field.field_id for field in schema.fields if field.is_dynamic]
-    if any(numbers) and numbers != list(range(_FIRST_FIELD_ID, _FIRST_FIELD_ID + len(numbers))):
-        raise BackupNotRestorable(
-            f"Milvus would number the fields of {name} otherwise than the backup: their ids are "
-            f"{numbers}, not one after another from {_FIRST_FIELD_ID}",
-            subject=name,
-        )
-
-
-def _field_message(field: FieldSchema) -> Message:
+def field_message(field: FieldSchema) -> Message:
+    """Return the schema of one field."""
     return schema_pb2.FieldSchema(
         fieldID=field.field_id,
         name=field.name,
@@ -190,5 +177,9 @@ def _struct_message(field: StructArrayFieldSchema) -> Message:
         fieldID=field.field_id,
         name=field.name,
         description=field.description,
-        fields=[_field_message(inner) for inner in field.fields],
+        fields=[field_message(inner) for inner in field.fields],
+        type_params=key_value_messages(
+            KeyValue.from_json(pair) for pair in field.extra.get(_STRUCT_PARAMS, ())
+        ),
+        nullable=field.extra.get(_STRUCT_NULLABLE) is True,
     )
