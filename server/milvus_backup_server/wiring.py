@@ -32,6 +32,7 @@ from milvus_backup_server.domain.errors import (
     InvalidSettings,
     StorageUnavailable,
 )
+from milvus_backup_server.domain.import_units import ImportApi
 from milvus_backup_server.domain.operation_record import Owner
 from milvus_backup_server.log_file import RotatingLogFile
 from milvus_backup_server.ports.milvus import MilvusGateway
@@ -222,6 +223,7 @@ def work_limits(settings: Settings) -> WorkLimits:
         import_job_bytes=waits.import_job_max_mib * MIB,
         import_jobs=settings.restore.concurrency.import_jobs,
         import_job_segments=min(settings.restore.max_segments_per_import_job, _MOST_SEGMENTS),
+        import_api=ImportApi(waits.import_api),
         create_bucket=settings.service.storage.create_backup_bucket,
         allow_untested_versions=waits.allow_untested_versions,
         objects_read=_objects_read(settings),

@@ -5,14 +5,19 @@ from dataclasses import replace
 
 import pytest
 
-from milvus_backup_server.domain.errors import BackupNotRestorable
-from milvus_backup_server.domain.operations import RestoreResult
+from milvus_backup_server.domain.errors import BackupNotRestorable, MilvusRefused, MilvusUnavailable
+from milvus_backup_server.domain.import_units import ImportApi
+from milvus_backup_server.domain.operations import OperationState, RestoreResult
 from milvus_backup_server.domain.records import CollectionBackupInfo
+from milvus_backup_server.ports.milvus import MilvusGateway
 from tests.support.decoded_rows import expected_rows, with_hex
 from tests.support.fixtures import GROUPS, OF_NEWER_MILVUS, metadata, put_backup
+from tests.support.gateways import FailingGateway
 from tests.support.newer import newer
+from tests.support.resumed_restores import interrupted, resume
 from tests.support.rows import Rows, assert_same_rows
 from tests.support.service import LIMITS
+from tests.support.simulator.imports import Job
 
 
 def records(archive: str) -> list[CollectionBackupInfo]:
@@ -120,6 +125,91 @@ async def test_a_collection_is_built_anew_when_its_jobs_are_forgotten() -> None:
         assert "does not know its import job" in operation.warnings[0].message
         record = next(it for it in records("fx_mv_2_6_18") if it.collection_name == "deletes")
         assert_same_rows(expected_rows("fx_mv_2_6_18", record), it.rows("deletes"))
+
+
+async def test_forgotten_jobs_whose_rows_are_all_there_are_done() -> None:
+    async with newer("2.6.18") as it:
+        await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_6_18", name="b")
+        it.simulator.jobs.forget_ended = 2  # of its four; the fifth, with the deletes, comes later
+        operation = await it.service.restore(collections=("deletes",))
+        assert it.simulator.jobs.forget_ended == 0
+        assert operation.warnings == ()
+        assert it.simulator.grpc.calls.count("CreateCollection") == 1
+        record = next(it for it in records("fx_mv_2_6_18") if it.collection_name == "deletes")
+        assert_same_rows(expected_rows("fx_mv_2_6_18", record), it.rows("deletes"))
+
+
+async def test_an_interrupted_restore_goes_on_with_what_is_left() -> None:
+    faults: list[FailingGateway] = []
+
+    def around(inner: MilvusGateway) -> MilvusGateway:
+        fault = FailingGateway(inner, "submit_import", MilvusUnavailable("down"), first=3)
+        faults.append(fault)
+        return fault
+
+    limits = replace(LIMITS, import_jobs=1)
+    async with newer("2.6.18", limits=limits, around=around) as it:
+        await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_6_18", name="b")
+        last = await it.service.end(await it.service.start_restore(collections=("deletes",)))
+        assert last.state is OperationState.INTERRUPTED
+        assert (faults[0].injected, len(it.simulator.jobs.jobs)) == (1, 2)
+        again = await resume(it.service, interrupted(last.name, collections=("deletes",)))
+        assert again.state is OperationState.SUCCEEDED, again.error
+        assert len(it.simulator.jobs.jobs) == 5
+        record = next(it for it in records("fx_mv_2_6_18") if it.collection_name == "deletes")
+        assert_same_rows(expected_rows("fx_mv_2_6_18", record), it.rows("deletes"))
+
+
+async def test_no_number_of_rows_tells_of_forgotten_deletes() -> None:
+    async with newer("2.6.18", limits=replace(LIMITS, import_api=ImportApi.GRPC)) as it:
+        await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_6_18", name="b")
+        seen: list[str] = []
+
+        def forget(job: Job) -> None:
+            seen.append("l0" if job.l0 else "data")
+            if job.l0 and seen.count("l0") == 1:
+                it.simulator.jobs.forget_ended = 1
+
+        it.simulator.jobs.created = forget
+        operation = await it.service.restore(collections=("deletes",))
+        assert "does not know its import job" in operation.warnings[0].message
+        assert it.simulator.grpc.calls.count("CreateCollection") == 2
+        record = next(it for it in records("fx_mv_2_6_18") if it.collection_name == "deletes")
+        assert_same_rows(expected_rows("fx_mv_2_6_18", record), it.rows("deletes"))
+
+
+async def test_jobs_that_are_always_forgotten_end_the_restore_with_the_reason() -> None:
+    async with newer("2.6.18") as it:
+        await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_6_18", name="b")
+        it.simulator.jobs.created = lambda _: setattr(it.simulator.jobs, "forget_after", 1)
+        error = await it.service.error(await it.service.start_restore(collections=("deletes",)))
+        assert "does not know its import job" in error.message
+        assert it.milvus.databases["default"] == {}
+        assert it.simulator.grpc.calls.count("CreateCollection") == 3
+
+
+async def test_imports_through_grpc_on_request_are_no_reason_to_warn() -> None:
+    async with newer("2.6.18", limits=replace(LIMITS, import_api=ImportApi.GRPC)) as it:
+        await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_6_18", name="b")
+        operation = await it.service.restore(collections=("deletes",))
+        assert operation.warnings == ()
+        assert it.simulator.rest.calls == []
+        assert isinstance(operation.result, RestoreResult)
+        # As many as without REST of 2.5.27: one segment a job.
+        assert it.simulator.grpc.calls.count("Import") == operation.result.import_job_count == 10
+        record = next(it for it in records("fx_mv_2_6_18") if it.collection_name == "deletes")
+        assert_same_rows(expected_rows("fx_mv_2_6_18", record), it.rows("deletes"))
+
+
+async def test_rest_that_must_be_used_is_asked_for_before_anything_is_touched() -> None:
+    async with newer("2.6.18", limits=replace(LIMITS, import_api=ImportApi.REST)) as it:
+        await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_6_18", name="b")
+        it.simulator.rest.down = True
+        with pytest.raises(MilvusRefused, match="HTTP status 404"):
+            await it.service.start_restore(collections=("deletes",))
+        assert "CreateCollection" not in it.simulator.grpc.calls
+        it.simulator.rest.down = False
+        await it.service.restore(collections=("deletes",))
 
 
 async def test_the_reason_of_a_failed_job_is_told_and_nothing_is_left() -> None:

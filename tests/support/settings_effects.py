@@ -15,6 +15,7 @@ from typing import NamedTuple
 import structlog
 
 from milvus_backup_server.adapters.s3 import S3Profile
+from milvus_backup_server.domain.import_units import ImportApi
 from milvus_backup_server.settings import Settings
 from milvus_backup_server.settings.models import StorageSettings
 from milvus_backup_server.settings.stores import StoreAccessSettings
@@ -367,6 +368,13 @@ EFFECTS = [
         "7",
         lambda it: work_limits(it).import_job_bytes,
         7 * MIB,
+    ),
+    Row(
+        "service.milvus.importApi",
+        "auto",
+        "grpc",
+        lambda it: work_limits(it).import_api,
+        ImportApi.GRPC,
     ),
     Row(
         "service.milvus.allowUntestedVersions",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from itertools import groupby
 from typing import TypeAlias
 
@@ -20,6 +21,15 @@ Cuts: TypeAlias = Mapping[int, int]
 """Hybrid timestamps of checkpoints by the number of a group, or of an L0 segment without one."""
 
 _UNCUT: Cuts = {}
+
+
+class ImportApi(Enum):
+    """Through which API import jobs are made where Milvus has two."""
+
+    AUTO = "auto"
+    """REST; gRPC where that does not answer."""
+    REST = "rest"
+    GRPC = "grpc"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from milvus_backup_server.domain.capabilities import Capabilities
 from milvus_backup_server.domain.errors import NotFound
-from milvus_backup_server.domain.import_units import ImportRules, import_rules
+from milvus_backup_server.domain.import_units import ImportApi, ImportRules, import_rules
 from milvus_backup_server.domain.layout import BackupLayout
 from milvus_backup_server.domain.operation_record import NOBODY, Owner
 from milvus_backup_server.ports.milvus import MilvusGateway
@@ -102,6 +102,7 @@ class WorkLimits:
             own limit.
         import_jobs: Import jobs in flight at one time, where Milvus runs them beside each other.
         import_job_segments: Segments in one import job, where it lists them.
+        import_api: Through which API import jobs are made.
         replans: How often a collection is planned anew when its objects vanish.
         create_bucket: Whether a create makes a missing backup bucket.
         allow_untested_versions: Whether versions of Milvus outside the tested range are accepted.
@@ -124,6 +125,7 @@ class WorkLimits:
     import_job_bytes: int = 4 << 30
     import_jobs: int = 768
     import_job_segments: int = 256
+    import_api: ImportApi = ImportApi.AUTO
     replans: int = 3
     create_bucket: bool = True
     allow_untested_versions: bool = False

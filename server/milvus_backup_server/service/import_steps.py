@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from milvus_backup_server.domain.import_units import ImportUnit
-from milvus_backup_server.domain.milvus import CollectionName, ImportJob
+from milvus_backup_server.domain.milvus import CollectionName, ImportJob, ImportState
 from milvus_backup_server.domain.operations import Amount
 from milvus_backup_server.domain.restore_journal import ImportEntry, import_entry
-from milvus_backup_server.service.importing import Import
+from milvus_backup_server.service.importing import Import, ImportForgotten
 from milvus_backup_server.service.restore_journal import RestoreJournal
 from milvus_backup_server.service.tracker import Tracker
 
@@ -48,6 +48,38 @@ class ImportStep:
     def entry(self) -> ImportEntry:
         """How it is written down before it is issued."""
         return import_entry(self.wanted.partition, self.wanted.sources)
+
+
+@dataclass(frozen=True, slots=True)
+class ForgottenImport:
+    """One that may be done, of which Milvus does not tell any more.
+
+    Attributes:
+        watch: What its progress was told to.
+        job: As it is if it is done.
+        lost: What to raise if it is not.
+    """
+
+    watch: ImportWatcher
+    job: ImportJob
+    lost: ImportForgotten
+
+    @property
+    def rows(self) -> int:
+        """The most that it leaves."""
+        return self.job.rows
+
+    @classmethod
+    def of(cls, step: ImportStep, watch: ImportWatcher, lost: ImportForgotten) -> ForgottenImport:
+        """Return one of a step.
+
+        Raises:
+            ImportForgotten: It deletes, which no number of rows tells.
+        """
+        if step.unit.l0:
+            raise lost
+        done = ImportJob(lost.job_id, ImportState.COMPLETED, rows=step.unit.rows, progress=100)
+        return cls(watch, done, lost)
 
 
 class ImportWatcher:

@@ -72,6 +72,19 @@ class ImportLost(Exception):
         self.error = error
 
 
+class ImportForgotten(ImportLost):
+    """Milvus does not know a job any more, as it forgets those that ended long ago.
+
+    Attributes:
+        job_id: The job.
+    """
+
+    def __init__(self, job_id: str) -> None:
+        text = f"Milvus does not know its import job {job_id} any more"
+        super().__init__(ImportFailed(text, job=job_id))
+        self.job_id = job_id
+
+
 @dataclass(frozen=True, slots=True)
 class Import:
     """A job to issue.
@@ -234,8 +247,7 @@ class ImportQueue:
         except MilvusUnavailable:
             return last
         if job.state is ImportState.UNKNOWN:
-            text = f"Milvus does not know its import job {job_id} any more"
-            raise ImportLost(ImportFailed(text, job=job_id))
+            raise ImportForgotten(job_id)
         return job
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from milvus_backup_server.domain.capabilities import RBAC_FROM
 from milvus_backup_server.domain.faults import Faults
+from milvus_backup_server.domain.import_units import ImportApi
 from milvus_backup_server.domain.milvus import MilvusVersion
 from milvus_backup_server.domain.operations import RestorePlan
 from milvus_backup_server.domain.requests import RestoreRequest
@@ -59,7 +60,12 @@ class RestoreChecks:
         reader = self._catalog.reader(request.backup_name)
         async with deadline.asking_store(repository.storage):
             files = await reader.files()
-        rules = limits.import_rules(capabilities, rest=True)
+        rules = limits.import_rules(capabilities, rest=limits.import_api is not ImportApi.GRPC)
+        if limits.import_api is ImportApi.REST and capabilities.rest_import:
+            async with deadline.asking_milvus(cluster.gateway):
+                unusable = await cluster.gateway.rest_fault()
+            if unusable is not None:
+                raise unusable
         planner = RestorePlanner(request, rules, MilvusVersion.parse(version))
         if request.options.rbac:
             what = "restoring users, roles and grants"

@@ -12,7 +12,12 @@ from milvus_backup_server.domain.errors import (
     RowCountMismatch,
     Unavailable,
 )
-from milvus_backup_server.domain.import_units import ImportUnit, import_units, l0_units
+from milvus_backup_server.domain.import_units import (
+    ImportApi,
+    ImportUnit,
+    import_units,
+    l0_units,
+)
 from milvus_backup_server.domain.milvus import ImportJob, ImportOptions, ImportSource
 from milvus_backup_server.domain.operations import Amount
 from milvus_backup_server.domain.records import CollectionBackupInfo
@@ -22,8 +27,13 @@ from milvus_backup_server.service.bucket_proof import BucketProof, prove_bucket
 from milvus_backup_server.service.building import Built
 from milvus_backup_server.service.concurrency import for_each
 from milvus_backup_server.service.context import WorkLimits
-from milvus_backup_server.service.import_steps import Credit, ImportStep, ImportWatcher
-from milvus_backup_server.service.importing import Import, ImportLost, ImportQueue
+from milvus_backup_server.service.import_steps import (
+    Credit,
+    ForgottenImport,
+    ImportStep,
+    ImportWatcher,
+)
+from milvus_backup_server.service.importing import Import, ImportForgotten, ImportLost, ImportQueue
 from milvus_backup_server.service.restore_journal import RestoreJournal
 from milvus_backup_server.service.restore_source import SourceObjects
 from milvus_backup_server.service.restore_work import CheckedRestore
@@ -61,10 +71,16 @@ class CollectionImport:
         """Find out whether Milvus's REST API can be used, if this version takes imports there.
 
         Where it cannot, jobs go through gRPC, each with one segment; that becomes a warning.
+
+        Raises:
+            MilvusUnavailable, MilvusRefused: It cannot, and the settings want it.
         """
-        self._rest = self._checked.capabilities.rest_import
+        api = self._limits.import_api
+        self._rest = self._checked.capabilities.rest_import and api is not ImportApi.GRPC
         fault = await self._checked.cluster.gateway.rest_fault() if self._rest else None
         if fault is not None:
+            if api is ImportApi.REST:
+                raise fault
             self._rest = False
             text = f"{fault.message}; each segment is imported by a job of its own through gRPC"
             self._tracker.warn(type(fault)(text, **fault.metadata))
@@ -91,8 +107,8 @@ class CollectionImport:
         ]
         try:
             left = await self._kept(steps, built, credit)
-            await self._import_all([it for it in left if not it.unit.l0], credit)
-            await self._import_all([it for it in left if it.unit.l0], credit)
+            await self._import_all([it for it in left if not it.unit.l0], built, credit)
+            await self._import_all([it for it in left if it.unit.l0], built, credit)
         except ImportLost:
             credit.take_back()
             raise
@@ -141,7 +157,8 @@ class CollectionImport:
         if not all(any(it.same_work(step.entry) for step in steps) for it in known):
             raise ImportLost(_unlike(built, "its imports were cut in another way"))
         self._queue.remember(built.temporary, (it.job for it in known if it.job))
-        left = []
+        left: list[ImportStep] = []
+        forgotten: list[ForgottenImport] = []
         for step in steps:
             found = next((it for it in known if it.same_work(step.entry)), None)
             if found is None:
@@ -149,14 +166,24 @@ class CollectionImport:
             elif found.done:
                 credit.give(Amount(bytes=step.unit.bytes, rows=found.rows))
             else:
-                await self._rejoin(step, found, credit)
+                await self._rejoin(step, found, credit, forgotten)
+        await self._settle(forgotten, built, credit)
         await self._require_rows(built, credit.given.rows)
         return left
 
-    async def _rejoin(self, step: ImportStep, known: ImportEntry, credit: Credit) -> None:
+    async def _rejoin(
+        self,
+        step: ImportStep,
+        known: ImportEntry,
+        credit: Credit,
+        forgotten: list[ForgottenImport],
+    ) -> None:
         watch = ImportWatcher(step, self._tracker, self._journal, credit)
         try:
             job = await self._queue.rejoin(step.wanted, known.job, watch)
+        except ImportForgotten as lost:
+            forgotten.append(ForgottenImport.of(step, watch, lost))
+            return
         except ImportFailed as error:
             raise ImportLost(error) from error
         finally:
@@ -164,30 +191,60 @@ class CollectionImport:
         await self._end(step, job, watch)
 
     async def _require_rows(self, built: Built, rows: int) -> None:
-        segments = await self._checked.cluster.gateway.list_segments(built.temporary)
-        there = sum(segment.rows for segment in segments)
+        there = await self._rows_in(built)
         if there != rows:
             text = f"it holds {there} rows where its imports told of {rows}"
             raise ImportLost(_unlike(built, text))
 
+    async def _rows_in(self, built: Built) -> int:
+        segments = await self._checked.cluster.gateway.list_segments(built.temporary)
+        return sum(segment.rows for segment in segments)
+
+    async def _settle(
+        self, forgotten: Sequence[ForgottenImport], built: Built, credit: Credit
+    ) -> None:
+        """Decide by the rows in a collection what became of jobs that Milvus forgot.
+
+        A job leaves all that it should, or nothing, and none leaves more than its segments hold: where
+        the collection has the most rows that it can have, every one is done.
+
+        Raises:
+            ImportForgotten: It has not; some were deleted, are later than the moment, or never came.
+        """
+        if not forgotten:
+            return
+        most = credit.given.rows + sum(it.rows for it in forgotten)
+        if await self._rows_in(built) != most:
+            raise forgotten[0].lost
+        for it in forgotten:
+            await it.watch.done(it.job)
+
     # --- what is left
 
-    async def _import_all(self, steps: Sequence[ImportStep], credit: Credit) -> None:
+    async def _import_all(self, steps: Sequence[ImportStep], built: Built, credit: Credit) -> None:
+        forgotten: list[ForgottenImport] = []
+
         async def work(step: ImportStep) -> None:
             try:
-                await self._import(step, credit)
+                await self._import(step, credit, forgotten)
             except (BackupError, ImportLost) as error:
                 credit.over = not isinstance(error, Unavailable)
                 raise
 
         parallel = self._limits.import_jobs if self._checked.capabilities.parallel_import else 1
         await for_each(steps, work, concurrent=min(parallel, len(steps)))
+        await self._settle(forgotten, built, credit)
 
-    async def _import(self, step: ImportStep, credit: Credit) -> None:
+    async def _import(
+        self, step: ImportStep, credit: Credit, forgotten: list[ForgottenImport]
+    ) -> None:
         watch = ImportWatcher(step, self._tracker, self._journal, credit)
         self._tracker.wait_for(f"a turn to import into {step.wanted.target}")
         try:
             job = await self._queue.run(step.wanted, watch)
+        except ImportForgotten as lost:
+            forgotten.append(ForgottenImport.of(step, watch, lost))
+            return
         finally:
             self._tracker.wait_for("")
         await self._end(step, job, watch)

@@ -24,6 +24,7 @@ from milvus_backup_server.settings.values import (
     Host,
     HostNames,
     HostOrNone,
+    ImportApi,
     Level,
     Port,
     PortOrAny,
@@ -276,6 +277,7 @@ class MilvusWaitSettings(Section):
     import_stall_seconds: Seconds = 900.0
     load_timeout_seconds: Seconds = 1800.0
     import_job_max_mib: Count = 4096
+    import_api: ImportApi = "auto"
     allow_untested_versions: bool = False
 
 

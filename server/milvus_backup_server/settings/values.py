@@ -126,6 +126,7 @@ Provider: TypeAlias = Annotated[
 ]
 TlsMode: TypeAlias = Annotated[Literal["disabled", "server", "mutual"], BeforeValidator(_tls_mode)]
 AuthType: TypeAlias = Annotated[Literal["static", "iam", "default"], BeforeValidator(_lower)]
+ImportApi: TypeAlias = Annotated[Literal["auto", "rest", "grpc"], BeforeValidator(_lower)]
 TransferMode: TypeAlias = Annotated[Literal["auto", "direct", "streaming"], BeforeValidator(_lower)]
 Addressing: TypeAlias = Annotated[Literal["auto", "path", "virtual"], BeforeValidator(_lower)]
 Encryption: TypeAlias = Annotated[Literal["none", "sse-s3", "sse-kms"], BeforeValidator(_lower)]

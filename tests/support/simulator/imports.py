@@ -4,7 +4,7 @@ Source: milvus `internal/proxy/task_import.go`, `internal/datacoord/import_util.
 `internal/util/importutilv2/binlog`, and what was recorded.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,7 +20,13 @@ from milvus_backup_server.domain.milvus import (
 )
 from milvus_backup_server.service.objects import list_children, list_objects
 from milvus_backup_server.service.rows import live_rows
-from tests.support.simulator.model import Collection, Fault, SimulatedMilvus, Stored
+from tests.support.simulator.model import (
+    Collection,
+    Fault,
+    Segment,
+    SimulatedMilvus,
+    Stored,
+)
 
 FAILED, COMPLETED, PENDING, IMPORTING = "Failed", "Completed", "Pending", "Importing"
 _READER = ArrowBinlogReader()
@@ -84,6 +90,8 @@ class ImportJobs:
         jobs: by id.
         fail: reasons for which the next jobs fail.
         forget_after: at this many further questions about jobs it forgets all; 0: never.
+        forget_ended: so many of the next jobs are at their end and forgotten when they are asked for.
+        created: is told of each new job.
         most_running: the most that were not at their end at one time.
     """
 
@@ -92,6 +100,8 @@ class ImportJobs:
         self.jobs: dict[int, Job] = {}
         self.fail: list[str] = []
         self.forget_after = 0
+        self.forget_ended = 0
+        self.created: Callable[[Job], object] = lambda _: None
         self.most_running = 0
 
     async def create(
@@ -112,6 +122,7 @@ class ImportJobs:
         self.jobs[job.job_id] = job
         running = sum(not item.ended for item in self.jobs.values())
         self.most_running = max(self.most_running, running)
+        self.created(job)
         return job
 
     async def look(self, job_id: int) -> Job:
@@ -120,6 +131,9 @@ class ImportJobs:
             self.forget_after -= 1
             if not self.forget_after:
                 self.jobs.clear()
+        if self.forget_ended and job_id in self.jobs:
+            self.forget_ended -= 1
+            await self._finish(self.jobs.pop(job_id))
         try:
             job = self.jobs[job_id]
         except KeyError:
@@ -132,8 +146,11 @@ class ImportJobs:
     async def finish(self) -> None:
         """Take every job to its end, as time would."""
         for job in list(self.jobs.values()):
-            while not job.ended:
-                await self._advance(job)
+            await self._finish(job)
+
+    async def _finish(self, job: Job) -> None:
+        while not job.ended:
+            await self._advance(job)
 
     def _partition(self, collection: Collection, name: str, options: Mapping[str, str]) -> int:
         if "backup" in options:
@@ -196,6 +213,15 @@ class ImportJobs:
             return
         job.state, job.progress = COMPLETED, 100
         job.completed = now() if job.rows else ""
+        if not job.l0:
+            self._add_segments(job)
+
+    def _add_segments(self, job: Job) -> None:
+        """Let the collection tell of the rows of a job; their logs are not written."""
+        for file in job.files:
+            if file.rows:
+                segment = Segment(next(self._milvus.numbers), job.partition_id, file.rows)
+                job.collection.segments.append(segment)
 
     async def _read(self, job: Job) -> None:
         if self.fail:
