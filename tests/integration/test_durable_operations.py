@@ -87,6 +87,35 @@ async def test_what_a_vanished_service_ran_is_interrupted_and_says_who_ran_it(
     assert states == {name: INTERRUPTED}
 
 
+async def test_whoever_finds_what_a_vanished_service_ran_writes_it_down(world: Replicas) -> None:
+    first, second, work = await world.start(), await world.start(), Work()
+    name = await first.begin(asked(), work)
+    await second.becomes(name, RUNNING)
+    await crash(first)
+    await second.becomes(name, INTERRUPTED)
+    written = await second.on_record(name, INTERRUPTED)
+    assert written.owner == first.owner
+    assert written.operation.end_time is not None
+    assert written.operation.error is not None
+    assert str(first.owner) in written.operation.error.message
+
+
+async def test_a_service_that_was_only_cut_off_goes_on_with_what_was_written_down(
+    world: Replicas,
+) -> None:
+    first, second, work = await world.start(), await world.start(), Work()
+    name = await first.begin(asked(), work)
+    found = await first.on_record(name, RUNNING)
+    stored = await second.log.read(name)
+    assert stored is not None
+    ended = found.judged(frozenset())
+    assert ended.operation.state is INTERRUPTED
+    await second.log.replace(ended, stored.version)
+    work.go.set()
+    assert (await first.manager.end_of(name)).state is SUCCEEDED
+    await first.on_record(name, SUCCEEDED)
+
+
 async def test_a_service_that_stops_in_peace_leaves_the_truth_at_once(world: Replicas) -> None:
     first, second, work = await world.start(), await world.start(), Work()
     name = await first.begin(asked(), work)

@@ -11,7 +11,8 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Sequence
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Final, Self
 
@@ -27,6 +28,7 @@ from milvus_backup_server.domain.errors import (
     StorageUnavailable,
 )
 from milvus_backup_server.domain.operation_record import OperationRecord, Owner
+from milvus_backup_server.domain.operations import OperationState
 from milvus_backup_server.ports.operation_log import OperationLog, Stored
 from milvus_backup_server.service.concurrency import for_each
 from milvus_backup_server.service.heart import Heart
@@ -67,6 +69,7 @@ class Journal:
             log, owner, self.limits.heartbeat, needed=self._has_work, look=self._look
         )
         self.tasks: set[asyncio.Task[None]] = set()
+        self._settling = False
 
     async def __aenter__(self) -> Self:
         """Begin; nothing is written before the first operation."""
@@ -241,7 +244,7 @@ class Journal:
             await self.heart.start()
             if not stored.version:
                 return await self.log.create(record)
-            return await self.log.replace(record, stored.version)
+            return await self._replace_interrupted(stored, record)
         except (ObjectChanged, ObjectAlreadyExists):
             self.leave(record.name)
             raise OperationConflict(
@@ -252,6 +255,16 @@ class Journal:
         except BaseException:
             self.leave(record.name)
             raise
+
+    async def _replace_interrupted(self, stored: Stored, record: OperationRecord) -> Stored:
+        try:
+            return await self.log.replace(record, stored.version)
+        except ObjectChanged:
+            # Whoever looks at it may write down that it is interrupted, which changes nothing for us.
+            found = await self.log.read(record.name)
+            if found is None or not _only_written_down(stored.record, found.record):
+                raise
+            return await self.log.replace(record, found.version)
 
     def leave(self, name: str) -> None:
         """Forget an operation that was to begin here and does not."""
@@ -277,17 +290,48 @@ class Journal:
 
     async def _tidy(self) -> None:
         await self.log.tidy()
-        announced = [it.record for it in await self.log.recent() if not it.record.accepted]
-        if announced:
-            living = await self.living()
-            for record in announced:
-                if record.owner.instance not in living:
-                    await self.log.remove(record.name)
+        await self._settle()
+
+    def settle(self) -> None:
+        """Have written down what became of operations whose services vanished, as far as the store lets us."""
+        if not self._settling:
+            self._settling = True
+            self._later(self._settle())
+
+    async def _settle(self) -> None:
+        """Write such operations down as interrupted, and remove what never began.
+
+        Records that stay active are kept for ever. A service that was only cut off finds its record
+        still its own, and goes on with it.
+        """
+        try:
+            # In this order: who ends in peace writes the record first, which another version tells.
+            active = [item for item in await self.log.recent() if item.record.active]
+            living = await self.living() if active else frozenset()
+            for item in active:
+                if item.record.owner.instance not in living:
+                    await self._settle_one(item)
+        finally:
+            self._settling = False
+
+    async def _settle_one(self, item: Stored) -> None:
+        if not item.record.accepted:
+            await self.log.remove(item.record.name)
+            return
+        record = item.record.judged(frozenset())
+        ended = replace(record.operation, end_time=datetime.now(UTC))
+        with contextlib.suppress(ObjectChanged):
+            await self.log.replace(replace(record, operation=ended), item.version)
 
     def _later(self, work: Awaitable[None]) -> None:
         task = asyncio.create_task(_quiet(work))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+
+
+def _only_written_down(before: OperationRecord, now: OperationRecord) -> bool:
+    interrupted = now.operation.state is OperationState.INTERRUPTED
+    return interrupted and now.held_by(before.owner, before.attempt)
 
 
 async def _quiet(work: Awaitable[None]) -> None:

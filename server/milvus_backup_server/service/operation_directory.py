@@ -129,6 +129,7 @@ class OperationDirectory:
             if found.record.judged(living) is not found.record:
                 # The owner may have ended in peace since the record was read.
                 found = await self._journal.log.read(name) or found
+                self._journal.settle()
             return Stored(found.record.judged(living), found.version)
 
     async def find(self, id_: str, kinds: frozenset[OperationKind] = frozenset()) -> Operation:
@@ -191,7 +192,10 @@ class OperationDirectory:
         async with self._asking(self._journal):
             records = await self._journal.log.all()
             living = await self._living(records)
-            return [record.judged(living) for record in records]
+            judged = [record.judged(living) for record in records]
+            if any(now is not then for now, then in zip(judged, records, strict=True)):
+                self._journal.settle()
+            return judged
 
     async def _living(self, records: Sequence[OperationRecord]) -> frozenset[str]:
         """Return which services are alive, as far as these records need it."""
