@@ -115,6 +115,26 @@ async def test_a_thousand_are_listed_with_few_requests(store: CountingStore) -> 
     assert store.calls == {"list_page": 2}, "what has been read is not read again"
 
 
+async def test_a_long_history_is_read_in_brief_and_whole_when_it_is_shown(
+    store: CountingStore,
+) -> None:
+    log = StoreOperationLog(store, "root")
+    progress = CollectionProgress(CollectionName("default", "c"))
+    given = record(3)
+    long = replace(given, operation=replace(given.operation, collections=(progress,)))
+    for number in range(64):
+        await log.create(long if number == 3 else record(number))
+    await log.tidy()
+    fresh = StoreOperationLog(store, "root")
+    brief = (await fresh.all())[3]
+    assert brief.operation.collections == ()
+    assert (brief.name, brief.operation.state) == (long.name, long.operation.state)
+    store.calls.clear()
+    assert fresh.whole(brief) == long
+    assert store.calls == {}
+    assert fresh.whole(record(1000)) == record(1000), "what is in no pack is whole"
+
+
 async def test_a_packed_record_is_found_by_its_name(store: CountingStore) -> None:
     log = StoreOperationLog(store, "root")
     for number in range(64):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,7 +31,7 @@ def encode_error(error: BackupError) -> dict[str, Any]:
 
 def decode_error(values: dict[str, Any]) -> BackupError:
     """Return the error that some JSON is of; a class that is not known any more becomes the base's."""
-    kind = next((it for it in _classes(BackupError) if it.__name__ == values["type"]), BackupError)
+    kind = _named(values["type"])
     error = kind.__new__(kind)
     BackupError.__init__(error, values["message"], **values.get("metadata", {}))
     error.obstacles = tuple(Obstacle(*item) for item in values.get("obstacles", ()))
@@ -39,6 +40,11 @@ def decode_error(values: dict[str, Any]) -> BackupError:
     if isinstance(error, InvalidRequest | InvalidSettings):
         error.violations = tuple(FieldViolation(*item) for item in values.get("violations", ()))
     return error
+
+
+@functools.cache
+def _named(name: str) -> type[BackupError]:
+    return next((it for it in _classes(BackupError) if it.__name__ == name), BackupError)
 
 
 def _texts(item: Obstacle | FieldViolation) -> list[str]:

@@ -18,6 +18,7 @@ from milvus_backup_server.domain.value_codec import NotDecodable, decode, encode
 from milvus_backup_server.domain.verification import Problem
 
 FORMAT_VERSION: Final = 1
+_LONG: Final = frozenset({"progress", "warnings", "collections", "result", "error"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +122,12 @@ def record_values(record: OperationRecord) -> dict[str, Any]:
     return {"format_version": FORMAT_VERSION, **encode(OperationRecord, record)}
 
 
-def record_of(values: Mapping[str, Any]) -> OperationRecord:
+def record_of(values: Mapping[str, Any], *, brief: bool = False) -> OperationRecord:
     """Read a record.
+
+    Args:
+        values: As ``record_values`` gave them.
+        brief: Leave out what takes the time: how far the operation came, its collections, and its result.
 
     Raises:
         NotDecodable: It is damaged, or a newer service wrote it.
@@ -130,6 +135,9 @@ def record_of(values: Mapping[str, Any]) -> OperationRecord:
     version = values.get("format_version")
     if version != FORMAT_VERSION:
         raise NotDecodable(f"its format has version {version}; this service reads {FORMAT_VERSION}")
+    if brief and isinstance(operation := values.get("operation"), Mapping):
+        few = {name: value for name, value in operation.items() if name not in _LONG}
+        values = {**values, "operation": few, "request": None}
     record: OperationRecord = decode(OperationRecord, values)
     return record
 

@@ -60,12 +60,8 @@ def decode(kind: Any, values: Json) -> Any:
         raise NotDecodable(f"{type(error).__name__}: {error}") from error
 
 
-def _codec(kind: Any) -> _Codec:
-    return _made(kind)
-
-
 @functools.cache
-def _made(kind: Any) -> _Codec:
+def _codec(kind: Any) -> _Codec:
     origin = get_origin(kind)
     if origin in _UNION:
         return _union(kind)
@@ -141,7 +137,8 @@ def _union(kind: Any) -> _Codec:
 def _encode_tagged(value: Any) -> Json:
     if value is None:
         return None
-    return {_TYPE: type(value).__name__, **_codec(type(value)).encode(value)}
+    kind: Any = type(value)
+    return {_TYPE: kind.__name__, **_codec(kind).encode(value)}
 
 
 def _decode_tagged(by_name: Mapping[str, Any], values: Json) -> Any:
@@ -174,14 +171,16 @@ def _encode_fields(kind: Any, value: Any) -> Json:
     }
 
 
+@functools.cache
+def _decoders(kind: Any) -> Mapping[str, Callable[[Json], Any]]:
+    return {name: codec.decode for name, _, codec in _fields(kind)}
+
+
 def _decode_fields(kind: Any, values: Json) -> Any:
-    return kind(
-        **{
-            name: codec.decode(values[name])
-            for name, default, codec in _fields(kind)
-            if name in values or default is dataclasses.MISSING
-        }
-    )
+    """Decode what is there, as most fields have their defaults; one that must be there is missed by the class."""
+    decoders = _decoders(kind)
+    found = {name: decoders[name](value) for name, value in values.items() if name in decoders}
+    return kind(**found)
 
 
 def _as_it_is(value: Any) -> Json:

@@ -77,7 +77,15 @@ class OperationLog(Protocol):
         ...
 
     async def all(self) -> Sequence[OperationRecord]:
-        """Return all records by name, also those of the archive, as far as they are to be kept."""
+        """Return all records by name, also those of the archive, as far as they are to be kept.
+
+        Of an operation that ended long ago it may be only what tells which one it is and how it ended;
+        ``whole`` has the rest.
+        """
+        ...
+
+    def whole(self, record: OperationRecord) -> OperationRecord:
+        """Return a record that ``all`` gave with everything that is known of it."""
         ...
 
     async def tidy(self) -> None:

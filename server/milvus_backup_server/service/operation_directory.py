@@ -149,7 +149,7 @@ class OperationDirectory:
             if id_ in {operation.name, operation.task_id} and (
                 not kinds or operation.kind in kinds
             ):
-                return self._shown(record)
+                return self._shown_whole(record)
         raise OperationNotFound(id_)
 
     async def interrupted(self) -> Sequence[Operation]:
@@ -213,8 +213,13 @@ class OperationDirectory:
             operation.kind,
             operation.backup_name,
             record.shown().state,
-            lambda: self._shown(record),
+            lambda: self._shown_whole(record),
         )
+
+    def _shown_whole(self, record: OperationRecord) -> Operation:
+        if record.operation.state.final and self._journal is not None:
+            record = self._journal.log.whole(record)
+        return self._shown(record)
 
     def _shown(self, record: OperationRecord) -> Operation:
         if not record.active or self._journal is None:

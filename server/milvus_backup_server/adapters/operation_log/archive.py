@@ -6,10 +6,16 @@ import asyncio
 import secrets
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from milvus_backup_server.adapters.operation_log.keys import LogKeys, pack_data, parse_pack
+from milvus_backup_server.adapters.operation_log.keys import (
+    LogKeys,
+    pack_data,
+    parse_pack,
+    parse_record,
+)
 from milvus_backup_server.domain.errors import ObjectNotFound
 from milvus_backup_server.domain.operation_record import OperationRecord
 from milvus_backup_server.ports.object_store import ObjectStore
@@ -25,11 +31,22 @@ _CLOCK_SECONDS = 60.0
 _DELETED_AT_ONCE = 1000
 
 
-_Pack = tuple[OperationRecord, ...]
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """A record in brief, and the line that holds all of it."""
+
+    record: OperationRecord
+    line: bytes
+
+
+_Pack = dict[str, _Packed]
 
 
 class Archive:
-    """The packs of a log. Each is written once; what two services pack at once is in both."""
+    """The packs of a log. Each is written once; what two services pack at once is in both.
+
+    Most of a long history is never shown: its records are read in brief, and whole when one is wanted.
+    """
 
     def __init__(self, store: ObjectStore, keys: LogKeys, retention: Retention) -> None:
         self._store = store
@@ -39,12 +56,20 @@ class Archive:
         self._clock: tuple[float, datetime] | None = None
 
     async def find(self, name: str) -> OperationRecord | None:
-        """Return an archived record."""
-        return next((record for record in await self.records() if record.name == name), None)
+        """Return an archived record, whole."""
+        await self._all()
+        return self.whole(name)
+
+    def whole(self, name: str) -> OperationRecord | None:
+        """Return a record of the packs that were read last, whole; None if it is in none of them."""
+        for pack in self._packs.values():
+            if name in pack:
+                return parse_record(pack[name].line)
+        return None
 
     async def records(self) -> Sequence[OperationRecord]:
-        """Return all that is in the archive."""
-        return [record for pack in (await self._all()).values() for record in pack]
+        """Return all that is in the archive, in brief."""
+        return [item.record for pack in (await self._all()).values() for item in pack.values()]
 
     async def merged(
         self, archived: Iterable[OperationRecord], recent: Iterable[OperationRecord]
@@ -67,11 +92,11 @@ class Archive:
 
     async def _drop(self, recent: Sequence[OperationRecord]) -> None:
         packs = await self._all()
-        known = [record for pack in packs.values() for record in pack]
+        known = [item.record for pack in packs.values() for item in pack.values()]
         kept = self._kept([*known, *recent], await self._now())
         for key, pack in packs.items():
-            if not any(record.name in kept for record in pack):
-                await self._delete(_belongings(self._keys, pack))
+            if kept.isdisjoint(pack):
+                await self._delete(_belongings(self._keys, (it.record for it in pack.values())))
                 await self._delete([key])
                 del self._packs[key]
         old = [record for record in recent if record.name not in kept]
@@ -103,7 +128,7 @@ class Archive:
                 data = await self._store.get(key)
             except ObjectNotFound:
                 return
-            self._packs[key] = await asyncio.to_thread(lambda: tuple(parse_pack(data)))
+            self._packs[key] = await asyncio.to_thread(_read_pack, data)
 
         unknown = [key for key in keys if key not in self._packs]
         await for_each(unknown, read, concurrent=min(_READ_AT_ONCE, len(unknown)))
@@ -115,6 +140,10 @@ class Archive:
         while left:
             await self._store.delete(left[:_DELETED_AT_ONCE])
             del left[:_DELETED_AT_ONCE]
+
+
+def _read_pack(data: bytes) -> _Pack:
+    return {record.name: _Packed(record, line) for record, line in parse_pack(data)}
 
 
 def _belongings(keys: LogKeys, records: Iterable[OperationRecord]) -> list[str]:

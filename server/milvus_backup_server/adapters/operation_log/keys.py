@@ -67,15 +67,23 @@ def record_data(record: OperationRecord) -> bytes:
     return canonical_json(record_values(record))
 
 
-def parse_record(data: bytes) -> OperationRecord:
-    """Read a record; NotDecodable if it is damaged or of a newer service."""
+def parse_record(data: bytes, *, brief: bool = False) -> OperationRecord:
+    """Read a record.
+
+    Args:
+        data: As ``record_data`` made it.
+        brief: Without what is long, and needed of the few alone that are shown.
+
+    Raises:
+        NotDecodable: It is damaged or of a newer service.
+    """
     try:
         values: Any = json.loads(data)
     except ValueError as error:
         raise NotDecodable(str(error)) from error
     if not isinstance(values, dict):
         raise NotDecodable("it is no object")
-    return record_of(values)
+    return record_of(values, brief=brief)
 
 
 def pack_data(records: Iterable[OperationRecord]) -> bytes:
@@ -83,10 +91,10 @@ def pack_data(records: Iterable[OperationRecord]) -> bytes:
     return b"".join(record_data(record) + b"\n" for record in records)
 
 
-def parse_pack(data: bytes) -> Iterator[OperationRecord]:
-    """Yield the records of a pack; lines that cannot be read are passed over."""
+def parse_pack(data: bytes) -> Iterator[tuple[OperationRecord, bytes]]:
+    """Yield the records of a pack in brief, each with its line; lines that cannot be read are passed over."""
     for line in data.splitlines():
         try:
-            yield parse_record(line)
+            yield parse_record(line, brief=True), line
         except NotDecodable:
             continue

@@ -127,6 +127,10 @@ class StoreOperationLog:
         self._read[name] = Stored(record, version)
         return self._read[name]
 
+    def whole(self, record: OperationRecord) -> OperationRecord:
+        """Read one of the archive from memory."""
+        return self._archive.whole(record.name) or record
+
     async def all(self) -> Sequence[OperationRecord]:
         """Read everything, also the archive."""
         try:
