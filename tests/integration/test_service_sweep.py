@@ -205,6 +205,26 @@ async def test_what_a_restore_left_in_milvus(
         assert (await place.everything())[:3] == left[:3]
 
 
+@pytest.mark.parametrize(
+    ("state", "found"), [(FAILED, True), (None, True), (RUNNING, False), (INTERRUPTED, False)]
+)
+async def test_the_journal_of_a_restore_that_ended(
+    place: Place, state: OperationState | None, *, found: bool
+) -> None:
+    key = f"backup/.milvus-backup/restores/{OLD}/head.000001.json"
+    before = await place.everything()
+    await place.world.backup_store.put(key, b"{}")
+    if state is not None:
+        await place.record(OLD, state, RESTORE)
+    async with running(place.world, records=place.records) as service:
+        # An interrupted one is old enough to be cancelled, but for this look.
+        result = await sweep(service, age=3600 if state is INTERRUPTED else 0)
+    assert told(result) == ([("removed", "plan", key.removesuffix("head.000001.json"))] * found)
+    left = [it for it in await place.world.backups() if "/restores/" in it]
+    assert left == ([] if found else [key])
+    assert (await place.everything() == before) is found
+
+
 async def interrupted(place: Place) -> str:
     gate = PhaseGate(Phase.COPYING, number=3)
     async with running(place.world, gate.decorators, records=place.records) as service:

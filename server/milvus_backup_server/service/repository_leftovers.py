@@ -16,6 +16,7 @@ from milvus_backup_server.domain.layout import (
     BackupLayout,
     join,
     plan_directory,
+    restore_journal_directory,
 )
 from milvus_backup_server.domain.leftovers import Leftover, LeftoverKind
 from milvus_backup_server.domain.names import is_backup_name
@@ -139,9 +140,13 @@ class RepositoryLeftovers:
         time = begun(operation)
         return time is not None and time < self._before
 
-    async def plans(self) -> AsyncIterator[Found]:
-        """Yield what operations noted and nobody needs."""
-        root = plan_directory(self._storage.root, "")
+    async def notes(self) -> AsyncIterator[Found]:
+        """Yield what operations noted and nobody needs: plans of creates, journals of restores."""
+        for directory in (plan_directory, restore_journal_directory):
+            async for found in self._notes(directory(self._storage.root, "")):
+                yield found
+
+    async def _notes(self, root: str) -> AsyncIterator[Found]:
         async for prefix in list_children(self._store, root):
             operation = prefix.removeprefix(root).rstrip("/")
             if not await self._is_dead(operation):

@@ -109,7 +109,7 @@ class SweepRun:
         for place in (
             self._interrupted(before),
             ours.backups(),
-            ours.plans(),
+            ours.notes(),
             ours.uploads(),
             theirs.collections(),
             theirs.staging(),
