@@ -425,6 +425,27 @@ async def test_a_store_that_takes_no_journal_gets_a_restore_that_cleans_up() -> 
     assert await left(world) == []
 
 
+async def test_a_journal_that_the_store_takes_no_more_interrupts_the_restore() -> None:
+    world = await with_backup(staged=True)
+    refusal = Meanwhile(
+        BACKUP_STORE, "put", failing(StorageDenied("quota")), part="targets/", first=3, times=99
+    )
+    last = await silent(world, refusal)
+    assert last.state is INTERRUPTED
+    assert last.error is not None
+    assert last.error.message == (
+        "the journal of the restore cannot be written: quota; what was done so far stays: resume the "
+        "operation, or cancel it"
+    )
+    assert last.error.metadata["cause"] == "STORAGE_DENIED"
+    assert temporary(world) != []
+    async with running(world) as service:
+        resumed = await resume(service, interrupted(last.name, **FIELDS))
+    assert resumed.state is SUCCEEDED, resumed.error
+    assert_exact(world, "_r")
+    assert await left(world) == []
+
+
 # --- undoing
 
 

@@ -22,6 +22,7 @@ from milvus_backup_server.domain.errors import (
     ObjectNotFound,
     StorageDenied,
     StorageRefused,
+    Unavailable,
 )
 from milvus_backup_server.domain.layout import restore_journal_directory
 from milvus_backup_server.domain.manifest import canonical_json, load_json
@@ -40,6 +41,7 @@ from milvus_backup_server.domain.targets import PresentTarget
 from milvus_backup_server.service.concurrency import for_each
 from milvus_backup_server.service.context import Storage
 from milvus_backup_server.service.objects import delete_prefix, list_objects
+from milvus_backup_server.service.running import WorkInterrupted
 
 _HEAD = "head"
 _TARGETS = "targets/"
@@ -212,7 +214,7 @@ class RestoreJournal:
             if entry.target in replaced:
                 await self._put(replace(entry, replaces=replaced[entry.target].collection_id))
         self.head = replace(self.head, renaming=True)
-        await self._write(_HEAD, self.head)
+        await self._write_further(_HEAD, self.head)
 
     async def begin_target(self, entry: TargetEntry) -> None:
         """Write that a collection is to be built, from nothing."""
@@ -259,7 +261,7 @@ class RestoreJournal:
         """Write what was verified since the last time."""
         if self._unwritten:
             file = VerifiedFile(collections=tuple(self._unwritten))
-            await self._write(f"{_VERIFIED}{self._verified_files:08d}", file)
+            await self._write_further(f"{_VERIFIED}{self._verified_files:08d}", file)
             self._verified_files += 1
             self._unwritten.clear()
         self._written_at = time.monotonic()
@@ -267,12 +269,28 @@ class RestoreJournal:
     async def _put(self, entry: TargetEntry) -> None:
         self._targets[entry.target] = entry
         async with self._writing:  # so that the last one stands where several imports go on
-            await self._write(f"{_TARGETS}{entry.number:08d}", self._targets[entry.target])
+            await self._write_further(f"{_TARGETS}{entry.number:08d}", self._targets[entry.target])
 
     async def _write(self, name: str, record: Record) -> None:
         if self._kept and self.refusal is None:
             key = f"{self._directory}{name}.{self._attempt:06d}.json"
             await self._store.put(key, canonical_json(record.to_json()))
+
+    async def _write_further(self, name: str, record: Record) -> None:
+        """Write what comes behind the beginning.
+
+        Raises:
+            WorkInterrupted: The store refuses it: what was begun can be resumed, and not what would be
+                done from here on.
+            StorageUnavailable: It does not answer.
+        """
+        try:
+            await self._write(name, record)
+        except Unavailable:
+            raise
+        except BackupError as error:
+            text = f"the journal of the restore cannot be written: {error.message}"
+            raise WorkInterrupted(type(error)(text, **error.metadata)) from error
 
     async def remove(self) -> None:
         """Remove it; no error if there is none.

@@ -157,7 +157,7 @@ class RestoreRun:
     def _can_be_resumed(self, error: BaseException) -> bool:
         if isinstance(error, OperationInterrupted):  # another service goes on with it
             return True
-        passing = isinstance(error, asyncio.CancelledError | Unavailable)
+        passing = isinstance(error, asyncio.CancelledError | Unavailable | WorkInterrupted)
         return passing and self._journal.lasting and not self._tracker.cancel_requested
 
     async def _work(self, spools: SpoolDirectory) -> RestoreResult:
