@@ -63,7 +63,8 @@ class BackupMethods:
             partitions: Of these collections only the partitions named. They are selected by that.
             strategy: How Milvus is flushed, and whether rows are backed up; AUTO is the default.
             pause_gc: Pause Milvus's garbage collection meanwhile, where that can be done.
-            rbac: Also back up users, roles and grants, where that can be done.
+            rbac: Also back up users (with hashes), roles, grants and privilege groups; refused by Milvus
+                before 2.4.9.
             allow_partial: Whether the backup is complete without the collections that fail.
             labels: To keep with the backup.
             request_id: The same id gives the same operation, so that the call can be repeated.
@@ -141,7 +142,8 @@ class BackupMethods:
             meta_only: Make databases, collections, partitions and indexes, but import no rows.
             max_shard_count: The most shards that a collection gets; 0: as in the backup.
             skip_params: Properties and parameters that are left out of what is made.
-            rbac: Restore users, roles and grants too; refused by Milvus before 2.4.9.
+            rbac: Add the users, roles, grants and privilege groups that the target lacks; refused by
+                Milvus before 2.4.9.
             drop_existing_collections: Replace collections that have a target's name, each when the new
                 one is whole.
             skip_create_collections: Import into collections that exist.

@@ -169,19 +169,13 @@ async def test_the_plan_of_meta_only_has_no_rows() -> None:
             {"strategy": BackupStrategy.BULK_FLUSH},
             MilvusVersionUnsupported,
             "strategy",
-            (
-                "the strategy bulk_flush needs Milvus 2.6.11 or later and is not done by this service "
-                "yet; this is v2.3.5-lite"
-            ),
+            "the strategy bulk_flush needs Milvus 2.6.11 or later; this is v2.3.5-lite",
         ),
         (
             {"rbac": True},
             MilvusVersionUnsupported,
             "rbac",
-            (
-                "backing up users, roles and grants needs Milvus 2.4.9 or later and is not done by "
-                "this service yet; this is v2.3.5-lite"
-            ),
+            "backing up users, roles and grants needs Milvus 2.4.9 or later; this is v2.3.5-lite",
         ),
         (
             {"pause_gc": True, "gc_pause_address": "http://169.254.169.254/latest"},

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from milvus_backup_server.domain.capabilities import capabilities_of
+from milvus_backup_server.domain.capabilities import Capabilities, capabilities_of
 from milvus_backup_server.domain.errors import MilvusRefused, MilvusUnavailable
 from milvus_backup_server.domain.milvus import (
     DEFAULT_DATABASE,
@@ -25,11 +25,14 @@ from milvus_backup_server.domain.milvus import (
     SegmentInfo,
     SegmentLogIds,
 )
+from milvus_backup_server.domain.rbac import RbacCounts, missing
 from milvus_backup_server.domain.records import (
     CollectionSchema,
+    DatabaseBackupInfo,
     FieldSchema,
     IndexInfo,
     KeyValue,
+    RbacMeta,
 )
 from milvus_backup_server.ports.object_store import ObjectStore
 from tests.support.fake_milvus_cluster import refused
@@ -54,6 +57,7 @@ class FakeMilvus(FakeServing):
         imports: its import jobs: a gate, faults to come, what each job read.
         flush_polls: how often `is_flushed` says no before it says yes.
         database_properties: what databases were made with.
+        access: its users, roles, grants and privilege groups, but its own ones.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class FakeMilvus(FakeServing):
         self.imports = ImportQueue(store, self._imported)
         self.flush_polls = 1
         self.database_properties: dict[str, tuple[KeyValue, ...]] = {}
+        self.access = RbacMeta()
         self._version = version
         self._polls: Counter[tuple[int, int]] = Counter()
 
@@ -90,6 +95,38 @@ class FakeMilvus(FakeServing):
         if self.databases.get(database) or database == DEFAULT_DATABASE:
             raise refused(f"database:{database} not empty")
         self.databases.pop(database, None)
+
+    async def describe_database(self, database: str) -> DatabaseBackupInfo:
+        self._require(self._capabilities.database_properties)
+        self._database(database)
+        number = sorted(self.databases).index(database) + 1
+        properties = self.database_properties.get(database, ())
+        return DatabaseBackupInfo(db_name=database, db_id=number, properties=properties)
+
+    async def rbac(self) -> RbacMeta:
+        self._require(self._capabilities.rbac)
+        return self.access
+
+    async def restore_rbac(self, meta: RbacMeta) -> None:
+        self._require(self._capabilities.rbac)
+        there = RbacCounts.of(missing(meta, self.access))
+        if there != RbacCounts.of(meta):
+            raise refused("user, role, grant or privilege group already exists")
+        self.access = RbacMeta(
+            users=self.access.users + meta.users,
+            roles=self.access.roles + meta.roles,
+            grants=self.access.grants + meta.grants,
+            privilege_groups=self.access.privilege_groups + meta.privilege_groups,
+        )
+
+    @property
+    def _capabilities(self) -> Capabilities:
+        return capabilities_of(MilvusVersion.parse(self._version))
+
+    @staticmethod
+    def _require(can: bool) -> None:
+        if not can:
+            raise refused("unknown method for service milvus.proto.milvus.MilvusService")
 
     async def list_collections(self, database: str) -> list[CollectionName]:
         return [CollectionName(database, name) for name in sorted(self._database(database))]
@@ -278,7 +315,7 @@ class FakeMilvus(FakeServing):
         if target is None or partition is None:
             raise ImportFault("the import task failed")
         check_columns(job, target)
-        hybrid = capabilities_of(MilvusVersion.parse(self._version)).hybrid_end_ts
+        hybrid = self._capabilities.hybrid_end_ts
         rows = surviving(found, job.options.moment, hybrid=hybrid)
         keys = [key for key, _ in rows]
         keys += [f"{job.job_id}-{number}" for number in range(found.foreign_rows)]

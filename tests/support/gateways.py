@@ -19,9 +19,11 @@ from milvus_backup_server.domain.milvus import (
 )
 from milvus_backup_server.domain.records import (
     CollectionSchema,
+    DatabaseBackupInfo,
     FieldSchema,
     IndexInfo,
     KeyValue,
+    RbacMeta,
 )
 from milvus_backup_server.ports.milvus import MilvusGateway
 
@@ -58,6 +60,17 @@ class GatewayDecorator:
 
     async def drop_database(self, database: str) -> None:
         await self._call("drop_database", database, lambda: self._inner.drop_database(database))
+
+    async def describe_database(self, database: str) -> DatabaseBackupInfo:
+        return await self._call(
+            "describe_database", database, lambda: self._inner.describe_database(database)
+        )
+
+    async def rbac(self) -> RbacMeta:
+        return await self._call("rbac", "", self._inner.rbac)
+
+    async def restore_rbac(self, meta: RbacMeta) -> None:
+        await self._call("restore_rbac", "", lambda: self._inner.restore_rbac(meta))
 
     async def list_collections(self, database: str) -> list[CollectionName]:
         return await self._call(

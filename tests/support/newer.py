@@ -8,6 +8,7 @@ from typing import Any
 
 from milvus_backup_server.adapters.milvus import GrpcMilvusGateway, MilvusSettings
 from milvus_backup_server.ports.milvus import MilvusGateway
+from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.context import WorkLimits
 from tests.support.rows import Rows
 from tests.support.running_service import Decorators
@@ -43,8 +44,9 @@ async def newer(
     world: World | None = None,
     limits: WorkLimits = LIMITS,
     around: Callable[[MilvusGateway], MilvusGateway] = lambda inner: inner,
+    records: ObjectStore | None = None,
 ) -> AsyncIterator[Newer]:
-    """Run a service over a simulated Milvus of a version."""
+    """Run a service over a simulated Milvus of a version; operations are recorded in `records`, if given."""
     world = world or World()
     milvus = SimulatedMilvus(world.milvus_store, version, ROOT)
     async with simulator(milvus) as served:
@@ -52,7 +54,7 @@ async def newer(
         gateway = GrpcMilvusGateway(settings)
         decorators = Decorators(gateway=lambda _: around(gateway))
         try:
-            async with running(world, decorators, limits=limits) as service:
+            async with running(world, decorators, limits=limits, records=records) as service:
                 yield Newer(service, served)
         finally:
             await gateway.close()

@@ -6,9 +6,16 @@ anything; `!` behind a type marks a key that is written also when it is zero.
 
 TABLES = {
     "BackupInfo": """
-        id S, state_code I!, name S, backup_timestamp I, size I!, milvus_version S, rbac_meta {*},
+        id S, state_code I!, name S, backup_timestamp I, size I!, milvus_version S, rbac_meta RbacMeta,
         rpc_channel_info {*}, database_backups [DatabaseBackupInfo], flush_all_msgs_base64 {S},
         control_channel_name S, physical_channel_names [S], format S""",
+    "RbacMeta": """
+        users [RbacUser], roles [Named], grants [RbacGrant], privilege_groups [PrivilegeGroup]""",
+    "RbacUser": "user S, password S, roles [Named]",
+    "RbacGrant": "role Named, object Named, object_name S, grantor Grantor, db_name S",
+    "Grantor": "user Named, privilege Named",
+    "PrivilegeGroup": "group_name S, privileges [Named]",
+    "Named": "name S",
     "DatabaseBackupInfo": "db_name S, db_id I, properties [KeyValue], ezk S",
     "KeyValue": "key S, value S",
     "CollectionBackupInfo": """

@@ -9,6 +9,7 @@ FIRST = {
     "hybrid_end_ts": ("2.3.22", "2.4.0"),
     "parallel_import": ("2.3.22", "2.4.0"),
     "rest_import": ("2.3.22", "2.4.0"),
+    "rbac": ("2.4.8", "2.4.9"),
     "gc_pause": ("2.3.22", "2.4.0"),
     "l0_segments": ("2.3.22", "2.4.0"),
     "database_properties": ("2.4.2", "2.4.3"),

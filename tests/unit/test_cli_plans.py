@@ -7,6 +7,7 @@ from milvus_backup.v1.plan_pb2 import (
     PlanObstacle,
     RestoreBackupPlan,
 )
+from milvus_backup.v1.rbac_pb2 import RbacCounts, RbacPlan, RbacPlanPart
 from milvus_backup_client.cli.plans import plan_lines
 
 
@@ -82,6 +83,35 @@ def test_a_restore_with_everything_that_a_plan_can_tell() -> None:
         "new indexes: 2",
         "in the way: 1",
         "  suffix: it is there (TARGET_ALREADY_EXISTS)",
+    ]
+
+
+def test_users_and_rights_of_a_create_are_counted() -> None:
+    counts = RbacCounts(user_count=2, role_count=1, grant_count=1200, privilege_group_count=0)
+    plan = CreateBackupPlan(backup_name="b", rbac=counts)
+    lines = list(plan_lines(Operation(create_plan=plan)))
+    assert "users and rights: 2 users, 1 roles, 1,200 grants, 0 privilege groups" in lines
+
+
+def test_users_and_rights_of_a_restore_are_named() -> None:
+    plan = RestoreBackupPlan(
+        rbac=RbacPlan(
+            users=RbacPlanPart(
+                new_names=["ann"], new_count=2, existing_names=["bob"], existing_count=1
+            ),
+            grants=RbacPlanPart(
+                new_names=["reader: Search on Collection shop.orders"], new_count=1
+            ),
+        )
+    )
+    assert list(plan_lines(Operation(restore_plan=plan)))[1:] == [
+        "users: 2 new, 1 there already and kept",
+        "  ann",
+        "  and 1 more",
+        "roles: 0 new, 0 there already and kept",
+        "grants: 1 new, 0 there already and kept",
+        "  reader: Search on Collection shop.orders",
+        "privilege groups: 0 new, 0 there already and kept",
     ]
 
 

@@ -35,6 +35,7 @@ from milvus_backup_server.domain.operations import (
     RestorePlan,
     Result,
 )
+from milvus_backup_server.domain.rbac import RbacCounts
 from milvus_backup_server.domain.requests import CreateRequest, Request, RestoreRequest
 from milvus_backup_server.domain.value_codec import NotDecodable, decode, encode
 
@@ -59,6 +60,9 @@ def error_of(kind: type[errors.BackupError], text: str) -> errors.BackupError:
 
 
 st.register_type_strategy(errors.BackupError, st.builds(error_of, st.sampled_from(ERRORS), TEXTS))
+st.register_type_strategy(
+    RbacCounts, st.builds(RbacCounts, extra=st.just({}), users=..., roles=...)
+)
 
 
 def anything(kind: Any) -> st.SearchStrategy[Any]:

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from milvus_backup.v1 import rbac_pb2 as _rbac_pb2
 from milvus_backup.v1 import verification_pb2 as _verification_pb2
 import builtins as _builtins
 import sys
@@ -193,6 +194,7 @@ class Backup(_message.Message):
     DATABASES_FIELD_NUMBER: _builtins.int
     BACKUP_TIMESTAMP_FIELD_NUMBER: _builtins.int
     RPC_CHANNEL_FIELD_NUMBER: _builtins.int
+    RBAC_FIELD_NUMBER: _builtins.int
     STRATEGY_FIELD_NUMBER: _builtins.int
     MISSING_COLLECTIONS_FIELD_NUMBER: _builtins.int
     MISSING_COLLECTION_COUNT_FIELD_NUMBER: _builtins.int
@@ -254,6 +256,10 @@ class Backup(_message.Message):
         """Milvus's replication channel when the Go tool took the backup. Absent if it was not recorded. Only in the FULL view."""
 
     @_builtins.property
+    def rbac(self) -> _rbac_pb2.RbacCounts:
+        """Users, roles, grants and privilege groups in it. Absent if there are none. Only in the FULL view."""
+
+    @_builtins.property
     def missing_collections(self) -> _containers.RepeatedCompositeFieldContainer[Global___MissingCollection]:
         """Collections that failed and without which it is complete because the request had `allow_partial`: the first 50, by
         database and name.
@@ -286,14 +292,15 @@ class Backup(_message.Message):
         databases: _abc.Iterable[Global___BackupDatabase] | None = ...,
         backup_timestamp: _builtins.int = ...,
         rpc_channel: Global___RpcChannel | None = ...,
+        rbac: _rbac_pb2.RbacCounts | None = ...,
         strategy: Global___BackupStrategy.ValueType = ...,
         missing_collections: _abc.Iterable[Global___MissingCollection] | None = ...,
         missing_collection_count: _builtins.int = ...,
         verifications: _abc.Iterable[_verification_pb2.BackupVerification] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count", "_meta_size_bytes", b"_meta_size_bytes", "_row_count", b"_row_count", "_size_bytes", b"_size_bytes", "collection_count", b"collection_count", "create_time", b"create_time", "end_time", b"end_time", "meta_size_bytes", b"meta_size_bytes", "row_count", b"row_count", "rpc_channel", b"rpc_channel", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count", "_meta_size_bytes", b"_meta_size_bytes", "_row_count", b"_row_count", "_size_bytes", b"_size_bytes", "collection_count", b"collection_count", "create_time", b"create_time", "end_time", b"end_time", "meta_size_bytes", b"meta_size_bytes", "rbac", b"rbac", "row_count", b"row_count", "rpc_channel", b"rpc_channel", "size_bytes", b"size_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count", "_meta_size_bytes", b"_meta_size_bytes", "_row_count", b"_row_count", "_size_bytes", b"_size_bytes", "backup_timestamp", b"backup_timestamp", "collection_count", b"collection_count", "collections", b"collections", "create_time", b"create_time", "databases", b"databases", "end_time", b"end_time", "exact", b"exact", "format", b"format", "id", b"id", "labels", b"labels", "meta_size_bytes", b"meta_size_bytes", "milvus_version", b"milvus_version", "missing_collection_count", b"missing_collection_count", "missing_collections", b"missing_collections", "name", b"name", "notes", b"notes", "row_count", b"row_count", "rpc_channel", b"rpc_channel", "size_bytes", b"size_bytes", "state", b"state", "strategy", b"strategy", "verifications", b"verifications"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count", "_meta_size_bytes", b"_meta_size_bytes", "_row_count", b"_row_count", "_size_bytes", b"_size_bytes", "backup_timestamp", b"backup_timestamp", "collection_count", b"collection_count", "collections", b"collections", "create_time", b"create_time", "databases", b"databases", "end_time", b"end_time", "exact", b"exact", "format", b"format", "id", b"id", "labels", b"labels", "meta_size_bytes", b"meta_size_bytes", "milvus_version", b"milvus_version", "missing_collection_count", b"missing_collection_count", "missing_collections", b"missing_collections", "name", b"name", "notes", b"notes", "rbac", b"rbac", "row_count", b"row_count", "rpc_channel", b"rpc_channel", "size_bytes", b"size_bytes", "state", b"state", "strategy", b"strategy", "verifications", b"verifications"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__collection_count: _TypeAlias = _typing.Literal["collection_count"]  # noqa: Y015
     _WhichOneofArgType__collection_count: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count"]  # noqa: Y015

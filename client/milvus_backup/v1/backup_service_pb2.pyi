@@ -132,7 +132,9 @@ class CreateBackupRequest(_message.Message):
     is as good without: a collection whose objects vanish meanwhile is flushed and copied anew.
     """
     rbac: _builtins.bool
-    """Also back up users, roles and grants. Needs Milvus 2.4.9 or later; refused with others."""
+    """Also back up users (with the hashes of their passwords), roles, grants and privilege groups, as they are when the
+    copying begins. Needs Milvus 2.4.9 or later, and a user who may read them; refused otherwise.
+    """
     allow_partial: _builtins.bool
     """Whether the backup is complete without the collections that fail; it names them then. Either way the operation
     has PARTIALLY_SUCCEEDED if some fail and not all; without this the backup is INCOMPLETE. A retry does only those that
@@ -499,8 +501,10 @@ class RestoreBackupRequest(_message.Message):
     max_shard_count: _builtins.int
     """The most shards that a collection gets, 1 to 1,024. 0: as in the backup. A mapping's `shard_count` wins over it."""
     rbac: _builtins.bool
-    """Restore users, roles and grants too. Needs Milvus 2.4.9 or later, and is refused with those that this service
-    makes restores with today.
+    """Add the backup's users, roles, grants and privilege groups too, those that the target does not have: what is there
+    stays as it is. It is done when all collections are whole, right before they get their final names. Names of
+    collections in grants are not renamed. Needs Milvus 2.4.9 or later; refused with others. A backup without any of
+    it makes a warning.
     """
     drop_existing_collections: _builtins.bool
     """Replace collections that have a target's name: each is dropped when the new one is whole under a temporary name, and

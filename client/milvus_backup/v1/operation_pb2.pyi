@@ -12,6 +12,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
 from milvus_backup.v1 import plan_pb2 as _plan_pb2
+from milvus_backup.v1 import rbac_pb2 as _rbac_pb2
 from milvus_backup.v1 import sweep_pb2 as _sweep_pb2
 from milvus_backup.v1 import verification_pb2 as _verification_pb2
 import builtins as _builtins
@@ -690,6 +691,7 @@ class CreateBackupResult(_message.Message):
     SIZE_BYTES_FIELD_NUMBER: _builtins.int
     ROW_COUNT_FIELD_NUMBER: _builtins.int
     SERVER_SIDE_COPY_COUNT_FIELD_NUMBER: _builtins.int
+    RBAC_FIELD_NUMBER: _builtins.int
     collection_count: _builtins.int
     """Collections in the backup."""
     object_count: _builtins.int
@@ -700,6 +702,10 @@ class CreateBackupResult(_message.Message):
     """Rows in its segments: an upper bound as soon as rows were deleted."""
     server_side_copy_count: _builtins.int
     """Objects copied inside the store, without passing through this service."""
+    @_builtins.property
+    def rbac(self) -> _rbac_pb2.RbacCounts:
+        """Users, roles, grants and privilege groups in it. Absent if they were not asked for."""
+
     def __init__(
         self,
         *,
@@ -708,10 +714,11 @@ class CreateBackupResult(_message.Message):
         size_bytes: _builtins.int = ...,
         row_count: _builtins.int = ...,
         server_side_copy_count: _builtins.int = ...,
+        rbac: _rbac_pb2.RbacCounts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rbac", b"rbac"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection_count", b"collection_count", "object_count", b"object_count", "row_count", b"row_count", "server_side_copy_count", b"server_side_copy_count", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection_count", b"collection_count", "object_count", b"object_count", "rbac", b"rbac", "row_count", b"row_count", "server_side_copy_count", b"server_side_copy_count", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -729,6 +736,7 @@ class RestoreBackupResult(_message.Message):
     CONTENT_CHECKED_COUNT_FIELD_NUMBER: _builtins.int
     SIZE_CHECKED_COUNT_FIELD_NUMBER: _builtins.int
     STAGED_OBJECT_COUNT_FIELD_NUMBER: _builtins.int
+    RBAC_FIELD_NUMBER: _builtins.int
     collection_count: _builtins.int
     """Collections restored."""
     import_job_count: _builtins.int
@@ -741,6 +749,10 @@ class RestoreBackupResult(_message.Message):
     """Objects compared by presence and size alone: no hash was recorded, or the check was turned off."""
     staged_object_count: _builtins.int
     """Objects staged into Milvus's bucket (and removed again)."""
+    @_builtins.property
+    def rbac(self) -> _rbac_pb2.RbacCounts:
+        """Users, roles, grants and privilege groups that were added. Absent if they were not asked for."""
+
     def __init__(
         self,
         *,
@@ -750,10 +762,11 @@ class RestoreBackupResult(_message.Message):
         content_checked_count: _builtins.int = ...,
         size_checked_count: _builtins.int = ...,
         staged_object_count: _builtins.int = ...,
+        rbac: _rbac_pb2.RbacCounts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rbac", b"rbac"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection_count", b"collection_count", "content_checked_count", b"content_checked_count", "import_job_count", b"import_job_count", "row_count", b"row_count", "size_checked_count", b"size_checked_count", "staged_object_count", b"staged_object_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection_count", b"collection_count", "content_checked_count", b"content_checked_count", "import_job_count", b"import_job_count", "rbac", b"rbac", "row_count", b"row_count", "size_checked_count", b"size_checked_count", "staged_object_count", b"staged_object_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

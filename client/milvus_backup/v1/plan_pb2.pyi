@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from milvus_backup.v1 import rbac_pb2 as _rbac_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -65,6 +66,7 @@ class CreateBackupPlan(_message.Message):
     NEW_BUCKET_FIELD_NUMBER: _builtins.int
     OBSTACLES_FIELD_NUMBER: _builtins.int
     OBSTACLE_COUNT_FIELD_NUMBER: _builtins.int
+    RBAC_FIELD_NUMBER: _builtins.int
     backup_name: _builtins.str
     """The name that the backup would get."""
     collection_count: _builtins.int
@@ -95,6 +97,10 @@ class CreateBackupPlan(_message.Message):
     def obstacles(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlanObstacle]:
         """What stands in the way, at most 50; the operation's error names the first."""
 
+    @_builtins.property
+    def rbac(self) -> _rbac_pb2.RbacCounts:
+        """Users, roles, grants and privilege groups that it would back up. Absent if they were not asked for."""
+
     def __init__(
         self,
         *,
@@ -110,10 +116,11 @@ class CreateBackupPlan(_message.Message):
         new_bucket: _builtins.str = ...,
         obstacles: _abc.Iterable[Global___PlanObstacle] | None = ...,
         obstacle_count: _builtins.int = ...,
+        rbac: _rbac_pb2.RbacCounts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "rbac", b"rbac", "size_bytes", b"size_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "backup_name", b"backup_name", "collection_count", b"collection_count", "collections", b"collections", "databases", b"databases", "new_bucket", b"new_bucket", "obstacle_count", b"obstacle_count", "obstacles", b"obstacles", "partition_count", b"partition_count", "row_count", b"row_count", "segment_count", b"segment_count", "server_side_copy", b"server_side_copy", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes", "backup_name", b"backup_name", "collection_count", b"collection_count", "collections", b"collections", "databases", b"databases", "new_bucket", b"new_bucket", "obstacle_count", b"obstacle_count", "obstacles", b"obstacles", "partition_count", b"partition_count", "rbac", b"rbac", "row_count", b"row_count", "segment_count", b"segment_count", "server_side_copy", b"server_side_copy", "size_bytes", b"size_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__size_bytes: _TypeAlias = _typing.Literal["size_bytes"]  # noqa: Y015
     _WhichOneofArgType__size_bytes: _TypeAlias = _typing.Literal["_size_bytes", b"_size_bytes"]  # noqa: Y015
@@ -144,6 +151,7 @@ class RestoreBackupPlan(_message.Message):
     DROPPED_COLLECTIONS_FIELD_NUMBER: _builtins.int
     DROPPED_COLLECTION_COUNT_FIELD_NUMBER: _builtins.int
     NOTES_FIELD_NUMBER: _builtins.int
+    RBAC_FIELD_NUMBER: _builtins.int
     collection_count: _builtins.int
     """All collections."""
     segment_count: _builtins.int
@@ -188,6 +196,10 @@ class RestoreBackupPlan(_message.Message):
     def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What should be known before, as sentences; at most 50."""
 
+    @_builtins.property
+    def rbac(self) -> _rbac_pb2.RbacPlan:
+        """What becomes of users, roles, grants and privilege groups. Absent if they were not asked for."""
+
     def __init__(
         self,
         *,
@@ -208,10 +220,11 @@ class RestoreBackupPlan(_message.Message):
         dropped_collections: _abc.Iterable[_builtins.str] | None = ...,
         dropped_collection_count: _builtins.int = ...,
         notes: _abc.Iterable[_builtins.str] | None = ...,
+        rbac: _rbac_pb2.RbacPlan | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rbac", b"rbac"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection_count", b"collection_count", "collections", b"collections", "dropped_collection_count", b"dropped_collection_count", "dropped_collections", b"dropped_collections", "import_job_count", b"import_job_count", "index_count", b"index_count", "new_database_count", b"new_database_count", "new_databases", b"new_databases", "notes", b"notes", "obstacle_count", b"obstacle_count", "obstacles", b"obstacles", "partition_count", b"partition_count", "row_count", b"row_count", "segment_count", b"segment_count", "size_bytes", b"size_bytes", "staged", b"staged", "staged_bytes", b"staged_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection_count", b"collection_count", "collections", b"collections", "dropped_collection_count", b"dropped_collection_count", "dropped_collections", b"dropped_collections", "import_job_count", b"import_job_count", "index_count", b"index_count", "new_database_count", b"new_database_count", "new_databases", b"new_databases", "notes", b"notes", "obstacle_count", b"obstacle_count", "obstacles", b"obstacles", "partition_count", b"partition_count", "rbac", b"rbac", "row_count", b"row_count", "segment_count", b"segment_count", "size_bytes", b"size_bytes", "staged", b"staged", "staged_bytes", b"staged_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -13,6 +13,7 @@ from milvus_backup.v1.plan_pb2 import (
     PlanObstacle,
     RestoreBackupPlan,
 )
+from milvus_backup.v1.rbac_pb2 import RbacCounts, RbacPlan
 
 
 def plan_lines(operation: Operation) -> Iterator[str]:
@@ -37,6 +38,8 @@ def _create_lines(plan: CreateBackupPlan) -> Iterator[str]:
     yield from _more(plan.collection_count - len(plan.collections))
     way = "the store copies by itself" if plan.server_side_copy else "through the service"
     yield f"copying: {way}"
+    if plan.HasField("rbac"):
+        yield f"users and rights: {rbac_text(plan.rbac)}"
     if plan.new_bucket:
         yield f"new bucket: {plan.new_bucket}"
     yield from _obstacle_lines(plan.obstacles, plan.obstacle_count)
@@ -60,12 +63,35 @@ def _restore_lines(plan: RestoreBackupPlan) -> Iterator[str]:
     yield from plan.notes
     if plan.new_databases:
         yield f"new databases: {', '.join(plan.new_databases)}"
+    if plan.HasField("rbac"):
+        yield from _rbac_lines(plan.rbac)
     if plan.index_count:
         yield f"new indexes: {plan.index_count:,}"
     if plan.staged:
         size = decimal(plan.staged_bytes)
         yield f"the objects ({size}) are first copied into Milvus's bucket"
     yield from _obstacle_lines(plan.obstacles, plan.obstacle_count)
+
+
+def rbac_text(counts: RbacCounts) -> str:
+    """Return how many users and so on there are."""
+    return (
+        f"{counts.user_count:,} users, {counts.role_count:,} roles, {counts.grant_count:,} grants, "
+        f"{counts.privilege_group_count:,} privilege groups"
+    )
+
+
+def _rbac_lines(plan: RbacPlan) -> Iterator[str]:
+    parts = {
+        "users": plan.users,
+        "roles": plan.roles,
+        "grants": plan.grants,
+        "privilege groups": plan.privilege_groups,
+    }
+    for title, part in parts.items():
+        yield f"{title}: {part.new_count:,} new, {part.existing_count:,} there already and kept"
+        yield from (f"  {name}" for name in part.new_names)
+        yield from _more(part.new_count - len(part.new_names))
 
 
 def _obstacle_lines(obstacles: Sequence[PlanObstacle], count: int) -> Iterator[str]:

@@ -70,7 +70,7 @@ _FLAGS = (
         metavar="N",
         help="How many times they are loaded.  [default: as backed up]",
     ),
-    go_flag("--rbac", help_text="Restore users, roles and grants too (Milvus 2.4.9 or later)."),
+    go_flag("--rbac", help_text="Add users, roles and grants that lack (Milvus 2.4.9 or later)."),
     go_flag(
         "--use_v2_restore",
         help_text="Without effect: segments always share import jobs where Milvus can do that.",

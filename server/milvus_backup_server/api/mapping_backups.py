@@ -8,6 +8,7 @@ from typing import Any
 from milvus_backup.v1 import backup_pb2, backup_service_pb2
 from milvus_backup_server.api.mapping import label_map, read_enum, timestamp
 from milvus_backup_server.api.mapping_collections import collection_message
+from milvus_backup_server.api.mapping_rbac import rbac_counts
 from milvus_backup_server.api.mapping_restores import restore_options
 from milvus_backup_server.api.mapping_verifications import verification_message
 from milvus_backup_server.api.pages import within
@@ -127,6 +128,7 @@ def backup_message(backup: Backup) -> backup_pb2.Backup:
         databases=within(map(_database, backup.databases), DATABASE_BYTES),
         backup_timestamp=fit_int(backup.backup_timestamp, signed=False),
         rpc_channel=_rpc_channel(backup.rpc_channel),
+        rbac=rbac_counts(backup.rbac),
         strategy=STRATEGIES[backup.strategy] if backup.strategy else _UNKNOWN_STRATEGY,
         missing_collections=within(map(_missing, backup.missing[:SHOWN_COLLECTIONS])),
         missing_collection_count=len(backup.missing),

@@ -10,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from milvus_backup.v1 import operation_pb2, operation_service_pb2
 from milvus_backup_server.api.mapping import label_map, timestamp
 from milvus_backup_server.api.mapping_plans import create_plan_message, restore_plan_message
+from milvus_backup_server.api.mapping_rbac import rbac_counts
 from milvus_backup_server.api.mapping_sweeps import sweep_result
 from milvus_backup_server.api.mapping_verifications import verify_result
 from milvus_backup_server.api.status import error_status
@@ -220,6 +221,7 @@ def _create_result(result: CreateResult) -> operation_pb2.CreateBackupResult:
         size_bytes=result.size_bytes,
         row_count=result.row_count,
         server_side_copy_count=result.server_side_copy_count,
+        rbac=rbac_counts(result.rbac),
     )
 
 
@@ -231,6 +233,7 @@ def _restore_result(result: RestoreResult) -> operation_pb2.RestoreBackupResult:
         content_checked_count=result.content_checked_count,
         size_checked_count=result.size_checked_count,
         staged_object_count=result.staged_object_count,
+        rbac=rbac_counts(result.rbac),
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from milvus_backup.v1 import plan_pb2
-from milvus_backup_server.api.texts import fit, fit_int
+from milvus_backup_server.api.mapping_rbac import rbac_counts, rbac_plan_message
+from milvus_backup_server.api.texts import MAX_NAME_BYTES, fit, fit_int
 from milvus_backup_server.domain.errors import Obstacle
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import (
@@ -20,8 +21,6 @@ SHOWN_PARTITIONS = 20
 ACTIONS = {
     action: plan_pb2.TargetAction.Value(f"TARGET_ACTION_{action.name}") for action in TargetAction
 }
-MAX_NAME_BYTES = 255
-"""A name of a partition that Milvus accepts is no longer."""
 
 
 def create_plan_message(plan: CreatePlan) -> plan_pb2.CreateBackupPlan:
@@ -39,6 +38,7 @@ def create_plan_message(plan: CreatePlan) -> plan_pb2.CreateBackupPlan:
         new_bucket=fit(plan.new_bucket),
         obstacles=_obstacles(plan.obstacles),
         obstacle_count=len(plan.obstacles),
+        rbac=rbac_counts(plan.rbac),
     )
 
 
@@ -62,6 +62,7 @@ def restore_plan_message(plan: RestorePlan) -> plan_pb2.RestoreBackupPlan:
         dropped_collections=[fit(str(it)) for it in plan.dropped[:SHOWN_COLLECTIONS]],
         dropped_collection_count=len(plan.dropped),
         notes=[fit(note) for note in plan.notes[:SHOWN_COLLECTIONS]],
+        rbac=rbac_plan_message(plan.rbac),
     )
 
 

@@ -10,6 +10,9 @@ MAX_BODY_BYTES = MAX_MESSAGE_BYTES - 128 * 1024
 
 MAX_TEXT_BYTES = 1024
 
+MAX_NAME_BYTES = 255
+"""A name of a partition that Milvus accepts is no longer."""
+
 _ELLIPSIS = "..."
 
 

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from milvus_backup_server.domain.manifest import ManifestMissing
 from milvus_backup_server.domain.milvus import DEFAULT_DATABASE
+from milvus_backup_server.domain.rbac import RbacCounts
 from milvus_backup_server.domain.records import CollectionBackupInfo, DatabaseBackupInfo
 from milvus_backup_server.domain.strategies import BackupStrategy
 from milvus_backup_server.domain.verification import BackupIdentity, Verification
@@ -66,8 +67,8 @@ class BackupCollectionSummary:
 class Backup:
     """A backup; fields as in the contract's Backup, None where it is not known.
 
-    ``collections``, ``meta_size_bytes``, ``databases`` and ``rpc_channel`` are read only where a
-    whole backup is asked for.
+    ``collections``, ``meta_size_bytes``, ``databases``, ``rpc_channel`` and ``rbac`` are read only
+    where a whole backup is asked for.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Backup:
     databases: tuple[DatabaseBackupInfo, ...] = ()
     backup_timestamp: int = 0
     rpc_channel: Mapping[str, Any] = field(default_factory=dict)
+    rbac: RbacCounts | None = None
     identity: BackupIdentity | None = None
     verifications: tuple[Verification, ...] = ()
     strategy: BackupStrategy | None = None

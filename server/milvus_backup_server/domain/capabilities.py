@@ -56,6 +56,7 @@ class Capabilities:
         parallel_import: Import jobs run beside each other; without it one after another.
         rest_import: Import jobs are made through the REST API, with lists of directory pairs.
         gc_pause: The management API can pause the garbage collection.
+        rbac: Users, roles, grants and privilege groups can be read and added as a whole.
         database_properties: Databases have properties, and DescribeDatabase tells them.
         segment_descriptions: The REST API names the log objects of a segment.
         l0_segments: Deletes are written to L0 segments, which a flush does not name, and imported
@@ -71,6 +72,7 @@ class Capabilities:
     parallel_import: bool = False
     rest_import: bool = False
     gc_pause: bool = False
+    rbac: bool = False
     database_properties: bool = False
     segment_descriptions: bool = False
     l0_segments: bool = False
@@ -95,6 +97,7 @@ def capabilities_of(version: MilvusVersion | None) -> Capabilities:
         parallel_import=version >= MilvusVersion(2, 4, 0),
         rest_import=version >= MilvusVersion(2, 4, 0),
         gc_pause=version >= GC_PAUSE_FROM,
+        rbac=version >= RBAC_FROM,
         database_properties=version >= DATABASE_PROPERTIES_FROM,
         segment_descriptions=version >= MilvusVersion(2, 5, 8),
         l0_segments=version >= L0_FROM,

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from milvus_backup_server.domain.errors import BackupCorrupt, BackupNotRestorable
+from milvus_backup_server.domain.rbac import RbacCounts
 from milvus_backup_server.domain.record_codec import Record, json_key
 from milvus_backup_server.domain.records import DatabaseBackupInfo
 
@@ -114,6 +115,7 @@ class ManifestHead(Record):
         exact: Whether every collection has a moment.
         missing: Collections that failed, where the backup is complete without them.
         strategy: How the create came to what it copied; empty in the oldest ones, which were flushed.
+        rbac: How many users and so on ``full_meta.json`` tells of; None if they were not asked for.
     """
 
     format_version: int = json_key("format_version", FORMAT_VERSION)
@@ -133,6 +135,7 @@ class ManifestHead(Record):
     exact: bool = json_key("exact", default=False, always=True)
     strategy: str = json_key("strategy", "")
     missing: tuple[ManifestMissing, ...] = json_key("missing", ())
+    rbac: RbacCounts | None = json_key("rbac")
     collections_file: str = json_key("collections_file", "")
     files: Mapping[str, str] = json_key("files", {})
 

@@ -10,6 +10,7 @@ from enum import Enum
 from milvus_backup_server.domain.errors import BackupError, Obstacle
 from milvus_backup_server.domain.leftovers import SweepResult
 from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.rbac import RbacCounts, RbacPlan
 from milvus_backup_server.domain.targets import TargetAction
 from milvus_backup_server.domain.verification import VerifyResult
 
@@ -196,18 +197,27 @@ class CollectionProgress:
 
 @dataclass(frozen=True, slots=True)
 class CreateResult:
-    """What a create made. ``row_count`` is an upper bound as soon as rows were deleted."""
+    """What a create made. ``row_count`` is an upper bound as soon as rows were deleted.
+
+    Attributes:
+        rbac: The users, roles and grants in the backup; None if they were not asked for.
+    """
 
     collection_count: int
     object_count: int
     size_bytes: int
     row_count: int
     server_side_copy_count: int
+    rbac: RbacCounts | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreResult:
-    """What a restore made; counts as in the contract's RestoreBackupResult."""
+    """What a restore made; counts as in the contract's RestoreBackupResult.
+
+    Attributes:
+        rbac: The users, roles and grants that were added; None if they were not asked for.
+    """
 
     collection_count: int
     import_job_count: int
@@ -215,6 +225,7 @@ class RestoreResult:
     content_checked_count: int
     size_checked_count: int
     staged_object_count: int
+    rbac: RbacCounts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +284,7 @@ class CreatePlan:
         sized: Whether the bytes of all collections could be found out in time.
         new_bucket: The bucket that it would make, empty if it is there.
         obstacles: What stands in the way.
+        rbac: The users, roles and grants that it would back up; None if they were not asked for.
     """
 
     backup_name: str
@@ -282,6 +294,7 @@ class CreatePlan:
     sized: bool = False
     new_bucket: str = ""
     obstacles: tuple[Obstacle, ...] = ()
+    rbac: RbacCounts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +305,7 @@ class RestorePlan:
         staged_bytes: What would be copied into Milvus's bucket, each source once.
         notes: What should be known before.
         obstacles: What stands in the way.
+        rbac: What becomes of users, roles and grants; None if they were not asked for.
     """
 
     collections: tuple[PlannedCollection, ...]
@@ -300,6 +314,7 @@ class RestorePlan:
     staged_bytes: int = 0
     obstacles: tuple[Obstacle, ...] = ()
     notes: tuple[str, ...] = ()
+    rbac: RbacPlan | None = None
 
     @property
     def dropped(self) -> tuple[CollectionName, ...]:

@@ -22,18 +22,19 @@ _PLAIN = frozenset({str, int, bool})
 _Decoder: TypeAlias = Callable[[Any], Any]
 
 
-def json_key(name: str, default: Any = None, *, always: bool = False) -> Any:
+def json_key(name: str, default: Any = None, *, always: bool = False, secret: bool = False) -> Any:
     """Declare a field of a record.
 
     Args:
         name: The JSON key.
         default: The zero value; ``()`` and ``{}`` stand for an empty list and map.
         always: Write the key also when the value is zero.
+        secret: The record does not show it when it is printed.
     """
     metadata = {_JSON_KEY: name, _ALWAYS: always}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=dict, metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata, repr=not secret)
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)

@@ -185,6 +185,59 @@ class DatabaseBackupInfo(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Named(Record):
+    """A user, role, object or privilege by its name."""
+
+    name: str = json_key("name", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RbacUser(Record):
+    """A user of a Milvus. The password is the hash that Milvus keeps."""
+
+    user: str = json_key("user", "")
+    password: str = json_key("password", "", secret=True)
+    roles: tuple[Named, ...] = json_key("roles", ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grantor(Record):
+    """A privilege, and who gave it."""
+
+    user: Named | None = json_key("user")
+    privilege: Named | None = json_key("privilege")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RbacGrant(Record):
+    """A privilege of a role."""
+
+    role: Named | None = json_key("role")
+    object: Named | None = json_key("object")
+    object_name: str = json_key("object_name", "")
+    grantor: Grantor | None = json_key("grantor")
+    db_name: str = json_key("db_name", "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivilegeGroup(Record):
+    """Privileges under one name."""
+
+    group_name: str = json_key("group_name", "")
+    privileges: tuple[Named, ...] = json_key("privileges", ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RbacMeta(Record):
+    """The users, roles, grants and privilege groups of a Milvus."""
+
+    users: tuple[RbacUser, ...] = json_key("users", ())
+    roles: tuple[Named, ...] = json_key("roles", ())
+    grants: tuple[RbacGrant, ...] = json_key("grants", ())
+    privilege_groups: tuple[PrivilegeGroup, ...] = json_key("privilege_groups", ())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackupInfo(Record):
     """The head of a backup: ``backup_meta.json``, and the top of ``full_meta.json``.
 
@@ -198,7 +251,7 @@ class BackupInfo(Record):
     backup_timestamp: int = json_key("backup_timestamp", 0)
     size: int = json_key("size", 0, always=True)
     milvus_version: str = json_key("milvus_version", "")
-    rbac_meta: Mapping[str, Any] = json_key("rbac_meta", {})
+    rbac_meta: RbacMeta | None = json_key("rbac_meta")
     rpc_channel_info: Mapping[str, Any] = json_key("rpc_channel_info", {})
     database_backups: tuple[DatabaseBackupInfo, ...] = json_key("database_backups", ())
     flush_all_msgs_base64: Mapping[str, str] = json_key("flush_all_msgs_base64", {})

@@ -80,7 +80,8 @@ class CreateBody(Body):
     )
     rbac: bool = Field(
         default=False,
-        description="Also users, roles and grants. Needs Milvus 2.4.9 or later; refused with others.",
+        description="Also users with the hashes of their passwords, roles, grants and privilege groups. Needs "
+        "Milvus 2.4.9 or later; refused with others.",
     )
     backup_root_path: str = _later(default="")
     allow_partial: bool = Field(
@@ -242,7 +243,8 @@ class RestoreBody(Body):
     )
     rbac: bool = Field(
         default=False,
-        description="Restore users, roles and grants too: refused by Milvus before 2.4.9.",
+        description="Add the users, roles, grants and privilege groups that the target lacks; what is there stays "
+        "as it is. Needs Milvus 2.4.9 or later; refused with others.",
     )
     max_shard_num: Int32 = Field(
         default=0,

@@ -19,9 +19,11 @@ from milvus_backup_server.domain.milvus import (
 )
 from milvus_backup_server.domain.records import (
     CollectionSchema,
+    DatabaseBackupInfo,
     FieldSchema,
     IndexInfo,
     KeyValue,
+    RbacMeta,
 )
 
 
@@ -57,6 +59,25 @@ class MilvusGateway(Protocol):
 
     async def drop_database(self, database: str) -> None:
         """Remove an empty database; no error if it does not exist, refused if it is not empty."""
+        ...
+
+    async def describe_database(self, database: str) -> DatabaseBackupInfo:
+        """Return a database with its id and properties; only where ``Capabilities.database_properties``."""
+        ...
+
+    async def rbac(self) -> RbacMeta:
+        """Return the users with the hashes of their passwords, roles, grants and privilege groups.
+
+        Only where ``Capabilities.rbac``. What every Milvus has by itself need not be told.
+        """
+        ...
+
+    async def restore_rbac(self, meta: RbacMeta) -> None:
+        """Add users, roles, grants and privilege groups, all of them or none.
+
+        Raises:
+            MilvusRefused: One of them is there.
+        """
         ...
 
     async def list_collections(self, database: str) -> list[CollectionName]:

@@ -39,6 +39,7 @@ from milvus_backup_server.domain.records import (
     CollectionBackupInfo,
     DatabaseBackupInfo,
     PartitionBackupInfo,
+    RbacMeta,
     SegmentBackupInfo,
 )
 from milvus_backup_server.service.json_stream import TailHash, json_items
@@ -52,21 +53,33 @@ _COLLECTION = "collection"
 _LINK = "link"
 _DATABASE = "database"
 _RPC_CHANNEL = "rpc channel"
+_RBAC = "rbac"
 _PATHS = {"collection_backups.item": _COLLECTION, FULL_META_KEY: _LINK}
-_PATHS_ASIDE = {"database_backups.item": _DATABASE, "rpc_channel_info": _RPC_CHANNEL}
+_PATHS_ASIDE = {
+    "database_backups.item": _DATABASE,
+    "rpc_channel_info": _RPC_CHANNEL,
+    "rbac_meta": _RBAC,
+}
 
 
 @dataclass(slots=True)
 class BackupAside:
-    """What ``full_meta.json`` of the Go tool tells beside the collections; filled while it is read."""
+    """What ``full_meta.json`` tells beside the collections; filled while it is read.
+
+    Attributes:
+        rbac: None if it tells nothing of users, roles and grants.
+    """
 
     databases: list[DatabaseBackupInfo] = field(default_factory=list)
     rpc_channel: Mapping[str, Any] = field(default_factory=dict)
+    rbac: RbacMeta | None = None
 
     def note(self, label: str, value: Any) -> None:
         """Keep a value."""
         if label == _DATABASE:
             self.databases.append(DatabaseBackupInfo.from_json(value, FULL_META))
+        elif label == _RBAC:
+            self.rbac = RbacMeta.from_json(value, FULL_META)
         elif isinstance(value, Mapping):
             self.rpc_channel = value
 

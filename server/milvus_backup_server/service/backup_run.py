@@ -20,6 +20,7 @@ from milvus_backup_server.domain.operations import (
     Phase,
 )
 from milvus_backup_server.ports.transfer import TransferEngine
+from milvus_backup_server.service.cluster_records import ClusterRecords, read_cluster_records
 from milvus_backup_server.service.collection_plan import CollectionPlan, PlanStale
 from milvus_backup_server.service.collection_planner import CollectionPlanner, never_still
 from milvus_backup_server.service.concurrency import for_each
@@ -136,8 +137,14 @@ class BackupRun:
             await self._plan(spools)
             await self._name.take()
             await self._journal.write(self._name.generation, self._selected, self._plans)
+        records = await read_cluster_records(
+            self._checked.cluster.gateway,
+            self._checked.capabilities,
+            self._selected.databases,
+            rbac=self._checked.rbac,
+        )
         await self._copy(spools)
-        return await self._write(spools)
+        return await self._write(spools, records)
 
     # --- going on
 
@@ -248,7 +255,7 @@ class BackupRun:
 
     # --- checking and writing
 
-    async def _write(self, spools: SpoolDirectory) -> CreateResult:
+    async def _write(self, spools: SpoolDirectory, records: ClusterRecords) -> CreateResult:
         writer = MetadataWriter(
             self._target.store,
             self._layout,
@@ -268,10 +275,8 @@ class BackupRun:
         if self._resumed:
             await self._name.require()
             await self._earlier.remove(self._name.generation)
-        info = backup_info(self._checked, self._selected)
-        head = manifest_head(
-            self._checked, self._selected, self._fates.failed, self._environment.version
-        )
+        info = backup_info(self._checked, records)
+        head = manifest_head(self._checked, records, self._fates.failed, self._environment.version)
         await writer.commit(info, head, self._name.require)
         return CreateResult(
             collection_count=writer.written.collections,
@@ -279,6 +284,7 @@ class BackupRun:
             size_bytes=writer.written.bytes,
             row_count=writer.written.rows,
             server_side_copy_count=sum(plan.server_side for plan in self._plans.values()),
+            rbac=records.rbac_counts,
         )
 
     async def _check_one(

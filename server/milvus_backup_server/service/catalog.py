@@ -22,6 +22,7 @@ from milvus_backup_server.domain.manifest import ManifestHead, ManifestMissing
 from milvus_backup_server.domain.names import is_backup_name
 from milvus_backup_server.domain.objects import ObjectInfo
 from milvus_backup_server.domain.operations import SHOWN_COLLECTIONS, OperationKind
+from milvus_backup_server.domain.rbac import RbacCounts
 from milvus_backup_server.domain.records import BackupInfo
 from milvus_backup_server.domain.requests import check_backup_name
 from milvus_backup_server.domain.strategies import BackupStrategy
@@ -327,7 +328,7 @@ async def _whole_of_manifest(backup: Backup, reader: BackupReader, head: Manifes
     async for line in reader.manifest_collections(head):  # to the end, where its hash is compared
         if len(shown) < SHOWN_COLLECTIONS:
             shown.append(summary_of_manifest(line))
-    return replace(backup, collections=tuple(shown), databases=head.databases)
+    return replace(backup, collections=tuple(shown), databases=head.databases, rbac=head.rbac)
 
 
 async def _whole_of_go_tool(
@@ -349,6 +350,7 @@ async def _whole_of_go_tool(
         row_count=rows,
         databases=tuple(aside.databases),
         rpc_channel=aside.rpc_channel,
+        rbac=None if aside.rbac is None else RbacCounts.of(aside.rbac),
     )
 
 

@@ -100,7 +100,7 @@ async def supported_version(gateway: MilvusGateway, limits: WorkLimits) -> tuple
 def version_needed(what: str, needed: MilvusVersion, version: str) -> MilvusVersionUnsupported:
     """Return the error for something that this version of Milvus cannot do."""
     return MilvusVersionUnsupported(
-        f"{what} needs Milvus {needed} or later and is not done by this service yet; this is {version}",
+        f"{what} needs Milvus {needed} or later; this is {version}",
         subject="milvus",
         version=version,
         needed=str(needed),

@@ -14,6 +14,7 @@ from milvus_backup_server.domain.operations import (
     OperationKind,
     Result,
 )
+from milvus_backup_server.domain.rbac import RbacCounts
 from milvus_backup_server.domain.requests import CreateRequest
 from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.backup_run import BackupRun
@@ -104,8 +105,10 @@ class CreateBackup:
             version, capabilities = await supported_version(cluster.gateway, limits)
             accepted = await cluster.gateway.allocate_timestamp()
             selected = await select(cluster.gateway, selection, faults)
+            if request.rbac and capabilities.rbac:
+                await cluster.gateway.rbac()  # whether we may
         source = await cluster_storage(cluster, deadline)
-        faults.add_all(option_faults(request, cluster, version))
+        faults.add_all(option_faults(request, cluster, version, capabilities))
         async with deadline.asking_store(repository.storage):
             await self._check_repository(repository, name, request.first_try, faults)
         if not request.validate_only:
@@ -126,6 +129,7 @@ class CreateBackup:
             accept_time=datetime.now(UTC),
             strategy=request.strategy,
             pause_gc=request.pause_gc,
+            rbac=request.rbac,
             allow_partial=request.allow_partial,
         )
         return checked, faults
@@ -161,7 +165,13 @@ class CreateBackup:
             sized=planner.sized,
             new_bucket="" if await target.bucket_exists() else target.location.bucket,
             obstacles=faults.obstacles(),
+            rbac=await self._rbac_counts(checked),
         )
+
+    async def _rbac_counts(self, checked: CheckedCreate) -> RbacCounts | None:
+        if not checked.rbac or not checked.capabilities.rbac:
+            return None
+        return RbacCounts.of(await checked.cluster.gateway.rbac())
 
 
 def generated_name(now: datetime) -> str:

@@ -8,6 +8,7 @@ from milvus_backup_server.domain.capabilities import (
     BULK_FLUSH_FROM,
     GC_PAUSE_FROM,
     RBAC_FROM,
+    Capabilities,
 )
 from milvus_backup_server.domain.errors import (
     BackupError,
@@ -22,12 +23,12 @@ from milvus_backup_server.service.context import Cluster
 
 
 def option_faults(
-    request: CreateRequest, cluster: Cluster, version: str
+    request: CreateRequest, cluster: Cluster, version: str, capabilities: Capabilities
 ) -> Iterator[tuple[str, BackupError]]:
     """Yield what cannot be done, each with its field."""
     if request.strategy is BackupStrategy.BULK_FLUSH:
         yield "strategy", version_needed("the strategy bulk_flush", BULK_FLUSH_FROM, version)
-    if request.rbac:
+    if request.rbac and not capabilities.rbac:
         yield "rbac", version_needed("backing up users, roles and grants", RBAC_FROM, version)
     if request.gc_pause_address.rstrip("/") not in ("", cluster.management_endpoint.rstrip("/")):
         text = (

@@ -10,9 +10,10 @@ from milvus_backup_server.domain.capabilities import Capabilities
 from milvus_backup_server.domain.errors import BackupError
 from milvus_backup_server.domain.manifest import ManifestHead, ManifestMissing, ManifestSource
 from milvus_backup_server.domain.milvus import CollectionName
-from milvus_backup_server.domain.records import BackupInfo, DatabaseBackupInfo
+from milvus_backup_server.domain.records import BackupInfo
 from milvus_backup_server.domain.selection import Selection
 from milvus_backup_server.domain.strategies import BackupStrategy
+from milvus_backup_server.service.cluster_records import ClusterRecords
 from milvus_backup_server.service.context import Cluster, Repository, Storage
 from milvus_backup_server.service.snapshot import Selected
 
@@ -28,6 +29,7 @@ class CheckedCreate:
         accept_time: The same by our own clock.
         strategy: How Milvus is flushed, and whether rows are copied.
         pause_gc: Whether a pause of Milvus's garbage collection was asked for.
+        rbac: Whether users, roles and grants are backed up too.
         allow_partial: Whether the backup is complete without the collections that fail.
     """
 
@@ -46,6 +48,7 @@ class CheckedCreate:
     accept_time: datetime
     strategy: BackupStrategy = BackupStrategy.AUTO
     pause_gc: bool = False
+    rbac: bool = False
     allow_partial: bool = False
 
     @property
@@ -54,19 +57,20 @@ class CheckedCreate:
         return self.task_id or self.operation
 
 
-def backup_info(checked: CheckedCreate, selected: Selected) -> BackupInfo:
+def backup_info(checked: CheckedCreate, records: ClusterRecords) -> BackupInfo:
     """Return the head of the Go tool's files; their size is not known here."""
     return BackupInfo(
         id=checked.backup_id,
         name=checked.backup_name,
         milvus_version=checked.milvus_version,
-        database_backups=_databases(selected),
+        rbac_meta=records.rbac,
+        database_backups=records.databases,
     )
 
 
 def manifest_head(
     checked: CheckedCreate,
-    selected: Selected,
+    records: ClusterRecords,
     failed: Mapping[CollectionName, BackupError],
     version: str,
 ) -> ManifestHead:
@@ -74,7 +78,7 @@ def manifest_head(
 
     Args:
         checked: What was asked for.
-        selected: What that meant.
+        records: What else the source has.
         failed: The collections that are not in the backup.
         version: Our own.
     """
@@ -92,15 +96,12 @@ def manifest_head(
             root_path=source.root,
         ),
         labels=dict(checked.labels),
-        databases=_databases(selected),
+        databases=records.databases,
         exact=checked.strategy.flushes,
         strategy=checked.strategy.value,
         missing=tuple(_missing(failed)),
+        rbac=records.rbac_counts,
     )
-
-
-def _databases(selected: Selected) -> tuple[DatabaseBackupInfo, ...]:
-    return tuple(DatabaseBackupInfo(db_name=name) for name in selected.databases)
 
 
 def _missing(failed: Mapping[CollectionName, BackupError]) -> Iterator[ManifestMissing]:

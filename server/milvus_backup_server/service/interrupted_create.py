@@ -70,6 +70,7 @@ class InterruptedCreate:
             accept_time=self._accept_time,
             strategy=request.strategy,
             pause_gc=request.pause_gc,
+            rbac=request.rbac,
             allow_partial=request.allow_partial,
         )
 

@@ -67,7 +67,7 @@ class RestoreChecks:
             if unusable is not None:
                 raise unusable
         planner = RestorePlanner(request, rules, MilvusVersion.parse(version))
-        if request.options.rbac:
+        if request.options.rbac and not capabilities.rbac:
             what = "restoring users, roles and grants"
             planner.faults.add(version_needed(what, RBAC_FROM, version), "rbac")
         await planner.read(reader, files)
@@ -77,6 +77,9 @@ class RestoreChecks:
         if not renaming:
             async with deadline.asking_milvus(cluster.gateway):
                 await planner.check_targets(cluster.gateway)
+        if capabilities.rbac:
+            async with deadline.asking_milvus(cluster.gateway):
+                await planner.check_rbac(cluster.gateway)
         faults = planner.faults
         if not request.validate_only:
             faults.raise_all()
@@ -94,5 +97,6 @@ class RestoreChecks:
             milvus=milvus,
             repository=repository,
             place=place,
+            rbac=planner.rbac,
         )
         return checked, planner.restore_plan(staged=place.staged), faults

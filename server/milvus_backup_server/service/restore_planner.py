@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from milvus_backup_server.domain.checkpoints import group_cuts
@@ -12,7 +12,8 @@ from milvus_backup_server.domain.import_units import ImportRules
 from milvus_backup_server.domain.milvus import CollectionName, MilvusVersion
 from milvus_backup_server.domain.objects import ObjectInfo
 from milvus_backup_server.domain.operations import PlannedCollection, RestorePlan
-from milvus_backup_server.domain.records import CollectionBackupInfo
+from milvus_backup_server.domain.rbac import RbacPlan, rbac_plan
+from milvus_backup_server.domain.records import CollectionBackupInfo, RbacMeta
 from milvus_backup_server.domain.renaming import Target
 from milvus_backup_server.domain.requests import RestoreRequest
 from milvus_backup_server.domain.restore_mapping import (
@@ -45,6 +46,8 @@ _FILLED = (
     "cancel or a failure stays in them, as do the partitions and indexes that were made"
 )
 
+NO_USERS = "the backup holds no users, roles or grants: it was made without them"
+
 
 class RestorePlanner:
     """Compares a request with a backup and with the target.
@@ -60,6 +63,7 @@ class RestorePlanner:
         plan: What the plan says of each collection and target, in the order of targets.
         new_databases: Databases to make.
         present: Collections that are replaced, by the target's name.
+        rbac: The backup's users, roles and grants; None if it has none or they are not wanted.
         faults: What stands in the way.
     """
 
@@ -78,6 +82,8 @@ class RestorePlanner:
         self.plan: tuple[PlannedCollection, ...] = ()
         self.new_databases: tuple[MappedDatabase, ...] = ()
         self.present: dict[CollectionName, PresentTarget] = {}
+        self.rbac: RbacMeta | None = None
+        self._rbac_plan: RbacPlan | None = None
         self.faults = Faults()
 
     async def read(self, reader: BackupReader, files: Mapping[str, ObjectInfo]) -> None:
@@ -86,13 +92,15 @@ class RestorePlanner:
         unfit = Faults()
         head = await reader.head(files)
         self._exact = head is not None and head.exact
-        aside = BackupAside() if head is None else None
+        with_rbac = self._request.options.rbac
+        aside = BackupAside() if head is None or with_rbac else None
         async for record in reader.collections(files, aside):
             plan += self._plan_one(record, unfit)
         if head is not None:
             self._contents.databases = head.databases
         elif aside is not None:
             self._contents.databases = tuple(aside.databases)
+        self.rbac = aside.rbac if aside is not None and with_rbac else None
         self.faults.add_all(mapping_conflicts(self.wanted, self._contents))
         self.faults.errors += unfit.errors
         empty = nothing_wanted(self.wanted, self._contents)
@@ -116,6 +124,12 @@ class RestorePlanner:
         await self._check_replicas(gateway)
         self.plan = tuple(self._with_target(item) for item in self.plan)
 
+    async def check_rbac(self, gateway: MilvusGateway) -> None:
+        """Find out which users, roles and grants the target lacks."""
+        if self._request.options.rbac:
+            wanted = self.rbac or RbacMeta()
+            self._rbac_plan = rbac_plan(wanted, await gateway.rbac())
+
     def restore_plan(self, *, staged: bool) -> RestorePlan:
         """Return the plan; nothing is checked for it any more."""
         return RestorePlan(
@@ -124,8 +138,15 @@ class RestorePlanner:
             staged=staged and not self._request.options.meta_only,
             staged_bytes=self._source_bytes if staged else 0,
             obstacles=self.faults.obstacles(),
-            notes=(_FILLED,) if self._made else (),
+            notes=tuple(self._notes()),
+            rbac=self._rbac_plan,
         )
+
+    def _notes(self) -> Iterator[str]:
+        if self._made:
+            yield _FILLED
+        if self._request.options.rbac and self.rbac is None:
+            yield NO_USERS
 
     async def _check_replicas(self, gateway: MilvusGateway) -> None:
         wanted = self._request.options.replica_count

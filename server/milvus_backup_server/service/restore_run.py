@@ -39,6 +39,7 @@ from milvus_backup_server.service.restore_end import CleanUp, RestoreEnd
 from milvus_backup_server.service.restore_finished import FinishedRestores
 from milvus_backup_server.service.restore_import import CollectionImport
 from milvus_backup_server.service.restore_journal import RestoreJournal
+from milvus_backup_server.service.restore_rbac import RbacRestore
 from milvus_backup_server.service.restore_source import RestoreSource, SourceObjects
 from milvus_backup_server.service.restore_work import CheckedRestore, RestoreMarks
 from milvus_backup_server.service.running import WorkInterrupted
@@ -95,6 +96,7 @@ class RestoreRun:
         )
         self._source = RestoreSource(checked, limits, tracker, self._marks, journal)
         self._importer = CollectionImport(checked, limits, queue, tracker, journal)
+        self._rbac = RbacRestore(checked, tracker)
         self._filler = CollectionFiller(checked, self._importer, tracker, journal)
         gateway = checked.cluster.gateway
         switchable = checked.capabilities.function_checks
@@ -149,6 +151,7 @@ class RestoreRun:
                 raise
             await self._tracker.require_owner()
             self._filler.tell()
+            self._rbac.tell()
             await self._clean_up.run(renamed=self._tracker.cancel_requested)
             if self._tracker.cancel_requested:
                 self._tracker.raise_cancelled(error)
@@ -168,8 +171,10 @@ class RestoreRun:
         await self._build(spools)
         if self._resumed:
             await self._copies.clear()
+        await self._rbac.run()
         named = await self._end.finish(resumed=self._resumed)
         result = self._journal.result((it.target for it in named), staged=self._staging.count)
+        result = replace(result, rbac=self._rbac.added)
         if self._journal.lasting:
             await self._finished.note(self._checked.operation, result)
             with contextlib.suppress(BackupError):  # it is removed when the result is forgotten

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from milvus_backup_server.domain.capabilities import Capabilities
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import PlannedCollection
+from milvus_backup_server.domain.records import RbacMeta
 from milvus_backup_server.domain.renaming import Target
 from milvus_backup_server.domain.requests import RestoreRequest
 from milvus_backup_server.domain.restore_mapping import MappedDatabase, Wanted
@@ -30,6 +31,7 @@ class CheckedRestore:
         present: Collections that are replaced, by the target's name.
         capabilities: What the target can do.
         place: From where Milvus imports.
+        rbac: The backup's users, roles and grants; None if it has none or they are not wanted.
     """
 
     operation: str
@@ -44,6 +46,7 @@ class CheckedRestore:
     milvus: Storage
     repository: Repository
     place: ImportPlace
+    rbac: RbacMeta | None = None
 
     @property
     def import_from(self) -> str:

@@ -12,6 +12,7 @@ from milvus_backup_server.adapters.milvus.stubs import (
     milvus_pb2,
     milvus_pb2_grpc,
 )
+from milvus_backup_server.domain.capabilities import RBAC_FROM
 from milvus_backup_server.domain.milvus import physical_milliseconds
 from tests.support.simulator.imports import COMPLETED, FAILED, PENDING, ImportJobs, Job
 from tests.support.simulator.model import Collection, Fault, SimulatedMilvus, pairs
@@ -20,6 +21,8 @@ _UNEXPECTED = 1
 _ALL = 100
 _STATES = {PENDING: 0, FAILED: 1, COMPLETED: 6}
 _STARTED = 2
+
+_UNKNOWN = Fault(65535, "unknown method")
 
 Servicer: Any = milvus_pb2_grpc.MilvusServiceServicer
 
@@ -60,6 +63,16 @@ class GrpcFace(Servicer):  # type: ignore[misc] # the generated classes come wit
             )
 
         return answer(milvus_pb2.DescribeDatabaseResponse, found)
+
+    async def BackupRBAC(self, request: Message, _: Any) -> Message:
+        if self._milvus.version < RBAC_FROM:
+            return milvus_pb2.BackupRBACMetaResponse(status=failed(_UNKNOWN))
+        return milvus_pb2.BackupRBACMetaResponse(status=ok(), RBAC_meta=self._milvus.access)
+
+    async def RestoreRBAC(self, request: Message, _: Any) -> Message:
+        if self._milvus.version < RBAC_FROM:
+            return failed(_UNKNOWN)
+        return status_of(lambda: self._milvus.add_access(request.RBAC_meta))
 
     async def DropDatabase(self, request: Message, _: Any) -> Message:
         def drop() -> None:

@@ -123,6 +123,8 @@ class SimulatedMilvus:
     Attributes:
         databases: collections of each database by name.
         properties: properties of databases.
+        access: users, roles, grants and privilege groups, without those that every Milvus has.
+        refuse_access: with what the next addition to them is refused; empty: it is not.
         flushes: how many flushes there were.
         embeds: whether the services answer that functions of text embedding call.
         replace_after_flush: a collection and a segment of it that a compaction replaces right after the
@@ -141,6 +143,8 @@ class SimulatedMilvus:
         self.database_ids = {"default": 1}
         self.properties: dict[str, dict[str, str]] = {"default": {}}
         self.aliases: dict[tuple[str, str], Collection] = {}
+        self.access = milvus_pb2.RBACMeta()
+        self.refuse_access = ""
         self.flushes = 0
         self.embeds = True
         self.replace_after_flush: tuple[Collection, Segment] | None = None
@@ -180,6 +184,22 @@ class SimulatedMilvus:
         self.databases[name] = {}
         self.database_ids[name] = next(self.numbers)
         self.properties[name] = dict(properties)
+
+    def add_access(self, given: Message) -> None:
+        """Add users and so on; refused, all of it, if one of them is there."""
+        if self.refuse_access:
+            raise Fault(65535, self.refuse_access)
+        roles = {"admin", "public", *(role.name for role in self.access.roles)}
+        added = {role.name for role in given.roles}
+        for name in sorted(roles & added):
+            raise Fault(65535, f"role [{name}] already exists")
+        users = {"root", *(item.user for item in self.access.users)}
+        for user in given.users:
+            if user.user in users:
+                raise Fault(65535, f"user [{user.user}] already exists")
+            for name in sorted({role.name for role in user.roles} - roles - added):
+                raise Fault(65535, f"role [{name}] does not exist")
+        self.access.MergeFrom(given)
 
     def create_collection(self, request: Message) -> None:
         """Make a collection as CreateCollection is asked to."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from milvus_backup_server.adapters.milvus import mapping
 from milvus_backup_server.adapters.milvus.answers import Answer
+from milvus_backup_server.adapters.milvus.cluster_calls import ClusterCalls
 from milvus_backup_server.adapters.milvus.connection import MilvusConnection
 from milvus_backup_server.adapters.milvus.import_calls import ImportCalls
 from milvus_backup_server.adapters.milvus.rest import RestConnection
@@ -36,7 +37,7 @@ _FLUSH_SECONDS = 0.5
 """What one more collection may add to the time of a flush; Milvus seals one after another."""
 
 
-class GrpcMilvusGateway(ImportCalls, SegmentCalls, ServingCalls):
+class GrpcMilvusGateway(ClusterCalls, ImportCalls, SegmentCalls, ServingCalls):
     """``ports.milvus.MilvusGateway`` over one gRPC channel, and over REST what Milvus has only there.
 
     It can be made while Milvus is down: the channel opens with the first call.

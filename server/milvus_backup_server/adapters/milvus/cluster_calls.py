@@ -1,0 +1,57 @@
+"""The calls about what a Milvus has beside collections: its databases' properties, its users."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from milvus_backup_server.adapters.milvus.connection import MilvusConnection
+from milvus_backup_server.adapters.milvus.rbac import rbac_message, rbac_meta
+from milvus_backup_server.adapters.milvus.schemas import key_values
+from milvus_backup_server.adapters.milvus.stubs import milvus_pb2
+from milvus_backup_server.domain.errors import MilvusDenied, MilvusRefused, MilvusUnavailable
+from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.records import DatabaseBackupInfo, RbacMeta
+
+_HIDDEN = "***"
+
+
+class ClusterCalls:
+    """Part of GrpcMilvusGateway."""
+
+    _connection: MilvusConnection
+
+    async def describe_database(self, database: str) -> DatabaseBackupInfo:
+        """Return a database with its id and properties; only from Milvus 2.4.3 on."""
+        request = milvus_pb2.DescribeDatabaseRequest(db_name=database)
+        answer = await self._connection.call(
+            "DescribeDatabase", request, CollectionName(database, "")
+        )
+        return DatabaseBackupInfo(
+            db_name=database, db_id=answer.dbID, properties=key_values(answer.properties)
+        )
+
+    async def rbac(self) -> RbacMeta:
+        """Return users with their hashes, roles, grants and privilege groups; from Milvus 2.4.9 on."""
+        request = milvus_pb2.BackupRBACMetaRequest()
+        return rbac_meta((await self._connection.call("BackupRBAC", request)).RBAC_meta)
+
+    async def restore_rbac(self, meta: RbacMeta) -> None:
+        """Add users, roles, grants and privilege groups; refused if one of them is there."""
+        request = milvus_pb2.RestoreRBACMetaRequest(RBAC_meta=rbac_message(meta))
+        with _without_passwords(meta):
+            await self._connection.call("RestoreRBAC", request)
+
+
+@contextmanager
+def _without_passwords(meta: RbacMeta) -> Iterator[None]:
+    """Raise errors without the hashes that Milvus may say in them."""
+    try:
+        yield
+    except (MilvusDenied, MilvusRefused, MilvusUnavailable) as error:
+        text = error.message
+        for user in meta.users:
+            text = text.replace(user.password, _HIDDEN) if user.password else text
+        if text == error.message:
+            raise
+        raise type(error)(text, **error.metadata) from None

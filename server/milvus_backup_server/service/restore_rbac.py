@@ -1,0 +1,69 @@
+"""Adding a backup's users, roles, grants and privilege groups to a Milvus.
+
+It is done when all collections are whole under their temporary names: what fails before leaves no
+users behind, and whoever logs in finds the collections. Doing it again adds nothing.
+"""
+
+from __future__ import annotations
+
+from milvus_backup_server.domain.errors import (
+    BackupNotRestorable,
+    LeftBehind,
+    MilvusRefused,
+    MilvusUnavailable,
+)
+from milvus_backup_server.domain.rbac import RbacCounts, is_nothing, missing
+from milvus_backup_server.domain.records import RbacMeta
+from milvus_backup_server.service.restore_planner import NO_USERS
+from milvus_backup_server.service.restore_work import CheckedRestore
+from milvus_backup_server.service.tracker import Tracker
+
+
+class RbacRestore:
+    """The users and so on of one restore.
+
+    Args:
+        checked: The restore.
+        tracker: Where warnings go.
+
+    Attributes:
+        added: What was added; None if that was not asked for.
+    """
+
+    def __init__(self, checked: CheckedRestore, tracker: Tracker) -> None:
+        self._gateway = checked.cluster.gateway
+        self._backup_name = checked.request.backup_name
+        self._wanted = checked.rbac
+        self._tracker = tracker
+        self.added = RbacCounts() if checked.request.options.rbac else None
+
+    async def run(self) -> None:
+        """Add what the target lacks.
+
+        Raises:
+            MilvusRefused, MilvusDenied, MilvusUnavailable: As they say.
+        """
+        if self.added is None:
+            return
+        if self._wanted is None:
+            self._tracker.warn(BackupNotRestorable(NO_USERS, subject=self._backup_name))
+            return
+        new = missing(self._wanted, await self._gateway.rbac())
+        if not is_nothing(new):
+            await self._tracker.require_owner()
+            await self._add(self._wanted, new)
+            self.added = RbacCounts.of(new)
+
+    async def _add(self, wanted: RbacMeta, new: RbacMeta) -> None:
+        try:
+            await self._gateway.restore_rbac(new)
+        except (MilvusRefused, MilvusUnavailable):
+            # A call whose answer was lost is repeated, and finds its own work done.
+            if not is_nothing(missing(wanted, await self._gateway.rbac())):
+                raise
+
+    def tell(self) -> None:
+        """Warn of what stays when the restore as a whole does not succeed."""
+        if self.added not in (None, RbacCounts()):
+            text = "the users, roles and grants that were added to Milvus stay"
+            self._tracker.warn(LeftBehind(text, subject="rbac"))
