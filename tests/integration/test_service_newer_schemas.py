@@ -11,24 +11,33 @@ import pytest
 from milvus_backup_server.adapters.milvus.stubs import Message, schema_pb2
 from milvus_backup_server.domain.errors import BackupNotRestorable, MilvusRefused, MilvusUnavailable
 from milvus_backup_server.domain.operations import OperationState
+from milvus_backup_server.domain.strategies import BackupStrategy
 from milvus_backup_server.ports.milvus import MilvusGateway
 from tests.support.gateways import FailingGateway
 from tests.support.newer import Newer, newer
 from tests.support.resumed_restores import interrupted, resume, undo
 from tests.support.rows import assert_same_rows
 from tests.support.service import LIMITS
-from tests.support.simulator.handmade import Column, field_of, made, put_rows, schema_of
+from tests.support.simulator.handmade import (
+    Column,
+    assert_alike,
+    field_of,
+    made,
+    put_rows,
+    schema_of,
+)
 from tests.support.simulator.model import (
     BM25,
     MINHASH,
     RUNTIME_CHECK_OFF,
     TEXT_EMBEDDING,
     Collection,
+    pairs,
 )
 
 INT64, VARCHAR, JSON = 5, 21, 23
 BINARY_VECTOR, FLOAT_VECTOR, SPARSE = 100, 101, 104
-ARRAY = 22
+ARRAY, ARRAY_OF_VECTOR = 22, 106
 ID = {"name": "id", "is_primary_key": True, "data_type": INT64}
 TEXT = {"name": "text", "data_type": VARCHAR, "type_params": {"max_length": "64"}}
 V = {"name": "v", "data_type": FLOAT_VECTOR, "type_params": {"dim": "2"}}
@@ -77,16 +86,6 @@ async def backed_up(it: Newer, kind: int, **properties: str) -> Collection:
     await put_rows(it.milvus, collection, columns)
     await it.service.create("b")
     return collection
-
-
-def assert_alike(source: Collection, there: Collection) -> None:
-    """Compare two collections of a Milvus in all but their names and ids."""
-    wanted = schema_pb2.CollectionSchema()
-    wanted.CopyFrom(source.schema)
-    wanted.name = there.name
-    assert there.schema == wanted
-    assert there.properties == source.properties
-    assert (there.shards, there.consistency_level) == (source.shards, source.consistency_level)
 
 
 @pytest.mark.parametrize(
@@ -246,3 +245,85 @@ async def test_ids_that_cannot_be_had_are_refused_before_anything_is_touched() -
             await it.service.start_restore(suffix="_again")
         assert caught.value.metadata["subject"] == "default.c"
         assert set(it.milvus.databases["default"]) == {"c"}
+
+
+# --- everything else that a schema may say
+
+DEFAULTS: dict[int, dict[str, object]] = {
+    1: {"bool_data": True},
+    4: {"int_data": -3},
+    INT64: {"long_data": 1 << 60},
+    10: {"float_data": 1.5},
+    11: {"double_data": -2.25},
+    VARCHAR: {"string_data": "ü"},
+    26: {"timestamptz_data": 1_700_000_000_000_000},
+}
+"""A default value of each type that can have one."""
+
+
+def every_attribute() -> Message:
+    with_default = [
+        {
+            "name": f"d{kind}",
+            "data_type": kind,
+            "nullable": bool(kind % 2),
+            "default_value": schema_pb2.ValueField(**value),
+            "type_params": {"max_length": "9"} if kind == VARCHAR else {},
+        }
+        for kind, value in DEFAULTS.items()
+    ]
+    analyzed = {"enable_analyzer": "true", "enable_match": "true", "mmap.enabled": "true"}
+    analyzed |= {"analyzer_params": '{"tokenizer": "standard"}', "max_length": "64"}
+    return schema_of(
+        "every",
+        {**ID, "autoID": True, "description": "the key"},
+        {**TEXT, "name": "tenant", "is_partition_key": True},
+        {"name": "day", "data_type": INT64, "is_clustering_key": True},
+        {**TEXT, "type_params": analyzed},
+        {"name": "tags", "data_type": ARRAY, "element_type": INT64, "nullable": True},
+        *with_default,
+        *(
+            {"name": f"v{kind}", "data_type": kind, "type_params": {"dim": "8"}}
+            for kind in (BINARY_VECTOR, FLOAT_VECTOR, 102, 103, 105)
+        ),
+        {"name": "sparse", "data_type": SPARSE},
+        {"name": "where", "data_type": 24, "nullable": True},
+        description="what a schema can say",
+        autoID=True,
+        struct_array_fields=[
+            {
+                "name": "items",
+                "description": "of an order",
+                "type_params": pairs({"max_capacity": "7"}),
+                "fields": [
+                    field_of(name="n", data_type=ARRAY, element_type=INT64),
+                    field_of(
+                        name="e",
+                        data_type=ARRAY_OF_VECTOR,
+                        element_type=FLOAT_VECTOR,
+                        type_params={"dim": "4"},
+                    ),
+                ],
+            }
+        ],
+    )
+
+
+async def test_every_attribute_of_a_schema_comes_back() -> None:
+    properties = {
+        "collection.ttl.seconds": "86400",
+        "mmap.enabled": "true",
+        "partitionkey.isolation": "true",
+    }
+    async with newer("2.6.18") as it:
+        source = made(it.milvus, every_attribute(), **properties)
+        await it.service.create("b", strategy=BackupStrategy.META_ONLY)
+        operation = await it.service.restore(suffix="_again")
+        assert operation.warnings == ()
+        there = it.milvus.collection("", "every_again")
+        assert_alike(source, there)
+        assert there.properties == {**properties, "timezone": "UTC"}
+        kinds = {item.name: item.default_value.WhichOneof("data") for item in there.schema.fields}
+        assert {it for it in kinds.values() if it} == {
+            name for value in DEFAULTS.values() for name in value
+        }

@@ -16,7 +16,7 @@ from milvus_backup_server.domain.records import (
     SegmentBackupInfo,
 )
 from tests.support.fixtures import backup_objects, metadata
-from tests.support.simulator.model import JSON, Collection, Segment, SimulatedMilvus
+from tests.support.simulator.model import JSON, NOT_LOADED, Collection, Segment, SimulatedMilvus
 
 
 async def adopt(milvus: SimulatedMilvus, archive: str) -> list[CollectionBackupInfo]:
@@ -24,8 +24,10 @@ async def adopt(milvus: SimulatedMilvus, archive: str) -> list[CollectionBackupI
     full = metadata(archive)
     for found in full["database_backups"]:
         name = found["db_name"]
-        milvus.databases.setdefault(name, {})
-        milvus.database_ids[name] = found["db_id"]
+        if name not in milvus.databases:
+            milvus.create_database(name, {})
+        if "db_id" in found:
+            milvus.database_ids[name] = found["db_id"]
         given = found.get("properties", [])
         milvus.properties[name] = {item["key"]: item["value"] for item in given}
     records = [CollectionBackupInfo.from_json(it, archive) for it in full["collection_backups"]]
@@ -54,6 +56,7 @@ def _collection(record: CollectionBackupInfo) -> Collection:
         created=record.created_timestamp,
         channels=record.virtual_channel_names,
         indexes=[_index(item) for item in record.index_infos],
+        load=record.load_state or NOT_LOADED,
         segments=[_segment(item) for item in (*every, *record.l0_segments)],
     )
 

@@ -15,7 +15,7 @@ from milvus_backup_server.adapters.milvus.stubs import (
 from milvus_backup_server.domain.capabilities import RBAC_FROM
 from milvus_backup_server.domain.milvus import physical_milliseconds
 from tests.support.simulator.imports import COMPLETED, FAILED, PENDING, ImportJobs, Job
-from tests.support.simulator.model import Collection, Fault, SimulatedMilvus, pairs
+from tests.support.simulator.model import NOT_LOADED, Collection, Fault, SimulatedMilvus, pairs
 
 _UNEXPECTED = 1
 _ALL = 100
@@ -178,11 +178,43 @@ class GrpcFace(Servicer):  # type: ignore[misc] # the generated classes come wit
 
     async def GetLoadingProgress(self, request: Message, _: Any) -> Message:
         def found() -> Message:
-            if self._of(request).load == "NotLoad":
+            collection = self._of(request)
+            if not collection.is_loaded(request.partition_names):
                 raise Fault(101, "collection not loaded")
             return milvus_pb2.GetLoadingProgressResponse(status=ok(), progress=_ALL)
 
         return answer(milvus_pb2.GetLoadingProgressResponse, found)
+
+    async def LoadCollection(self, request: Message, _: Any) -> Message:
+        return status_of(lambda: self._milvus.load(self._of(request), request.replica_number))
+
+    async def LoadPartitions(self, request: Message, _: Any) -> Message:
+        names = list(request.partition_names)
+        return status_of(
+            lambda: self._milvus.load(self._of(request), request.replica_number, names)
+        )
+
+    async def GetReplicas(self, request: Message, _: Any) -> Message:
+        def found() -> Message:
+            collection = self._of(request)
+            if collection.load == NOT_LOADED:
+                raise Fault(400, f"replica not found[collection={collection.collection_id}]")
+            replicas = [milvus_pb2.ReplicaInfo(replicaID=it) for it in range(collection.replicas)]
+            return milvus_pb2.GetReplicasResponse(status=ok(), replicas=replicas)
+
+        return answer(milvus_pb2.GetReplicasResponse, found)
+
+    async def Query(self, request: Message, _: Any) -> Message:
+        def found() -> Message:
+            collection = self._of(request)
+            if collection.load == NOT_LOADED:
+                raise Fault(101, f"collection not loaded[collection={collection.name}]")
+            reply = milvus_pb2.QueryResults(status=ok())
+            count = reply.fields_data.add(field_name="count(*)")
+            count.scalars.long_data.data.append(len(collection.seen()))
+            return reply
+
+        return answer(milvus_pb2.QueryResults, found)
 
     async def GetPersistentSegmentInfo(self, request: Message, _: Any) -> Message:
         def found() -> Message:

@@ -66,3 +66,20 @@ async def put_rows(
         logs[number] = [log]
     segment.binlogs = logs
     collection.segments.append(segment)
+
+
+def assert_alike(source: Collection, there: Collection) -> None:
+    """Compare two collections of a Milvus in all but their names and ids."""
+    wanted = schema_pb2.CollectionSchema()
+    wanted.CopyFrom(source.schema)
+    wanted.name = there.name
+    assert there.schema == wanted
+    assert there.properties == source.properties
+    assert (there.shards, there.consistency_level) == (source.shards, source.consistency_level)
+    assert [*there.partitions] == [*source.partitions]
+    assert sorted(map(_index, there.indexes)) == sorted(map(_index, source.indexes))
+
+
+def _index(index: Message) -> tuple[str, str, list[tuple[str, str]]]:
+    params = sorted((pair.key, pair.value) for pair in index.params)
+    return index.field_name, index.index_name, params

@@ -1,7 +1,7 @@
 """What a simulated Milvus holds: databases, collections, segments and rows."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from milvus_backup_server.adapters.milvus.stubs import (
@@ -11,11 +11,13 @@ from milvus_backup_server.adapters.milvus.stubs import (
     schema_pb2,
 )
 from milvus_backup_server.domain.milvus import ALL_PARTITIONS, MilvusVersion
+from milvus_backup_server.domain.milvus_types import is_vector
 from milvus_backup_server.ports.object_store import ObjectStore
 from tests.support.fake_milvus_state import Clock
 from tests.support.rows import Key, Row, Rows
 
 FIRST_FIELD_ID = 100
+NOT_LOADED, LOADED = "NotLoad", "Loaded"
 INT64, JSON = schema_pb2.DataType.Int64, schema_pb2.DataType.JSON
 BM25, TEXT_EMBEDDING, MINHASH = 1, 2, 4
 RUNTIME_CHECK_OFF = "disable_func_runtime_check"
@@ -79,7 +81,10 @@ class Collection:
     indexes: list[Message] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
     stored: list[Stored] = field(default_factory=list)
-    load: str = "NotLoad"
+    load: str = NOT_LOADED
+    loaded: list[str] = field(default_factory=list)
+    """The partitions that are loaded; none: all are, if it is."""
+    replicas: int = 1
 
     @property
     def keyed(self) -> bool:
@@ -90,6 +95,16 @@ class Collection:
         """Return its fields, those of structs included, in the order of their ids."""
         inner = [item for struct in self.schema.struct_array_fields for item in struct.fields]
         return sorted([*self.schema.fields, *inner], key=lambda item: item.fieldID)
+
+    def is_loaded(self, partitions: Iterable[str]) -> bool:
+        """Tell whether it is loaded, or all of some partitions are."""
+        there = not self.loaded or set(partitions) <= set(self.loaded)
+        return self.load == LOADED and there
+
+    def seen(self) -> list[Stored]:
+        """Return the rows of the partitions that are loaded."""
+        ids = {self.partitions[name] for name in self.loaded}
+        return [item for item in self.stored if not ids or item.partition_id in ids]
 
     def rows(self) -> Rows:
         """Return its rows by primary key.
@@ -253,6 +268,18 @@ class SimulatedMilvus:
         del self.databases[collection.database][collection.name]
         kept = {name: item for name, item in self.aliases.items() if item is not collection}
         self.aliases = kept
+
+    def load(self, collection: Collection, replicas: int, partitions: Sequence[str] = ()) -> None:
+        """Load a collection or some of its partitions; every vector needs its index."""
+        indexed = {index.field_name for index in collection.indexes}
+        for item in collection.user_fields():
+            if is_vector(item.data_type) and item.name not in indexed:
+                text = f"there is no vector index on field: [{item.name}]"
+                raise Fault(65535, f"{text}, please create index firstly")
+        for name in partitions:
+            self.partition_id(collection, name)
+        collection.load, collection.replicas = LOADED, replicas or 1
+        collection.loaded = list(partitions)
 
     def create_index(self, request: Message) -> None:
         """Make an index; the same again is no error."""
