@@ -13,7 +13,7 @@ from tests.support.simulator import adopt
 from tests.support.simulator.handmade import assert_alike
 
 SOURCES = [
-    ("2.4.23", "fx_go_0_5_16"),
+    ("2.4.2", "fx_go_0_5_16"),  # before databases told more than their names
     ("2.5.27", "fx_mv_2_5_27"),
     ("2.6.18", "fx_mv_2_6_18"),
     ("2.6.18", "fx_mv_2_6_18_types"),
