@@ -13,9 +13,20 @@ from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import (
     Amount,
     CollectionProgress,
+    CreateResult,
     Operation,
     OperationState,
     Phase,
+    Result,
+)
+from milvus_backup_server.domain.rbac import RbacCounts
+from milvus_backup_server.domain.verification import (
+    ProblemKind,
+    Sample,
+    VerifyBasis,
+    VerifyCounts,
+    VerifyLevel,
+    VerifyResult,
 )
 from milvus_backup_server.http.events import events
 from tests.support.fake_use_cases import FakeApi, Job, serving_fakes
@@ -115,6 +126,37 @@ async def test_an_ended_operation_tells_its_result(api: FakeApi, client: httpx.A
     found = (await asked(client, f"/operations/{job.name}"))["data"]
     assert (found["state"], found["result"]) == ("SUCCEEDED", {"object_count": 1})
     assert found["end_time"] >= found["start_time"]
+
+
+RBAC = RbacCounts(users=1, roles=2)
+DAMAGED = VerifyResult(
+    VerifyLevel.LISTING,
+    VerifyBasis.MANIFEST,
+    Sample(),
+    VerifyCounts(listed=7),
+    {ProblemKind.MISSING: 3},
+    hit_collections=2,
+)
+
+
+@pytest.mark.parametrize(
+    ("result", "some"),
+    [
+        (CreateResult(1, 2, 3, 4, 5), {"collection_count": 1, "object_count": 2}),
+        (CreateResult(1, 2, 3, 4, 5, RBAC), {"row_count": 4, "rbac_users": 1, "rbac_roles": 2}),
+        (DAMAGED, {"listed": 7, "problem_count": 3, "hit_collections": 2}),
+    ],
+)
+async def test_a_result_is_told_as_counts(
+    api: FakeApi, client: httpx.AsyncClient, result: Result, some: dict[str, int]
+) -> None:
+    job = await running_job(api)
+    job.result = result
+    job.go_on.set()
+    await api.operations.end_of(job.name)
+    found = (await asked(client, f"/operations/{job.name}"))["data"]["result"]
+    assert some.items() <= found.items()
+    assert {type(count) for count in found.values()} == {int}
 
 
 async def test_lists_are_paged_newest_first(api: FakeApi, client: httpx.AsyncClient) -> None:

@@ -41,6 +41,7 @@ class Job:
     trackers: list[Tracker] = field(default_factory=list)
     started: asyncio.Event = field(default_factory=asyncio.Event)
     cancelled: bool = False
+    result: Result = field(default_factory=lambda: DeleteResult(1))
 
     async def tracker(self) -> Tracker:
         """Wait until it is at work and return what it reports to."""
@@ -78,7 +79,7 @@ class FakeStart:
             except asyncio.CancelledError:
                 job.cancelled = True
                 raise
-            return DeleteResult(1)
+            return job.result
 
         return await self._operations.begin(asked, body)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from enum import Enum
@@ -21,6 +21,7 @@ from milvus_backup_server.domain.operations import (
     Phase,
     Result,
 )
+from milvus_backup_server.domain.verification import VerifyResult
 from milvus_backup_server.http.answers import Envelope
 from milvus_backup_server.http.faults import callers_error
 
@@ -36,7 +37,19 @@ def _error(value: object) -> object:
 def _result(value: Result | None) -> Mapping[str, Any] | None:
     if isinstance(value, SweepResult):
         return value.counts
-    return None if value is None else asdict(value)
+    if isinstance(value, VerifyResult):
+        found = {"problem_count": value.problem_count, "hit_collections": value.hit_collections}
+        return {**asdict(value.counts), **found}
+    return None if value is None else dict(_counts(asdict(value)))
+
+
+def _counts(values: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """Yield the counts of a result; those of a part of it with its name before theirs."""
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from ((f"{name}_{key}", count) for key, count in _counts(value))
+        elif isinstance(value, int):
+            yield name, value
 
 
 def _names(kind: type[Enum]) -> Any:
