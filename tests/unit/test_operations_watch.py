@@ -90,6 +90,46 @@ async def test_a_reader_skips_states_and_never_goes_back(manager: OperationManag
     assert revisions == sorted(set(revisions))
 
 
+async def test_many_who_watch_get_one_and_the_same_value_and_all_of_them_the_last(
+    manager: OperationManager,
+) -> None:
+    operation, body = await started(manager)
+    watching = [manager.watch(operation.name, 0) for _ in range(3)]
+    first = [await anext(item) for item in watching]
+    assert first[0] is first[1] is first[2]
+    for _ in range(5):
+        advance(body)
+        seen = [await anext(item) for item in watching]
+        assert seen[0] is seen[1] is seen[2]
+    late = manager.watch(operation.name, 0)
+    advance(body)
+    assert objects_of(await anext(late)) == 6  # who begins gets no state of a moment ago
+    body.go.set()
+    ends = [(await collect(item))[-1] for item in (*watching, late)]
+    assert [item.state for item in ends] == [SUCCEEDED] * 4
+    assert [objects_of(item) for item in ends] == [6] * 4
+
+
+async def test_a_state_of_a_moment_ago_is_followed_by_the_newest(
+    manager: OperationManager,
+) -> None:
+    operation, body = await started(manager)
+    slow, quick = (manager.watch(operation.name, 0) for _ in range(2))
+    many = manager.watch_many([operation.name], 0)
+    for item in (slow, quick, many):
+        await anext(item)
+    advance(body)
+    assert objects_of(await anext(quick)) == 1
+    advance(body)
+    async with asyncio.timeout(10):
+        for item in (slow, many):
+            seen = objects_of(await anext(item))
+            if seen == 1:  # what the quick one got, a moment ago
+                seen = objects_of(await anext(item))
+            assert seen == 2
+    body.go.set()
+
+
 async def test_nothing_is_sent_without_a_change(manager: OperationManager) -> None:
     operation, body = await started(manager)
     watching = manager.watch(operation.name, 0)

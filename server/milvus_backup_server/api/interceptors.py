@@ -18,6 +18,7 @@ from grpc_status import rpc_status
 
 from milvus_backup_server.api.callers import Context, acting_as, read_caller
 from milvus_backup_server.api.permissions import permission_for
+from milvus_backup_server.api.shared_messages import serialized_once
 from milvus_backup_server.api.status import callers_error, code_of, error_status
 from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
 
@@ -63,7 +64,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if handler.request_streaming:
             return grpc.stream_stream_rpc_method_handler(call.converse, None, serializer)
         if handler.response_streaming:
-            return grpc.unary_stream_rpc_method_handler(call.stream, None, serializer)
+            once = serialized_once(serializer)
+            return grpc.unary_stream_rpc_method_handler(call.stream, None, once)
         return grpc.unary_unary_rpc_method_handler(call.answer, None, serializer)
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 from milvus_backup.v1 import operation_pb2, operation_service_pb2
 from milvus_backup.v1.operation_service_pb2_grpc import OperationServiceServicer
@@ -15,6 +16,7 @@ from milvus_backup_server.api.mapping import read_enums
 from milvus_backup_server.api.mapping_sweeps import sweep_request
 from milvus_backup_server.api.mapping_verifications import problem_message
 from milvus_backup_server.api.pages import PageSize, cut_by_key, cut_by_offset, read_position
+from milvus_backup_server.api.shared_messages import SharedMessage, SharedMessages
 from milvus_backup_server.service.operation_directory import Filter
 from milvus_backup_server.service.use_cases import UseCases
 
@@ -30,6 +32,7 @@ class OperationServicer(OperationServiceServicer):
         self._control = use_cases.control
         self._retry = use_cases.retry
         self._sweep = use_cases.sweep
+        self._messages = SharedMessages()
 
     async def GetOperation(
         self, request: operation_service_pb2.GetOperationRequest, context: Context
@@ -101,17 +104,23 @@ class OperationServicer(OperationServiceServicer):
 
     async def WatchOperation(
         self, request: operation_service_pb2.WatchOperationRequest, context: Context
-    ) -> AsyncIterator[operation_pb2.Operation]:
+    ) -> AsyncIterator[Any]:
         """Stream an operation up to its last state."""
         interval = mapping.watch_interval(request)
+        message = self._messages.of(request.name)
         async for operation in self._operations.watch(request.name, interval):
-            yield mapping.operation_message(operation)
+            yield message.of(operation)
 
     async def WatchOperations(
         self, request: operation_service_pb2.WatchOperationsRequest, context: Context
-    ) -> AsyncIterator[operation_pb2.Operation]:
+    ) -> AsyncIterator[Any]:
         """Stream many operations."""
         interval = mapping.watch_interval(request)
         names = mapping.watched_names(request)
+        messages: dict[str, SharedMessage] = {}
         async for operation in self._operations.watch_many(names, interval):
-            yield mapping.operation_message(operation)
+            name = operation.name
+            message = messages.setdefault(name, self._messages.of(name))
+            yield message.of(operation)
+            if operation.state.ends_watch:
+                del messages[name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -25,6 +26,9 @@ from milvus_backup_server.domain.verification import VerifyResult
 from milvus_backup_server.service.tracker import Tracker
 
 _log = logging.getLogger(__name__)
+
+_SHARED_SECONDS = 0.05
+"""For so long a state is told to all who watch an operation, though it may have changed again."""
 
 Body = Callable[[Tracker], Awaitable[Result]]
 """The work of an operation. It reports to the tracker, cleans up after itself, and returns what it made."""
@@ -167,6 +171,8 @@ class Running:
         self._end_time: datetime | None = None
         self._error: BackupError | None = None
         self._result: Result | None = None
+        self._shared: Operation | None = None
+        self._shared_until = 0.0
 
     def start(self) -> None:
         """Note that the work begins."""
@@ -259,6 +265,21 @@ class Running:
             retry_of=self.request.retry_of,
             revision=self.changed.version,
         )
+
+    def shared_snapshot(self, beyond: int) -> Operation:
+        """Return the operation as it is now, or was a moment ago: the same value to many who watch it.
+
+        Args:
+            beyond: A revision. One that was a moment ago is later than this, and the last state is
+                never held back.
+        """
+        now, shared = time.monotonic(), self._shared
+        if shared is not None and now < self._shared_until:
+            newest = shared.revision == self.changed.version
+            if newest or (shared.revision > beyond and not self.ended.is_set()):
+                return shared
+        self._shared, self._shared_until = self.snapshot(), now + _SHARED_SECONDS
+        return self._shared
 
     def _end(self, state: OperationState) -> None:
         # A cancelled operation has taken back everything, also what was done.

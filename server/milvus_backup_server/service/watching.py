@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from typing import Protocol
 
 from milvus_backup_server.domain.errors import ServerStopping
@@ -31,14 +31,16 @@ class Watched(Protocol):
 
 async def watch(running: Running, min_interval: float) -> AsyncGenerator[Operation, None]:
     """Yield an operation now and after changes, at most one per ``min_interval`` seconds, up to its last state."""
+    sent = running.changed.version - 1
     while True:
-        snapshot = running.snapshot()
+        snapshot = running.shared_snapshot(sent)
+        sent = snapshot.revision
         yield snapshot
         if snapshot.state.ends_watch:
             return
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(running.ended.wait(), min_interval)
-        await running.changed.wait_beyond(snapshot.revision)
+        await running.changed.wait_beyond(sent)
 
 
 async def watch_many(
@@ -58,13 +60,8 @@ async def watch_many(
     while True:
         version, ends = all_.any_change.version, all_.any_end.version
         present = wanted or dict(all_.known)
-        for name, item in present.items():
-            if sent.get(name) != item.changed.version:
-                snapshot = item.snapshot()
-                sent[name] = snapshot.revision
-                yield snapshot
-        for name in sent.keys() - present.keys():
-            del sent[name]
+        for snapshot in _unsent(present, sent):
+            yield snapshot
         if not _has_unsent(wanted or all_.known, sent):
             if wanted and all(item.state.ends_watch for item in wanted.values()):
                 return
@@ -72,7 +69,19 @@ async def watch_many(
                 raise ServerStopping("the service is stopping")
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(all_.any_end.wait_beyond(ends), min_interval)
-        await all_.any_change.wait_beyond(version)
+        if not _has_unsent(wanted or all_.known, sent):  # else a moment ago was told
+            await all_.any_change.wait_beyond(version)
+
+
+def _unsent(present: Mapping[str, Running], sent: dict[str, int]) -> Iterator[Operation]:
+    """Yield those that changed since they were sent, and note which are sent."""
+    for name, item in present.items():
+        if sent.get(name) != item.changed.version:
+            snapshot = item.shared_snapshot(sent.get(name, item.changed.version - 1))
+            sent[name] = snapshot.revision
+            yield snapshot
+    for name in sent.keys() - present.keys():
+        del sent[name]
 
 
 def _has_unsent(present: Mapping[str, Running], sent: Mapping[str, int]) -> bool:
