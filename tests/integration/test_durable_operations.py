@@ -360,6 +360,25 @@ async def test_all_that_can_be_is_resumed_at_start(world: Replicas) -> None:
     assert (await second.directory.get(other)).state is INTERRUPTED
 
 
+async def test_what_a_killed_service_was_at_is_resumed_by_one_that_starts_at_once(
+    world: Replicas,
+) -> None:
+    first, living = await world.start(), await world.start()
+    name = await first.begin(asked("one"), Work())
+    work = Work()
+    other = await living.begin(asked("two"), work)
+    for service, each in ((first, name), (living, other)):
+        await service.on_record(each, RUNNING)
+    await crash(first)
+    second = await world.start(resumers={DELETE: resuming(at_once)})
+    assert (await second.directory.get(name)).state is RUNNING  # as far as anybody can tell
+    await second.control.resume_all()
+    await second.becomes(name, SUCCEEDED)
+    assert (await second.directory.get(other)).state is RUNNING
+    work.go.set()
+    await second.becomes(other, SUCCEEDED)
+
+
 # --- cancel
 
 

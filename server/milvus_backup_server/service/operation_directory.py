@@ -157,6 +157,21 @@ class OperationDirectory:
         found = [entry for entry in await self._entries() if entry.state in _INTERRUPTED]
         return [entry.show() for entry in reversed(found)]
 
+    async def unfinished(self) -> Sequence[Operation]:
+        """Return the operations that have not ended and are not at work here, the oldest first.
+
+        They wait to be resumed, or seem to be at work in another service; none if the store is down.
+        """
+        return [
+            entry.show()
+            for entry in reversed(await self._entries())
+            if not entry.state.final and not self._is_at_work_here(entry.name)
+        ]
+
+    def _is_at_work_here(self, name: str) -> bool:
+        running = self.running(name)
+        return running is not None and not running.state.ends_watch
+
     # --- many
 
     async def list(self, after: str, limit: int, wanted: Filter = Filter()) -> Page[Operation]:

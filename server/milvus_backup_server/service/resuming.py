@@ -47,6 +47,7 @@ from milvus_backup_server.service.running import Body
 from milvus_backup_server.service.tracker import Tracker
 
 _TRIES: Final = 5
+_LOOK_SECONDS: Final = 0.5
 _INSTEAD: Final[Mapping[OperationKind, str]] = {
     OperationKind.CREATE_BACKUP: "delete the backup and create it again",
     OperationKind.RESTORE_BACKUP: "restore again",
@@ -117,13 +118,35 @@ class OperationControl:
         return await self._restart(stored, OperationState.PENDING, continuation.go_on)
 
     async def resume_all(self) -> None:
-        """Resume what was interrupted, as a service does at its start where the settings ask for it."""
-        for operation in await self.directory.interrupted():
-            if operation.kind in self.resumers:
-                try:
-                    await self.resume(operation.name)
-                except BackupError as error:
-                    _log.warning("%s is not resumed: %s", operation.name, error.message)
+        """Resume what was interrupted, as a service does at its start where the settings ask for it.
+
+        What a service was at that was killed seems to be at work for some time. So what is not over is
+        looked at again until its owner has given no sign of life for too long, or lives.
+        """
+        left = {operation.name for operation in await self.directory.unfinished()}
+        ends = asyncio.get_running_loop().time() + self._proof_of_life_seconds
+        while left:
+            unfinished = [it for it in await self.directory.unfinished() if it.name in left]
+            for operation in unfinished:
+                if operation.state is OperationState.INTERRUPTED:
+                    left.discard(operation.name)
+                    await self._resume_if_possible(operation)
+            left.intersection_update(operation.name for operation in unfinished)
+            if asyncio.get_running_loop().time() > ends:
+                return
+            await asyncio.sleep(_LOOK_SECONDS if left else 0)
+
+    @property
+    def _proof_of_life_seconds(self) -> float:
+        limits = self.journal.limits if self.journal else None
+        return limits.lost_after + limits.heartbeat if limits else 0.0
+
+    async def _resume_if_possible(self, operation: Operation) -> None:
+        if operation.kind in self.resumers:
+            try:
+                await self.resume(operation.name)
+            except BackupError as error:
+                _log.warning("%s is not resumed: %s", operation.name, error.message)
 
     async def cancel(self, name: str) -> Operation:
         """Ask an operation to stop and to remove what it made, wherever it runs; returns at once.
