@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -41,3 +42,9 @@ def seaweed() -> Iterator[SeaweedFS]:
         for bucket in ("suite-one", "suite-two"):
             server.make_bucket(bucket)
         yield server
+
+
+@pytest.fixture
+def own_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look for spools where no other test has any."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

@@ -46,18 +46,14 @@ from tests.support.service import (
 )
 from tests.support.stores import FailingStore
 
+pytestmark = pytest.mark.usefixtures("own_disk")
+
 OLD = "20200101t000000_0123abcd"
 """An operation of long ago."""
 NEW = "29990101t000000_0123abcd"
 CREATE, RESTORE = OperationKind.CREATE_BACKUP, OperationKind.RESTORE_BACKUP
 FAILED, INTERRUPTED = OperationState.FAILED, OperationState.INTERRUPTED
 RUNNING = OperationState.RUNNING
-
-
-@pytest.fixture(autouse=True)
-def own_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look for spools where no other test has any."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
 
 @dataclass

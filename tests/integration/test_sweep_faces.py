@@ -1,7 +1,5 @@
 """A sweep over gRPC and HTTP: what is asked arrives, and what was found is told."""
 
-from pathlib import Path
-
 import httpx
 import pytest
 
@@ -12,14 +10,10 @@ from milvus_backup_server.api.server import ApiServer, Endpoint
 from tests.support.http_service import http_client
 from tests.support.service import Service, World, running
 
+pytestmark = pytest.mark.usefixtures("own_disk")
+
 OLD = "20200101t000000_0123abcd"
 PLANS = f"backup/.milvus-backup/plans/{OLD}/"
-
-
-@pytest.fixture(autouse=True)
-def own_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look for spools where no other test has any."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
 
 async def world_with_leftovers() -> World:

@@ -14,7 +14,12 @@ from milvus_backup_server.adapters.transfer import AsyncTransferEngine, Transfer
 from milvus_backup_server.domain.errors import BackupError
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operation_record import Owner
-from milvus_backup_server.domain.operations import Caller, Operation, OperationState
+from milvus_backup_server.domain.operations import (
+    Caller,
+    Operation,
+    OperationKind,
+    OperationState,
+)
 from milvus_backup_server.domain.records import (
     CollectionSchema,
     FieldSchema,
@@ -48,6 +53,7 @@ from milvus_backup_server.service.import_backup import ImportBackup
 from milvus_backup_server.service.journal import Journal
 from milvus_backup_server.service.operation_directory import OperationDirectory
 from milvus_backup_server.service.operations import OperationLimits, OperationManager
+from milvus_backup_server.service.recording import RecordingLimits
 from milvus_backup_server.service.restore_backup import RestoreBackup
 from milvus_backup_server.service.resumers import register
 from milvus_backup_server.service.resuming import OperationControl
@@ -235,6 +241,7 @@ async def running(
     transfer: TransferSettings | None = None,
     generation: int = 1,
     records: ObjectStore | None = None,
+    recording: RecordingLimits = QUICK,
 ) -> AsyncIterator[Service]:
     """Run the use cases for the time of a block; operations are recorded in `records`, if given."""
     around = decorators or Decorators()
@@ -255,7 +262,9 @@ async def running(
     )
     bounds = operations or OperationLimits(concurrent=4, cleanup_seconds=1.0)
     async with AsyncExitStack() as stack:
-        journal = None if records is None else await stack.enter_async_context(_journal(records))
+        journal = None
+        if records is not None:
+            journal = await stack.enter_async_context(_journal(records, recording))
         manager = await stack.enter_async_context(OperationManager(bounds, journal))
         directory = OperationDirectory(manager, journal)
         catalog = Catalog(environment, directory)
@@ -263,6 +272,7 @@ async def running(
         register(control, environment, engine)
         create = CreateBackup(environment, engine, manager)
         restore = RestoreBackup(environment, catalog, engine, manager)
+        control.resumers[OperationKind.RESTORE_BACKUP] = restore.resumed
         yield Service(
             world,
             UseCases(
@@ -283,9 +293,9 @@ async def running(
         )
 
 
-def _journal(records: ObjectStore) -> Journal:
+def _journal(records: ObjectStore, recording: RecordingLimits) -> Journal:
     owner = Owner(secrets.token_hex(8), "host")
-    return Journal(StoreOperationLog(records, "records"), owner, QUICK)
+    return Journal(StoreOperationLog(records, "records"), owner, recording)
 
 
 def succeeded(operation: Operation) -> Operation:

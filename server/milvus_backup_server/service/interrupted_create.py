@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from milvus_backup_server.domain.errors import LeftBehind
+from milvus_backup_server.domain.layout import FULL_META
 from milvus_backup_server.domain.operation_record import OperationRecord
 from milvus_backup_server.domain.operations import CreateResult
 from milvus_backup_server.domain.requests import CreateRequest
@@ -83,7 +85,7 @@ class InterruptedCreate:
         return await run.run()
 
     async def undo(self, tracker: Tracker) -> None:
-        """Remove what it wrote; Milvus is not asked.
+        """Remove what it wrote, unless the backup is complete; Milvus is not asked.
 
         Raises:
             BackupNameLost: The name is another's now, or the backup was removed.
@@ -92,6 +94,11 @@ class InterruptedCreate:
         repository, environment = self._environment.registry.repository(), self._environment
         layout = repository.layout(self._backup_name)
         name = HeldName(repository.storage, layout, self._operation, environment)
-        await name.take_over()
+        held = await name.take_over()
         journal = PlanJournal(repository.storage, self._operation, environment.limits)
+        if held and await repository.storage.store.head(layout.meta(FULL_META)) is not None:
+            text = f"the create had finished: backup {layout.name!r} is complete and stays"
+            tracker.warn(LeftBehind(text, subject=layout.name))
+            await journal.remove()
+            return
         await name.clean_up(tracker, journal.remove)

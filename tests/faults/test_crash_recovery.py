@@ -1,0 +1,207 @@
+"""The service dies around any change: the next one resumes the operation to an exact end, or sweeps it up.
+
+In `make test` it dies at some of the changes, in `make torture` at all.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from milvus_backup_server.adapters.memory_store import MemoryServer
+from milvus_backup_server.domain.backups import BackupState
+from milvus_backup_server.domain.errors import BackupNotFound
+from milvus_backup_server.domain.leftovers import LeftoverState, SweepResult
+from milvus_backup_server.domain.operations import Operation, OperationState, RestoreResult
+from milvus_backup_server.domain.requests import SweepRequest
+from milvus_backup_server.ports.object_store import ObjectStore
+from tests.support.crash_checks import (
+    OTHER,
+    assert_finals_are_whole,
+    assert_listed_is_whole,
+    objects_of,
+    remains,
+    temporary,
+    world_with,
+)
+from tests.support.crashes import Act, die, mutations
+from tests.support.replicas import QUICK
+from tests.support.sample import assert_exact
+from tests.support.service import CALLER, Service, World, keys_below, running, succeeded
+
+pytestmark = pytest.mark.usefixtures("own_disk")
+
+KEPT = "backup/.milvus-backup/"
+SOON = replace(QUICK, lost_after=0.2)
+"""A service that died counts as gone soon, so that the tests need not wait."""
+_SECONDS = 20
+
+
+async def back_up(service: Service) -> Operation:
+    return await service.start_create("b")
+
+
+async def restore(service: Service) -> Operation:
+    return await service.start_restore("b", suffix="_r", restore_indexes=True)
+
+
+async def delete(service: Service) -> Operation:
+    return await service.start_delete("b")
+
+
+@dataclass
+class Crashed:
+    """A world in which a service died, and what its operations recorded."""
+
+    world: World
+    records: ObjectStore = field(default_factory=lambda: MemoryServer("records").store("records"))
+
+    async def interrupted(self, service: Service) -> str:
+        """Wait until the operation counts as interrupted, and return its name."""
+        async with asyncio.timeout(_SECONDS):
+            while True:
+                (operation,) = (await service.use_cases.directory.list("", 2)).items
+                if operation.state is OperationState.INTERRUPTED:
+                    return operation.name
+                await asyncio.sleep(0.02)
+
+    async def notes(self) -> list[str]:
+        """Return what operations noted for their continuation."""
+        places = ("plans/", "restores/")
+        return [
+            key
+            for place in places
+            for key in await keys_below(self.world.backup_store, KEPT + place)
+        ]
+
+    async def left(self) -> list[str]:
+        """Return what only an operation that is at work may have."""
+        world = self.world
+        uploads, copies = await world.uploads(), await world.staged()
+        return [*temporary(world), *copies, *uploads, *await self.notes()]
+
+
+Check = Callable[[Crashed, Service, str], Awaitable[None]]
+
+
+async def crash(world: World, act: Act, at: int, *, after: bool, check: Check) -> None:
+    """Let a service die, start another one and let it check what becomes of the operation."""
+    crashed = Crashed(world)
+    assert await die(world, act, at, after=after, records=crashed.records)
+    records = crashed.records
+    async with running(world, generation=2, records=records, recording=SOON) as service:
+        await check(crashed, service, await crashed.interrupted(service))
+
+
+async def sweep(service: Service) -> SweepResult:
+    operation = await service.use_cases.sweep.start(
+        SweepRequest(apply=True, min_age_seconds=0), CALLER
+    )
+    last = succeeded(await service.end(operation))
+    assert last.warnings == ()
+    assert isinstance(last.result, SweepResult)
+    return last.result
+
+
+async def assert_swept(crashed: Crashed, service: Service, name: str) -> None:
+    """Sweep instead of going on: nothing of the operation stays, and a second sweep finds nothing."""
+    result = await sweep(service)
+    assert result.by_state.get(LeftoverState.FAILED, 0) == 0, result.leftovers
+    assert await crashed.left() == []
+    assert (await service.use_cases.directory.get(name)).state.final
+    assert (await sweep(service)).leftovers == ()
+
+
+async def state_of(service: Service, name: str = "b") -> BackupState | None:
+    try:
+        return (await service.catalog.get(name)).state
+    except BackupNotFound:
+        return None
+
+
+# --- what is resumed
+
+
+async def resumed_restore(crashed: Crashed, service: Service, name: str) -> None:
+    last = succeeded(await service.resume(name))
+    assert isinstance(last.result, RestoreResult)
+    assert (last.result.collection_count, last.result.row_count) == (2, 15)
+    assert_exact(crashed.world, "_r")
+    assert await crashed.left() == []
+
+
+# --- what is swept up
+
+
+async def swept_backup(crashed: Crashed, service: Service, name: str) -> None:
+    before = await state_of(service)
+    await assert_swept(crashed, service, name)
+    if before is BackupState.COMPLETE:
+        assert await assert_listed_is_whole(crashed.world, service) is BackupState.COMPLETE
+    else:
+        assert await remains(crashed.world) == []
+
+
+async def swept_restore(crashed: Crashed, service: Service, name: str) -> None:
+    backup = await objects_of(crashed.world, "b")
+    whole = assert_finals_are_whole(crashed.world, "_r")
+    await assert_swept(crashed, service, name)
+    assert assert_finals_are_whole(crashed.world, "_r") == whole
+    assert await objects_of(crashed.world, "b") == backup
+
+
+async def swept_delete(crashed: Crashed, service: Service, name: str) -> None:
+    before = await state_of(service)
+    await assert_swept(crashed, service, name)
+    if before is BackupState.COMPLETE:
+        assert await assert_listed_is_whole(crashed.world, service) is BackupState.COMPLETE
+    else:
+        assert await remains(crashed.world) == []
+
+
+@dataclass(frozen=True)
+class Case:
+    """An operation, and what is checked after a crash of it."""
+
+    act: Act
+    check: Check
+    backups: tuple[str, ...] = ()
+    staged: bool = False
+
+    async def world(self) -> World:
+        return await world_with(OTHER, *self.backups, staged=self.staged)
+
+    async def points(self) -> list[tuple[int, bool]]:
+        count = len(await mutations(await self.world(), self.act))
+        assert count >= 5, "nothing to die in"
+        return [(at, after) for at in range(1, count + 1) for after in (False, True)]
+
+    async def run(self, points: Iterable[tuple[int, bool]]) -> None:
+        for at, after in points:
+            world = await self.world()
+            other = await objects_of(world, OTHER)
+            await crash(world, self.act, at, after=after, check=self.check)
+            assert await objects_of(world, OTHER) == other
+
+
+CASES = {
+    "a restore is resumed": Case(restore, resumed_restore, ("b",), staged=True),
+    "a backup is swept": Case(back_up, swept_backup),
+    "a restore is swept": Case(restore, swept_restore, ("b",), staged=True),
+    "a delete is swept": Case(delete, swept_delete, ("b",)),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+async def test_after_some_crashes(case: Case) -> None:
+    points = await case.points()
+    step = max(len(points) // 5, 1)
+    await case.run([*points[:: step | 1], points[-1]])
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+async def test_after_every_crash(case: Case, part: int) -> None:
+    await case.run((await case.points())[part::4])
