@@ -16,6 +16,7 @@ from milvus_backup_server.domain.milvus import (
     CollectionDescription,
     CollectionName,
     Flush,
+    FlushAll,
     ImportJob,
     ImportOptions,
     ImportSource,
@@ -48,6 +49,7 @@ from tests.support.fake_milvus_serving import FakeServing
 from tests.support.fake_milvus_state import FakeCollection, SegmentState, log_ids, numbered
 
 _PARTITION_KEY_PARTITIONS = 64
+_CHANNELS = 16
 
 
 class FakeMilvus(FakeServing):
@@ -162,12 +164,34 @@ class FakeMilvus(FakeServing):
 
     async def is_flushed(self, collection: CollectionName, flush: Flush) -> bool:
         found = self.collection(collection)
+        if not flush.moment:  # asked about segments alone
+            growing = (it.segment_id for it in found.segments if it.state is SegmentState.GROWING)
+            return flush.sealed_ids.isdisjoint(growing)
         poll = found.collection_id, flush.moment
         self._polls[poll] += 1
         if self._polls[poll] <= self.flush_polls:
             return False
         for segment in found.written():
             await self._write(found, segment)
+        return True
+
+    async def flush_all(self) -> FlushAll:
+        self._require(self._capabilities.flush_all)
+        every = [
+            CollectionName(database, name)
+            for database, named in self.databases.items()
+            for name in named
+        ]
+        for name in every:
+            self._flush(name)
+        moments = {f"dml_{shard}": self.clock.tick() for shard in range(_CHANNELS)}
+        return FlushAll(moments, dict.fromkeys(moments, "bXNn"), "dml_0_vcchan", (*moments,))
+
+    async def is_all_flushed(self, flush: FlushAll) -> bool:
+        for named in self.databases.values():
+            for found in named.values():
+                for segment in found.written():
+                    await self._write(found, segment)
         return True
 
     async def create_collection(

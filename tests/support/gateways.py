@@ -10,6 +10,7 @@ from milvus_backup_server.domain.milvus import (
     CollectionDescription,
     CollectionName,
     Flush,
+    FlushAll,
     ImportJob,
     ImportOptions,
     ImportSource,
@@ -128,6 +129,12 @@ class GatewayDecorator:
         return await self._call(
             "is_flushed", str(collection), lambda: self._inner.is_flushed(collection, flush)
         )
+
+    async def flush_all(self) -> FlushAll:
+        return await self._call("flush_all", "", self._inner.flush_all)
+
+    async def is_all_flushed(self, flush: FlushAll) -> bool:
+        return await self._call("is_all_flushed", "", lambda: self._inner.is_all_flushed(flush))
 
     async def create_collection(
         self,

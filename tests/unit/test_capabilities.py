@@ -17,6 +17,7 @@ FIRST = {
     "column_groups": ("2.5.27", "2.6.0"),
     "added_fields": ("2.5.27", "2.6.0"),
     "function_checks": ("2.6.7", "2.6.8"),
+    "flush_all": ("2.6.10", "2.6.11"),
     "several_l0_per_job": ("2.6.4", "2.6.5"),
 }
 """The last version without each ability, and the first with it."""

@@ -95,11 +95,11 @@ class _BackupStrategyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Backup
     BACKUP_STRATEGY_UNSPECIFIED: _BackupStrategy.ValueType  # 0
     """In a request: AUTO. In a backup: not known, as for those of the Go tool."""
     BACKUP_STRATEGY_AUTO: _BackupStrategy.ValueType  # 1
-    """All collections are flushed at once; each is backed up as of the moment of its flush."""
+    """All collections are flushed at once, by BULK_FLUSH where Milvus can; each is backed up as of the moment of its flush."""
     BACKUP_STRATEGY_SERIAL_FLUSH: _BackupStrategy.ValueType  # 2
     """As AUTO, one collection after another: Milvus has less to do at one time, and it takes longer."""
     BACKUP_STRATEGY_BULK_FLUSH: _BackupStrategy.ValueType  # 3
-    """One call flushes everything in Milvus. Needs Milvus 2.6.11 or later; refused with others."""
+    """One call flushes everything in Milvus, also what is not backed up. Needs Milvus 2.6.11 or later; refused with others."""
     BACKUP_STRATEGY_SKIP_FLUSH: _BackupStrategy.ValueType  # 4
     """Nothing is flushed: only what Milvus has written by itself is backed up. The backup has no moment: a restore gives the
     rows of exactly the objects copied.
@@ -113,11 +113,11 @@ class BackupStrategy(_BackupStrategy, metaclass=_BackupStrategyEnumTypeWrapper):
 BACKUP_STRATEGY_UNSPECIFIED: BackupStrategy.ValueType  # 0
 """In a request: AUTO. In a backup: not known, as for those of the Go tool."""
 BACKUP_STRATEGY_AUTO: BackupStrategy.ValueType  # 1
-"""All collections are flushed at once; each is backed up as of the moment of its flush."""
+"""All collections are flushed at once, by BULK_FLUSH where Milvus can; each is backed up as of the moment of its flush."""
 BACKUP_STRATEGY_SERIAL_FLUSH: BackupStrategy.ValueType  # 2
 """As AUTO, one collection after another: Milvus has less to do at one time, and it takes longer."""
 BACKUP_STRATEGY_BULK_FLUSH: BackupStrategy.ValueType  # 3
-"""One call flushes everything in Milvus. Needs Milvus 2.6.11 or later; refused with others."""
+"""One call flushes everything in Milvus, also what is not backed up. Needs Milvus 2.6.11 or later; refused with others."""
 BACKUP_STRATEGY_SKIP_FLUSH: BackupStrategy.ValueType  # 4
 """Nothing is flushed: only what Milvus has written by itself is backed up. The backup has no moment: a restore gives the
 rows of exactly the objects copied.

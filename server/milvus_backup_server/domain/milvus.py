@@ -144,6 +144,27 @@ class Flush:
     channel_timestamps: Mapping[str, int] = field(default_factory=dict)
 
 
+NO_FLUSH = Flush(moment=0, segment_ids=frozenset(), sealed_ids=frozenset(), seal_time=0)
+"""In the place of a flush where nothing is flushed: it has no moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class FlushAll:
+    """What a flush of everything in a Milvus gave.
+
+    Attributes:
+        moments: Hybrid timestamp up to which everything is flushed, by physical channel.
+        messages: The messages that did it, in base64, by physical channel: as the Go tool records them.
+        control_channel: Name of Milvus's control channel.
+        physical_channels: Names of all physical channels.
+    """
+
+    moments: Mapping[str, int]
+    messages: Mapping[str, str] = field(default_factory=dict)
+    control_channel: str = ""
+    physical_channels: tuple[str, ...] = ()
+
+
 class ImportState(Enum):
     """How far an import job of Milvus is."""
 

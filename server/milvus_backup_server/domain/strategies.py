@@ -9,9 +9,10 @@ class BackupStrategy(Enum):
     """The strategies of the Go tool, with its names.
 
     Attributes:
-        AUTO: All collections are flushed at once.
+        AUTO: BULK_FLUSH where Milvus can; else one call per database, all at the same time.
         SERIAL_FLUSH: The collections are flushed one after another.
-        BULK_FLUSH: One call flushes everything in Milvus, which Milvus can only do from 2.6.11 on.
+        BULK_FLUSH: One call flushes everything in Milvus, also what is not backed up. Milvus can from
+            2.6.11 on.
         SKIP_FLUSH: Nothing is flushed: what Milvus has written by itself is backed up, as of no
             stated moment.
         META_ONLY: Nothing is flushed and no rows are backed up.

@@ -94,9 +94,10 @@ class CreateBody(Body):
     )
     strategy: str = Field(
         default="",
-        description="`auto` or empty: all collections are flushed at once. `serial_flush`: one after "
-        "another. `skip_flush`: nothing is flushed, and the backup has no stated moment. `meta_only`: no "
-        "rows. `bulk_flush` needs Milvus 2.6.11 or later and is refused with others.",
+        description="`auto` or empty: all collections are flushed at once, by `bulk_flush` where Milvus "
+        "can. `serial_flush`: one after another. `skip_flush`: nothing is flushed, and the backup has no "
+        "stated moment. `meta_only`: no rows. `bulk_flush`: one call flushes everything in Milvus; needs "
+        "2.6.11 or later and is refused with others.",
     )
     with_index_extra: bool = _later(default=False)
     format: str = Field(

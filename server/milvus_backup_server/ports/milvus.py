@@ -10,6 +10,7 @@ from milvus_backup_server.domain.milvus import (
     CollectionDescription,
     CollectionName,
     Flush,
+    FlushAll,
     ImportJob,
     ImportOptions,
     ImportSource,
@@ -124,6 +125,14 @@ class MilvusGateway(Protocol):
 
     async def is_flushed(self, collection: CollectionName, flush: Flush) -> bool:
         """Tell whether everything of a flush is written to the object store."""
+        ...
+
+    async def flush_all(self) -> FlushAll:
+        """Flush everything in Milvus; does not wait. Only where ``Capabilities.flush_all``."""
+        ...
+
+    async def is_all_flushed(self, flush: FlushAll) -> bool:
+        """Tell whether everything of a flush of everything is written to the object store."""
         ...
 
     async def create_collection(

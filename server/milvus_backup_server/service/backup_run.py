@@ -20,6 +20,7 @@ from milvus_backup_server.domain.operations import (
     Phase,
 )
 from milvus_backup_server.ports.transfer import TransferEngine
+from milvus_backup_server.service.bulk_flush import BulkFlush
 from milvus_backup_server.service.cluster_records import ClusterRecords, read_cluster_records
 from milvus_backup_server.service.collection_plan import CollectionPlan, PlanStale
 from milvus_backup_server.service.collection_planner import CollectionPlanner, never_still
@@ -73,7 +74,7 @@ class BackupRun:
         self._snapshots = Snapshots(
             checked.cluster.gateway, checked.capabilities, environment.limits
         )
-        self._flushing = _flushing(checked, self._snapshots, environment.limits)
+        self._flushing = _flushing(checked, self._snapshots, environment.limits, tracker)
         self._planner = CollectionPlanner(
             self._snapshots,
             self._flushing,
@@ -136,7 +137,7 @@ class BackupRun:
         else:
             await self._plan(spools)
             await self._name.take()
-            await self._journal.write(self._name.generation, self._selected, self._plans)
+            await self._write_plan()
         records = await read_cluster_records(
             self._checked.cluster.gateway,
             self._checked.capabilities,
@@ -155,9 +156,9 @@ class BackupRun:
         if recalled is None:
             await self._name.clear(self._tracker)
             await self._plan(spools)
-            await self._journal.write(self._name.generation, self._selected, self._plans)
+            await self._write_plan()
             return
-        self._selected = recalled.selected
+        self._selected, self._flushing.flush_all = recalled.selected, recalled.flush_all
         self._add_collections()
         await self._earlier.look()
         await self._for_each(lambda name: self._recall_one(name, recalled.plans.get(name), spools))
@@ -176,6 +177,11 @@ class BackupRun:
             self._manifests[name] = lines
 
     # --- planning: nothing is written
+
+    async def _write_plan(self) -> None:
+        await self._journal.write(
+            self._name.generation, self._selected, self._plans, self._flushing.flush_all
+        )
 
     async def _plan(self, spools: SpoolDirectory) -> None:
         self._tracker.enter(Phase.PLANNING)
@@ -275,7 +281,7 @@ class BackupRun:
         if self._resumed:
             await self._name.require()
             await self._earlier.remove(self._name.generation)
-        info = backup_info(self._checked, records)
+        info = backup_info(self._checked, records, self._flushing.flush_all)
         head = manifest_head(self._checked, records, self._fates.failed, self._environment.version)
         await writer.commit(info, head, self._name.require)
         return CreateResult(
@@ -345,7 +351,12 @@ class BackupRun:
         )
 
 
-def _flushing(checked: CheckedCreate, snapshots: Snapshots, limits: WorkLimits) -> Flushing:
+def _flushing(
+    checked: CheckedCreate, snapshots: Snapshots, limits: WorkLimits, tracker: Tracker
+) -> Flushing:
     gateway = checked.cluster.gateway
     late = LateWrites(gateway, checked.source, checked.accepted, limits.copied_seconds)
-    return Flushing(gateway, snapshots, late, checked.strategy, limits)
+    bulk = BulkFlush(gateway, late, limits) if checked.capabilities.flush_all else None
+    return Flushing(
+        gateway, snapshots, late, checked.strategy, limits, bulk=bulk, warn=tracker.warn
+    )

@@ -26,7 +26,7 @@ def option_faults(
     request: CreateRequest, cluster: Cluster, version: str, capabilities: Capabilities
 ) -> Iterator[tuple[str, BackupError]]:
     """Yield what cannot be done, each with its field."""
-    if request.strategy is BackupStrategy.BULK_FLUSH:
+    if request.strategy is BackupStrategy.BULK_FLUSH and not capabilities.flush_all:
         yield "strategy", version_needed("the strategy bulk_flush", BULK_FLUSH_FROM, version)
     if request.rbac and not capabilities.rbac:
         yield "rbac", version_needed("backing up users, roles and grants", RBAC_FROM, version)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from milvus_backup_server.domain.capabilities import Capabilities
 from milvus_backup_server.domain.errors import BackupError
 from milvus_backup_server.domain.manifest import ManifestHead, ManifestMissing, ManifestSource
-from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.milvus import CollectionName, FlushAll
 from milvus_backup_server.domain.records import BackupInfo
 from milvus_backup_server.domain.selection import Selection
 from milvus_backup_server.domain.strategies import BackupStrategy
@@ -57,14 +57,25 @@ class CheckedCreate:
         return self.task_id or self.operation
 
 
-def backup_info(checked: CheckedCreate, records: ClusterRecords) -> BackupInfo:
-    """Return the head of the Go tool's files; their size is not known here."""
+def backup_info(
+    checked: CheckedCreate, records: ClusterRecords, flushed: FlushAll | None
+) -> BackupInfo:
+    """Return the head of the Go tool's files; their size is not known here.
+
+    Args:
+        checked: What was asked for.
+        records: What the source has beside collections.
+        flushed: The flush of everything, if there was one.
+    """
     return BackupInfo(
         id=checked.backup_id,
         name=checked.backup_name,
         milvus_version=checked.milvus_version,
         rbac_meta=records.rbac,
         database_backups=records.databases,
+        flush_all_msgs_base64=flushed.messages if flushed is not None else {},
+        control_channel_name=flushed.control_channel if flushed is not None else "",
+        physical_channel_names=flushed.physical_channels if flushed is not None else (),
     )
 
 

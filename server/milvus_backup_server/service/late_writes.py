@@ -33,7 +33,12 @@ from milvus_backup_server.domain.binlog_header import (
 )
 from milvus_backup_server.domain.errors import ObjectNotFound
 from milvus_backup_server.domain.layout import source_directories
-from milvus_backup_server.domain.milvus import CollectionName, Flush, physical_milliseconds
+from milvus_backup_server.domain.milvus import (
+    NO_FLUSH,
+    CollectionName,
+    Flush,
+    physical_milliseconds,
+)
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.context import Storage
 from milvus_backup_server.service.objects import list_children, list_objects
@@ -57,10 +62,25 @@ class LateWrites:
         self._accepted = accepted
         self._copied_seconds = copied_seconds
 
-    async def settled(self, name: CollectionName, flush: Flush) -> Flush | None:
+    async def replaced(self, name: CollectionName) -> frozenset[int]:
+        """Return the segments whose objects are there and which Milvus has replaced or dropped."""
+        known, stored = await self._look(name)
+        unknown = sorted(stored.keys() - known)
+        return frozenset(unknown) - await self._growing(name, NO_FLUSH, unknown)
+
+    async def settled(
+        self, name: CollectionName, flush: Flush, replaced: frozenset[int] | None = None
+    ) -> Flush | None:
         """Return a flush, of which everything is written, with the moment to which it is exact.
 
-        None if there is no such moment behind the call: the collection must be flushed again.
+        Args:
+            name: The collection.
+            flush: The flush.
+            replaced: The segments that were replaced before it, where it does not name those that it
+                wrote: then none may have been replaced since.
+
+        Returns:
+            None if there is no such moment behind the call: the collection must be flushed again.
         """
         known, stored = await self._look(name)
         if stored.keys() - flush.segment_ids - known and await self._wait_copied(flush):
@@ -70,6 +90,8 @@ class LateWrites:
         others = stored.keys() - flush.segment_ids
         growing = await self._growing(name, flush, sorted(others - known))
         young = (others & known) | growing
+        if replaced is not None and others - young - replaced:
+            return None  # compacted since the flush began
         if (others - young) & await self._known(name):
             return None  # written or made by a compaction since: which of both cannot be told
         first = await self._first_row(stored[segment] for segment in young)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from milvus_backup_server.domain.errors import BackupCorrupt, ObjectChanged, ObjectNotFound
 from milvus_backup_server.domain.layout import plan_directory
 from milvus_backup_server.domain.manifest import canonical_json, load_json
-from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.milvus import CollectionName, FlushAll
 from milvus_backup_server.domain.operations import Amount
 from milvus_backup_server.domain.value_codec import NotDecodable, decode, encode
 from milvus_backup_server.service.collection_plan import CollectionPlan, CollectionSnapshot
@@ -49,6 +49,7 @@ class _Selection:
 
     format_version: int
     selected: Selected
+    flush_all: FlushAll | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class RecalledPlan:
 
     selected: Selected
     plans: Mapping[CollectionName, CollectionPlan]
+    flush_all: FlushAll | None = None
 
 
 class PlanJournal:
@@ -91,7 +93,11 @@ class PlanJournal:
         self._versions: Counter[int] = Counter()
 
     async def write(
-        self, generation: int, selected: Selected, plans: Mapping[CollectionName, CollectionPlan]
+        self,
+        generation: int,
+        selected: Selected,
+        plans: Mapping[CollectionName, CollectionPlan],
+        flush_all: FlushAll | None = None,
     ) -> None:
         """Write a plan; what has no plan because it failed is planned when it is tried again."""
         self._number(selected)
@@ -100,7 +106,7 @@ class PlanJournal:
             lambda plan: self.write_one(generation, plan),
             concurrent=self._limits.collections,
         )
-        content = encode(_Selection, _Selection(_FORMAT_VERSION, selected))
+        content = encode(_Selection, _Selection(_FORMAT_VERSION, selected, flush_all))
         key = f"{self._directory}{generation}/{_SELECTION}"
         await self._store.put(key, canonical_json(content))
 
@@ -121,9 +127,10 @@ class PlanJournal:
         generation = max((it.generation for it in files if it.number is None), default=None)
         if generation is None:
             return None
-        selected = await self._selected(f"{generation}/{_SELECTION}")
-        if selected is None:
+        selection = await self._selection(f"{generation}/{_SELECTION}")
+        if selection is None:
             return None
+        selected = selection.selected
         self._number(selected)
         plans: dict[CollectionName, CollectionPlan] = {}
 
@@ -137,7 +144,9 @@ class PlanJournal:
         numbers = range(len(selected.collections))
         await for_each(numbers, read, concurrent=self._limits.collections)
         return RecalledPlan(
-            selected, {name: plans[name] for name in selected.collections if name in plans}
+            selected,
+            {name: plans[name] for name in selected.collections if name in plans},
+            selection.flush_all,
         )
 
     async def remove(self) -> None:
@@ -157,13 +166,13 @@ class PlanJournal:
                 found.append(_File(name, int(parts[1]), number, int(parts[3] or 0)))
         return found
 
-    async def _selected(self, name: str) -> Selected | None:
+    async def _selection(self, name: str) -> _Selection | None:
         try:
             data = load_json(await self._store.get(self._directory + name), name)
-            found = decode(_Selection, data)
+            found: _Selection = decode(_Selection, data)
         except (BackupCorrupt, NotDecodable, ObjectNotFound):
             return None
-        return found.selected if found.format_version == _FORMAT_VERSION else None
+        return found if found.format_version == _FORMAT_VERSION else None
 
     async def _plan(self, name: str, spools: SpoolDirectory) -> CollectionPlan | None:
         chunks = read_chunks(self._store, self._directory + name, self._limits.part_bytes)

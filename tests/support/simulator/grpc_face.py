@@ -12,7 +12,7 @@ from milvus_backup_server.adapters.milvus.stubs import (
     milvus_pb2,
     milvus_pb2_grpc,
 )
-from milvus_backup_server.domain.capabilities import RBAC_FROM
+from milvus_backup_server.domain.capabilities import BULK_FLUSH_FROM, RBAC_FROM
 from milvus_backup_server.domain.milvus import physical_milliseconds
 from tests.support.simulator.imports import COMPLETED, FAILED, PENDING, ImportJobs, Job
 from tests.support.simulator.model import NOT_LOADED, Collection, Fault, SimulatedMilvus, pairs
@@ -22,6 +22,8 @@ _ALL = 100
 _STATES = {PENDING: 0, FAILED: 1, COMPLETED: 6}
 _STARTED = 2
 
+CHANNELS = tuple(f"by-dev-rootcoord-dml_{number}" for number in range(16))
+_CONTROL = f"{CHANNELS[0]}_vcchan"
 _UNKNOWN = Fault(65535, "unknown method")
 
 Servicer: Any = milvus_pb2_grpc.MilvusServiceServicer
@@ -230,6 +232,15 @@ class GrpcFace(Servicer):  # type: ignore[misc] # the generated classes come wit
     async def GetFlushState(self, request: Message, _: Any) -> Message:
         return milvus_pb2.GetFlushStateResponse(status=ok(), flushed=True)
 
+    async def FlushAll(self, request: Message, _: Any) -> Message:
+        return answer(milvus_pb2.FlushAllResponse, self._all_flushed)
+
+    async def GetFlushAllState(self, request: Message, _: Any) -> Message:
+        waits = self._milvus.flushing_all > 0
+        self._milvus.flushing_all -= waits
+        told = len(request.flush_all_tss) == len(CHANNELS)
+        return milvus_pb2.GetFlushAllStateResponse(status=ok(), flushed=told and not waits)
+
     async def Import(self, request: Message, _: Any) -> Message:
         options = {item.key: item.value for item in request.options}
         try:
@@ -276,6 +287,23 @@ class GrpcFace(Servicer):  # type: ignore[misc] # the generated classes come wit
             num_partitions=len(found.partitions),
         )
 
+    def _all_flushed(self) -> Message:
+        fault, self._milvus.flush_all_fault = self._milvus.flush_all_fault, None
+        if self._milvus.version < BULK_FLUSH_FROM:
+            fault = Fault(65535, "flush all is not supported")
+        if fault:
+            raise fault
+        self._milvus.flushes_of_all += 1
+        reply = milvus_pb2.FlushAllResponse(status=ok())
+        for channel in CHANNELS:
+            moment = self._milvus.clock.tick()
+            reply.flush_all_msgs[channel].CopyFrom(_flush_message(channel, moment))
+            reply.flush_all_ts = moment
+        reply.cluster_info.cchannel = _CONTROL
+        reply.cluster_info.pchannels.extend(CHANNELS)
+        self._milvus.flushed()
+        return reply
+
     def _flushed(self, request: Message) -> Message:
         """L0 segments are not among what a flush answers; it has no rows to seal."""
         self._milvus.flushes += 1
@@ -292,11 +320,25 @@ class GrpcFace(Servicer):  # type: ignore[misc] # the generated classes come wit
             for channel in found.channels:
                 reply.channel_cps[channel].channel_name = channel
                 reply.channel_cps[channel].timestamp = moment
-        if self._milvus.replace_after_flush:
-            collection, segment = self._milvus.replace_after_flush
-            collection.segments.remove(segment)
-            self._milvus.replace_after_flush = None
+        self._milvus.flushed()
         return reply
+
+
+def _flush_message(channel: str, moment: int) -> Message:
+    """Return the message that flushes a channel, with the properties that were seen in backups of 2.6.18."""
+    virtual = _CONTROL if channel == CHANNELS[0] else channel
+    properties = {"_t": "37", "_v": "2", "_tt": _base36(moment), "_vc": virtual}
+    identity = common_pb2.MessageID(id=_base36(moment), WAL_name=1)
+    return common_pb2.ImmutableMessage(id=identity, properties=properties)
+
+
+def _base36(number: int) -> str:
+    digits = "0123456789abcdefghijklmnopqrstuvwxyz"
+    text = ""
+    while number:
+        number, digit = divmod(number, len(digits))
+        text = digits[digit] + text
+    return text
 
 
 def ok() -> Message:

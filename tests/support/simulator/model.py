@@ -140,10 +140,13 @@ class SimulatedMilvus:
         properties: properties of databases.
         access: users, roles, grants and privilege groups, without those that every Milvus has.
         refuse_access: with what the next addition to them is refused; empty: it is not.
-        flushes: how many flushes there were.
+        flushes: how many flushes of collections there were.
+        flushes_of_all: how many flushes of everything there were.
+        flushing_all: how often it says that the next flush of everything is not written yet.
+        flush_all_fault: with what the next flush of everything is refused.
         embeds: whether the services answer that functions of text embedding call.
         replace_after_flush: a collection and a segment of it that a compaction replaces right after the
-            next flush.
+            next flush, of collections or of everything.
     """
 
     def __init__(self, store: ObjectStore, version: str, root: str = "files") -> None:
@@ -161,6 +164,9 @@ class SimulatedMilvus:
         self.access = milvus_pb2.RBACMeta()
         self.refuse_access = ""
         self.flushes = 0
+        self.flushes_of_all = 0
+        self.flushing_all = 0
+        self.flush_all_fault: Fault | None = None
         self.embeds = True
         self.replace_after_flush: tuple[Collection, Segment] | None = None
         self.numbers = itertools.count(480_000_000_000_000_000)
@@ -179,6 +185,13 @@ class SimulatedMilvus:
         if found is None:
             raise Fault(100, f"collection not found[database={database}][collection={name}]")
         return found
+
+    def flushed(self) -> None:
+        """Let happen what is to happen right after a flush."""
+        if self.replace_after_flush:
+            collection, segment = self.replace_after_flush
+            collection.segments.remove(segment)
+            self.replace_after_flush = None
 
     def by_id(self, collection_id: int) -> Collection:
         """Return a collection by its id."""

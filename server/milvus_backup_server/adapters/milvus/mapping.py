@@ -11,6 +11,7 @@ from milvus_backup_server.domain.milvus import (
     CollectionDescription,
     CollectionName,
     Flush,
+    FlushAll,
     Partition,
     SegmentInfo,
     SegmentLevel,
@@ -105,6 +106,25 @@ def _segment(info: Message) -> SegmentInfo:
         storage_version=info.storage_version,
         channel=info.insert_channel,
         flushed=info.state == common_pb2.Flushed,
+    )
+
+
+def flush_all(answer: Message) -> FlushAll:
+    """Return what FlushAll answered.
+
+    Each message's property ``_tt`` is its timestamp in base 36. Source: ``message.properties`` of
+    Milvus's streaming; seen in backups that the Go tool made of 2.6.18.
+    """
+    messages = answer.flush_all_msgs
+    moments = {channel: int(it.properties["_tt"], 36) for channel, it in messages.items()}
+    return FlushAll(
+        moments=moments,
+        messages={
+            channel: base64.b64encode(messages[channel].SerializeToString()).decode()
+            for channel in sorted(messages)
+        },
+        control_channel=answer.cluster_info.cchannel,
+        physical_channels=tuple(answer.cluster_info.pchannels),
     )
 
 

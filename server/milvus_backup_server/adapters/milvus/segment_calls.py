@@ -9,9 +9,11 @@ from milvus_backup_server.adapters.milvus import mapping
 from milvus_backup_server.adapters.milvus.connection import MilvusConnection
 from milvus_backup_server.adapters.milvus.rest import RestConnection
 from milvus_backup_server.adapters.milvus.stubs import milvus_pb2
-from milvus_backup_server.domain.milvus import CollectionName, SegmentInfo, SegmentLogIds
+from milvus_backup_server.domain.milvus import CollectionName, FlushAll, SegmentInfo, SegmentLogIds
 
 _SEGMENTS_AT_ONCE = 500
+_FLUSH_ALL_SECONDS = 30.0
+"""What a flush of everything may take beyond the time of a call: it goes through every channel."""
 
 
 class SegmentCalls:
@@ -48,6 +50,17 @@ class SegmentCalls:
                     delta_field=max(_ids(info.get("deltaLogs")), default=0),
                 )
         return found
+
+    async def flush_all(self) -> FlushAll:
+        """Flush everything in Milvus; does not wait. Only from 2.6.11 on."""
+        request = milvus_pb2.FlushAllRequest()
+        answer = await self._connection.call("FlushAll", request, seconds=_FLUSH_ALL_SECONDS)
+        return mapping.flush_all(answer)
+
+    async def is_all_flushed(self, flush: FlushAll) -> bool:
+        """Tell whether everything of a flush of everything is written to the object store."""
+        request = milvus_pb2.GetFlushAllStateRequest(flush_all_tss=flush.moments)
+        return bool((await self._connection.call("GetFlushAllState", request)).flushed)
 
 
 def _ids(logs: Iterable[Mapping[str, Any]] | None) -> dict[int, frozenset[int]]:
