@@ -13,7 +13,7 @@ from tests.support.rows import assert_same_rows, fetch_rows
 from tests.support.running_service import FAST, Service, running_service, settings_of
 from tests.support.seaweedfs import SeaweedFS
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("round_trip")]
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("milvus-one")]
 
 NAME = "churn"
 
