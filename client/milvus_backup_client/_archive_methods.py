@@ -9,6 +9,7 @@ from typing import Any
 
 import grpc
 
+from milvus_backup.v1.backup_pb2 import BackupPlace
 from milvus_backup.v1.backup_service_pb2 import ExportBackupRequest, ImportBackupRequest
 from milvus_backup.v1.operation_pb2 import Operation
 from milvus_backup_client._calls import translated
@@ -26,7 +27,9 @@ class ArchiveMethods:
 
     _connection: Connection
 
-    async def export_backup(self, backup_name: str) -> AsyncGenerator[bytes, None]:
+    async def export_backup(
+        self, backup_name: str, *, place: BackupPlace | None = None
+    ) -> AsyncGenerator[bytes, None]:
         """Yield a whole backup as a tar archive, in chunks of at most 1 MiB.
 
         The archive is whole when the generator ends; if it raises, or is left before, what was
@@ -35,10 +38,12 @@ class ArchiveMethods:
 
         Args:
             backup_name: A complete or legacy backup.
+            place: Where it lies, as in ``create_backup``.
         """
         with translated():
             call = self._connection.backups.ExportBackup(
-                ExportBackupRequest(backup_name=backup_name), metadata=self._connection.metadata
+                ExportBackupRequest(backup_name=backup_name, place=place),
+                metadata=self._connection.metadata,
             )
             try:
                 async for message in call:
@@ -47,7 +52,11 @@ class ArchiveMethods:
                 call.cancel()
 
     async def import_backup(
-        self, chunks: AsyncIterable[bytes], backup_name: str | None = None
+        self,
+        chunks: AsyncIterable[bytes],
+        backup_name: str | None = None,
+        *,
+        place: BackupPlace | None = None,
     ) -> Operation:
         """Make a backup of an archive: of ``export_backup``, or of a backup's directory packed by tar.
 
@@ -58,6 +67,7 @@ class ArchiveMethods:
             chunks: The archive, plain or in gzip, in pieces of any size. Read no faster than the
                 service takes them; what it raises ends the call.
             backup_name: The backup to make; None: the name of the archive's top directory.
+            place: Where it is to lie, as in ``create_backup``.
 
         Returns:
             The operation, which has succeeded.
@@ -65,7 +75,12 @@ class ArchiveMethods:
         with translated():
             call = self._connection.backups.ImportBackup(metadata=self._connection.metadata)
             try:
-                return await _send(call, _messages(chunks, backup_name or ""))
+                return await _send(
+                    call,
+                    _messages(
+                        chunks, ImportBackupRequest(backup_name=backup_name or "", place=place)
+                    ),
+                )
             finally:
                 call.cancel()
 
@@ -113,9 +128,9 @@ async def _until(
 
 
 async def _messages(
-    chunks: AsyncIterable[bytes], backup_name: str
+    chunks: AsyncIterable[bytes], first: ImportBackupRequest
 ) -> AsyncGenerator[ImportBackupRequest, None]:
-    yield ImportBackupRequest(backup_name=backup_name)
+    yield first
     async for piece in _pieces(chunks):
         yield ImportBackupRequest(chunk=piece)
 

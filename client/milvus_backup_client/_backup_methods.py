@@ -10,6 +10,7 @@ from milvus_backup.v1.backup_pb2 import (
     BACKUP_VIEW_UNSPECIFIED,
     Backup,
     BackupCollection,
+    BackupPlace,
     BackupStrategy,
     BackupView,
 )
@@ -49,6 +50,7 @@ class BackupMethods:
         pause_gc: bool = False,
         rbac: bool = False,
         allow_partial: bool = False,
+        place: BackupPlace | None = None,
         labels: Mapping[str, str] | None = None,
         request_id: str | None = None,
         validate_only: bool = False,
@@ -66,6 +68,7 @@ class BackupMethods:
             rbac: Also back up users (with hashes), roles, grants and privilege groups; refused by Milvus
                 before 2.4.9.
             allow_partial: Whether the backup is complete without the collections that fail.
+            place: Where it is to lie, as far as the service's settings allow; None: where they say.
             labels: To keep with the backup.
             request_id: The same id gives the same operation, so that the call can be repeated.
                 Default: a new one. Empty: none, and the call is never repeated.
@@ -84,6 +87,7 @@ class BackupMethods:
             pause_gc=pause_gc,
             rbac=rbac,
             allow_partial=allow_partial,
+            place=place,
             labels=labels,
             request_id=_request_id(request_id),
             validate_only=validate_only,
@@ -119,6 +123,7 @@ class BackupMethods:
         load: RestoreLoad.ValueType = RESTORE_LOAD_UNSPECIFIED,
         replica_count: int = 0,
         skip_content_check: bool = False,
+        place: BackupPlace | None = None,
         labels: Mapping[str, str] | None = None,
         request_id: str | None = None,
         validate_only: bool = False,
@@ -156,6 +161,7 @@ class BackupMethods:
             replica_count: How many times; 0: as when they were backed up.
             skip_content_check: Compare only presence and size of the objects before Milvus reads
                 them. A damaged object can crash Milvus.
+            place: Where the backup lies, as in ``create_backup``.
             labels: To keep with the operation.
             request_id: As in ``create_backup``.
             validate_only: As in ``create_backup``.
@@ -186,6 +192,7 @@ class BackupMethods:
             load=load,
             replica_count=replica_count,
             skip_content_check=skip_content_check,
+            place=place,
             labels=labels,
             request_id=_request_id(request_id),
             validate_only=validate_only,
@@ -198,10 +205,14 @@ class BackupMethods:
         )
 
     async def delete_backup(
-        self, backup_name: str, *, timeout_seconds: float | None = None
+        self,
+        backup_name: str,
+        *,
+        place: BackupPlace | None = None,
+        timeout_seconds: float | None = None,
     ) -> Operation:
         """Begin to remove a backup, whole or not."""
-        request = DeleteBackupRequest(backup_name=backup_name)
+        request = DeleteBackupRequest(backup_name=backup_name, place=place)
         return await self._connection.call(
             self._connection.backups.DeleteBackup, request, timeout_seconds, repeat=False
         )
@@ -213,6 +224,7 @@ class BackupMethods:
         level: VerifyLevel.ValueType = VERIFY_LEVEL_UNSPECIFIED,
         sample_percent: int = 0,
         sample_seed: int = 0,
+        place: BackupPlace | None = None,
         request_id: str | None = None,
         timeout_seconds: float | None = None,
     ) -> Operation:
@@ -226,6 +238,7 @@ class BackupMethods:
             level: LISTING, the default, reads no data; CONTENT reads every byte.
             sample_percent: With CONTENT, the share of the data objects that is read; 0: all.
             sample_seed: Chooses which those are; 0: the service takes a new one and names it.
+            place: Where the backup lies, as in ``create_backup``.
             request_id: As in ``create_backup``.
             timeout_seconds: See the class.
 
@@ -237,6 +250,7 @@ class BackupMethods:
             level=level,
             sample_percent=sample_percent,
             sample_seed=sample_seed,
+            place=place,
             request_id=_request_id(request_id),
         )
         return await self._connection.call(
@@ -251,10 +265,11 @@ class BackupMethods:
         backup_name: str,
         *,
         view: BackupView.ValueType = BACKUP_VIEW_UNSPECIFIED,
+        place: BackupPlace | None = None,
         timeout_seconds: float | None = None,
     ) -> Backup:
         """Return one backup; the default view is FULL, with its first 50 collections."""
-        request = GetBackupRequest(backup_name=backup_name, view=view)
+        request = GetBackupRequest(backup_name=backup_name, view=view, place=place)
         return await self._connection.call(
             self._connection.backups.GetBackup, request, timeout_seconds
         )
@@ -263,6 +278,7 @@ class BackupMethods:
         self,
         *,
         view: BackupView.ValueType = BACKUP_VIEW_UNSPECIFIED,
+        place: BackupPlace | None = None,
         page_size: int = 0,
         timeout_seconds: float | None = None,
     ) -> AsyncGenerator[Backup, None]:
@@ -270,20 +286,28 @@ class BackupMethods:
 
         Args:
             view: FULL costs the service more reads.
+            place: Where they lie, as in ``create_backup``.
             page_size: Backups per call; 0 leaves it to the service.
             timeout_seconds: The time of each page.
         """
-        request = ListBackupsRequest(view=view, page_size=page_size)
+        request = ListBackupsRequest(view=view, page_size=page_size, place=place)
         method = self._connection.backups.ListBackups
         async for page in self._connection.pages(method, request, timeout_seconds):
             for backup in page.backups:
                 yield backup
 
     async def list_backup_collections(
-        self, backup_name: str, *, page_size: int = 0, timeout_seconds: float | None = None
+        self,
+        backup_name: str,
+        *,
+        place: BackupPlace | None = None,
+        page_size: int = 0,
+        timeout_seconds: float | None = None,
     ) -> AsyncGenerator[BackupCollection, None]:
         """Yield all collections of a backup; arguments as in ``list_backups``."""
-        request = ListBackupCollectionsRequest(backup_name=backup_name, page_size=page_size)
+        request = ListBackupCollectionsRequest(
+            backup_name=backup_name, page_size=page_size, place=place
+        )
         method = self._connection.backups.ListBackupCollections
         async for page in self._connection.pages(method, request, timeout_seconds):
             for collection in page.collections:

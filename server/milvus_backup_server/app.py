@@ -54,6 +54,7 @@ from milvus_backup_server.wiring import (
     Adapters,
     open_adapters,
     operation_limits,
+    place_storages,
     recording_limits,
     retention,
     this_owner,
@@ -194,16 +195,19 @@ def build_use_cases(
     milvus = Storage(_MILVUS, adapters.milvus_store, near.prefix, near.mount)
     backup = Storage(_BACKUP, adapters.backup_store, far.prefix, settings.backup_mount)
     management = settings.milvus.management.endpoint
+    places = place_storages(settings, adapters)
     environment = Environment(
         registry=Registry(
             clusters={DEFAULT: Cluster(DEFAULT, adapters.gateway, milvus, management)},
             repositories={DEFAULT: Repository(DEFAULT, backup)},
+            allowed=settings.places,
+            elsewhere=places,
         ),
         limits=work_limits(settings),
         version=version(),
         owner=journal.owner,
     )
-    stores = {storage.profile: storage.store for storage in (milvus, backup)}
+    stores = {storage.profile: storage.store for storage in (milvus, backup, *places.values())}
     engine = AsyncTransferEngine(stores, transfer_settings(settings), environment.limits.memory)
     directory = OperationDirectory(operations, journal)
     catalog = Catalog(environment, directory)

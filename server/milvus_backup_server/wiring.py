@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -34,11 +35,12 @@ from milvus_backup_server.domain.errors import (
 )
 from milvus_backup_server.domain.import_units import ImportApi
 from milvus_backup_server.domain.operation_record import Owner
+from milvus_backup_server.domain.places import Place
 from milvus_backup_server.log_file import RotatingLogFile
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.ports.operation_log import Retention
-from milvus_backup_server.service.context import WorkLimits
+from milvus_backup_server.service.context import Storage, WorkLimits
 from milvus_backup_server.service.memory import ByteBudget
 from milvus_backup_server.service.operations import OperationLimits
 from milvus_backup_server.service.recording import RecordingLimits
@@ -79,6 +81,7 @@ class Adapters:
     Attributes:
         records_store: The backups' store once more, for what must not queue behind copies: records of
             operations and signs of life. None: as the others.
+        place_stores: Those of the places that callers may name, by the prefixes of the settings.
     """
 
     gateway: MilvusGateway
@@ -86,6 +89,7 @@ class Adapters:
     backup_store: ObjectStore
     rates: RateLimiter = field(default_factory=RateLimiter)
     records_store: ObjectStore | None = None
+    place_stores: Mapping[Place, ObjectStore] = field(default_factory=dict)
 
 
 async def open_adapters(stack: AsyncExitStack, settings: Settings) -> Adapters:
@@ -115,9 +119,31 @@ async def open_adapters(stack: AsyncExitStack, settings: Settings) -> Adapters:
     backup_store = await store(settings.backup.storage, waits.backup, limiter)
     few = RequestLimiter(_RECORD_REQUESTS)
     records_store = await store(settings.backup.storage, waits.backup, few)
+    place_stores = {
+        place: await store(place_storage(settings, place), waits.backup, limiter)
+        for place in settings.places.prefixes
+    }
     gateway = GrpcMilvusGateway(gateway_settings(settings))
     stack.push_async_callback(gateway.close)
-    return Adapters(gateway, milvus_store, backup_store, rates, records_store)
+    return Adapters(gateway, milvus_store, backup_store, rates, records_store, place_stores)
+
+
+def place_storage(settings: Settings, place: Place) -> StorageSettings:
+    """Return how a place is reached that callers may name: as the backups of the settings, but for the bucket."""
+    storage = settings.backup.storage
+    if storage.provider == "local":
+        return storage.model_copy(update={"root_path": f"/{place.root}"})
+    return storage.model_copy(update={"bucket_name": place.bucket, "root_path": place.root})
+
+
+def place_storages(settings: Settings, adapters: Adapters) -> dict[Place, Storage]:
+    """Return the storage of each place that callers may name, or have places below of."""
+    return {
+        place: Storage(
+            f"backup {place}", adapters.place_stores[place], place_storage(settings, place).prefix
+        )
+        for place in settings.places.prefixes
+    }
 
 
 def rates_of(settings: Settings) -> tuple[int, int]:

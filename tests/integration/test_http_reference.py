@@ -1,5 +1,6 @@
 """Every route and field of the Go tool's HTTP API: a case each, the whole answer compared."""
 
+from collections import defaultdict
 from dataclasses import replace
 from typing import Any
 
@@ -101,6 +102,16 @@ def operation(document: dict[str, Any], route: str) -> dict[str, Any]:
 OURS = [route for route in REFERENCE if route.split()[1] not in WITHOUT_JSON]
 
 
+ADDED_TO = defaultdict(
+    set,
+    {
+        route: {("query", "path"), ("query", "bucket_name")}
+        for route in ("GET /api/v1/list", "DELETE /api/v1/delete")
+    },
+)
+"""What callers may give that the Go tool does not have."""
+
+
 @pytest.mark.parametrize("route", OURS)
 def test_the_document_has_the_parameters_of_the_reference(
     document: dict[str, Any], route: str
@@ -108,17 +119,18 @@ def test_the_document_has_the_parameters_of_the_reference(
     found = operation(document, route).get("parameters", [])
     row = REFERENCE[route]
     expected = {("header", name) for name in row.headers} | {("query", name) for name in row.query}
-    assert {(item["in"], item["name"]) for item in found} == expected
+    assert {(item["in"], item["name"]) for item in found} - ADDED_TO[route] == expected
 
 
 # What the Go tool does not have.
-ADDED = {"allow_partial", "aliases", "load", "replicaNum"}
+ADDED = {"allow_partial", "bucket_name", "aliases", "load", "replicaNum"}
 
 
 @pytest.mark.parametrize("route", [route for route in OURS if REFERENCE[route].body])
 def test_the_document_has_the_fields_of_the_reference(document: dict[str, Any], route: str) -> None:
     body = operation(document, route)["requestBody"]["content"]["application/json"]
-    assert fields(document, body["schema"]) - ADDED == set(REFERENCE[route].body)
+    expected = set(REFERENCE[route].body)
+    assert fields(document, body["schema"]) - (ADDED - expected) == expected
     assert body["examples"]
 
 

@@ -7,6 +7,7 @@ from tests.support.http_cases import API, BYTES, MADE_NAME, NOW, UUID, Call, Cas
 
 CREATE: Final = f"{API}/create"
 NOT_YET: Final = "is not supported yet"
+NOT_ALLOWED: Final = "'x' is not what the operator allows (service.storage.allowedPlaces)"
 
 
 _LARGE: Final = Like("<id>", lambda value: type(value) is int and value > 1 << 53)
@@ -185,9 +186,16 @@ CREATES: Final = [
     *(
         _refused_field(name, value)
         for name, value in {
-            "backup_root_path": "elsewhere",
             "with_index_extra": True,
         }.items()
+    ),
+    *(
+        Case(
+            f"a {name} that the operator does not allow",
+            creating(more={name: "x"}),
+            refused(text(f"{name}: {NOT_ALLOWED}")),
+        )
+        for name in ("backup_root_path", "bucket_name")
     ),
     Case(
         "a name that is not allowed",

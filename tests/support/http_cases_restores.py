@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from tests.support.http_cases import API, MADE_ID, NEVER, NOW, UUID, Call, Case, Like, text
-from tests.support.http_cases_creates import NOT_YET, creating
+from tests.support.http_cases_creates import NOT_ALLOWED, NOT_YET, creating
 from tests.support.service import World
 
 RESTORE: Final = f"{API}/restore"
@@ -194,13 +194,15 @@ RESTORES: Final = [
         told(("default", "hello_milvus_r")),
         before=MADE,
     ),
+    _refused_field("ezkMapping", {"old": "new"}),
     *(
-        _refused_field(name, value)
-        for name, value in {
-            "bucket_name": "x",
-            "path": "x",
-            "ezkMapping": {"old": "new"},
-        }.items()
+        Case(
+            f"a {name} that the operator does not allow",
+            restoring(**{name: "x"}),
+            refused(text(f"{name}: {NOT_ALLOWED}")),
+            before=MADE,
+        )
+        for name in ("bucket_name", "path")
     ),
     Case(
         "how collections are made",

@@ -20,6 +20,7 @@ from milvus_backup_server.domain.operations import (
     OperationKind,
     OperationState,
 )
+from milvus_backup_server.domain.places import HOME, AllowedPlaces, Place
 from milvus_backup_server.domain.records import (
     CollectionSchema,
     FieldSchema,
@@ -94,6 +95,7 @@ class World:
     Attributes:
         server: holds the buckets of Milvus, and those of the backups unless told otherwise.
         backup_server: holds the bucket of the backups.
+        places: where callers may have backups besides.
         milvus: the Milvus.
     """
 
@@ -102,12 +104,17 @@ class World:
     server: MemoryServer = field(default_factory=MemoryServer)
     backup_server: MemoryServer | None = None
     create_backup_bucket: bool = True
+    places: tuple[Place, ...] = ()
 
     def __post_init__(self) -> None:
         self.milvus_store: ObjectStore = self.server.store(self.milvus_bucket)
-        self.backup_store: ObjectStore = (self.backup_server or self.server).store(
+        server = self.backup_server or self.server
+        self.backup_store: ObjectStore = server.store(
             self.backup_bucket, create=self.create_backup_bucket
         )
+        self.place_stores: dict[Place, ObjectStore] = {
+            place: server.store(place.bucket, create=False) for place in self.places
+        }
         self.milvus = FakeMilvus(self.milvus_store, ROOT)
 
     async def backups(self) -> list[str]:
@@ -176,9 +183,9 @@ class Service:
         request = RestoreRequest(name, **fields)
         return await self.use_cases.restore.start(request, CALLER)
 
-    async def start_delete(self, name: str = "b") -> Operation:
+    async def start_delete(self, name: str = "b", place: Place = HOME) -> Operation:
         """Begin a delete."""
-        return await self.use_cases.delete.start(DeleteRequest(name), CALLER)
+        return await self.use_cases.delete.start(DeleteRequest(name, place=place), CALLER)
 
     async def start_verify(self, name: str = "b", **fields: Any) -> Operation:
         """Begin a verification."""
@@ -196,18 +203,20 @@ class Service:
         """Restore a backup."""
         return succeeded(await self.end(await self.start_restore(name, **fields)))
 
-    async def delete(self, name: str = "b") -> Operation:
+    async def delete(self, name: str = "b", place: Place = HOME) -> Operation:
         """Remove a backup."""
-        return succeeded(await self.end(await self.start_delete(name)))
+        return succeeded(await self.end(await self.start_delete(name, place)))
 
-    async def export(self, name: str = "b") -> bytes:
+    async def export(self, name: str = "b", place: Place = HOME) -> bytes:
         """Return an archive of a backup."""
-        export = await self.use_cases.export.start(ExportRequest(name), CALLER)
+        export = await self.use_cases.export.start(ExportRequest(name, place), CALLER)
         return b"".join([chunk async for chunk in export.chunks()])
 
-    async def import_(self, chunks: AsyncIterable[bytes], name: str = "") -> Operation:
+    async def import_(
+        self, chunks: AsyncIterable[bytes], name: str = "", place: Place = HOME
+    ) -> Operation:
         """Make a backup of an archive."""
-        return await self.use_cases.import_.run(ImportRequest(name), chunks, CALLER)
+        return await self.use_cases.import_.run(ImportRequest(name, place), chunks, CALLER)
 
     async def verify(self, name: str = "b", **fields: Any) -> Operation:
         """Verify a backup; the outcome may be damage."""
@@ -247,17 +256,23 @@ async def running(
     around = decorators or Decorators()
     milvus = Storage("milvus", around.milvus_store(world.milvus_store), ROOT)
     backup = Storage("backup", around.backup_store(world.backup_store), BACKUPS)
+    elsewhere = {
+        place: Storage(f"backup {place}", around.backup_store(store), place.root)
+        for place, store in world.place_stores.items()
+    }
     environment = Environment(
         registry=Registry(
             clusters={DEFAULT: Cluster(DEFAULT, around.gateway(world.milvus), milvus, MANAGEMENT)},
             repositories={DEFAULT: Repository(DEFAULT, backup)},
+            allowed=AllowedPlaces(Place(world.backup_bucket, BACKUPS), world.places),
+            elsewhere=elsewhere,
         ),
         limits=limits,
         version="1.2.3",
         new_generation=lambda: generation,
     )
     engine = AsyncTransferEngine(
-        {storage.profile: storage.store for storage in (milvus, backup)},
+        {storage.profile: storage.store for storage in (milvus, backup, *elsewhere.values())},
         transfer or TransferSettings(workers=2),
     )
     bounds = operations or OperationLimits(concurrent=4, cleanup_seconds=1.0)

@@ -16,6 +16,7 @@ import structlog
 
 from milvus_backup_server.adapters.s3 import S3Profile
 from milvus_backup_server.domain.import_units import ImportApi
+from milvus_backup_server.domain.places import Place
 from milvus_backup_server.settings import Settings
 from milvus_backup_server.settings.models import StorageSettings
 from milvus_backup_server.settings.stores import StoreAccessSettings
@@ -417,5 +418,12 @@ EFFECTS = [
         "false",
         lambda it: work_limits(it).create_bucket,
         False,
+    ),
+    Row(
+        "service.storage.allowedPlaces",
+        (),
+        "archive/team/a, /other",
+        lambda it: it.places.prefixes,
+        (Place("archive", "team/a"), Place("a-bucket", "other")),
     ),
 ]

@@ -13,6 +13,7 @@ from milvus_backup_server.domain.conflicts import (
 )
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import OperationKind
+from milvus_backup_server.domain.places import Place
 
 CREATE = OperationKind.CREATE_BACKUP
 RESTORE = OperationKind.RESTORE_BACKUP
@@ -80,6 +81,19 @@ def test_the_table_has_every_pair() -> None:
 @pytest.mark.parametrize(("running", "new"), list(itertools.product(OperationKind, repeat=2)))
 def test_on_two_backups_everything_may_run(running: OperationKind, new: OperationKind) -> None:
     assert verdict(Footprint(running, "b"), Footprint(new, "c")) is ALLOWED
+
+
+def test_backups_of_one_name_in_two_places_are_two() -> None:
+    there = Place("b2", "x")
+    assert verdict(Footprint(DELETE, "b", place=there), Footprint(CREATE, "b")) is ALLOWED
+    assert verdict(Footprint(DELETE, "b"), Footprint(CREATE, "b", place=there)) is ALLOWED
+    running = Footprint(DELETE, "b", place=there)
+    assert verdict(running, Footprint(CREATE, "b", place=there)) is ABORTED
+    targets = frozenset({A})
+    assert (
+        verdict(Footprint(RESTORE, "b", targets, there), Footprint(RESTORE, "b", targets))
+        is ABORTED
+    )
 
 
 @pytest.mark.parametrize("backup", ["b", "c"])

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
+from milvus_backup_server.domain.places import Place
 from milvus_backup_server.domain.requests import CreateRequest
 from milvus_backup_server.domain.strategies import BackupStrategy
 from milvus_backup_server.http.bodies import CreateBody
@@ -16,6 +17,10 @@ NAMES_RULE = (
     "collections) or database. (itself alone), each name of letters, digits and _"
 )
 NOT_YET = "is not supported yet"
+NO_PATH = (
+    "is no path: expected names between /, none of ., .., .milvus-backup, binlogs, bundle, meta, at most "
+    "512 bytes"
+)
 NO_NAME = "a collection's name is empty"
 
 
@@ -61,6 +66,11 @@ def test_what_a_create_selects(body: Mapping[str, Any], collections: tuple[str, 
     assert create(body).collections == collections
 
 
+def test_where_a_create_goes() -> None:
+    body = {"backup_root_path": "team/a", "bucket_name": "archive"}
+    assert create(body) == CreateRequest(place=Place("archive", "team/a"))
+
+
 def test_a_create_has_name_and_id_and_is_never_taken_for_another() -> None:
     assert create({"backup_name": "b"}, "id-1") == CreateRequest("b", task_id="id-1", request_id="")
 
@@ -76,6 +86,7 @@ def test_a_create_has_name_and_id_and_is_never_taken_for_another() -> None:
             "gc_pause_address": "",
             "rbac": False,
             "backup_root_path": "",
+            "bucket_name": "",
             "with_index_extra": False,
             "strategy": "",
             "format": "",
@@ -92,7 +103,12 @@ def test_what_asks_for_nothing_is_accepted(body: Mapping[str, Any]) -> None:
     ("body", "field", "said"),
     [
         ({"gc_pause_seconds": -1}, "gc_pause_seconds", "-1 is no time: 0 or more is expected"),
-        ({"backup_root_path": "other"}, "backup_root_path", NOT_YET),
+        ({"backup_root_path": "a/../b"}, "backup_root_path", NO_PATH),
+        (
+            {"bucket_name": "../b"},
+            "bucket_name",
+            "is no name of a bucket: expected letters, digits, ., _ and -",
+        ),
         ({"with_index_extra": True}, "with_index_extra", NOT_YET),
         (
             {"strategy": "Auto", "force": True},

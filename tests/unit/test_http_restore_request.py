@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
+from milvus_backup_server.domain.places import Place
 from milvus_backup_server.domain.renaming import CollectionMapping as M
 from milvus_backup_server.domain.requests import RestoreRequest
 from milvus_backup_server.domain.restore_options import (
@@ -59,6 +60,7 @@ def refused(body: Mapping[str, Any], task_id: str = "") -> list[tuple[str, str]]
             {"target_collections": ("db.c", "default.*")},
         ),
         ({"restoreIndex": True}, {"restore_indexes": True}),
+        ({"bucket_name": "archive", "path": "a/b"}, {"place": Place("archive", "a/b")}),
         ({"useV2Restore": True, "skipImportDiskQuotaCheck": True}, {}),
         (
             {
@@ -184,8 +186,10 @@ NOT_COMBINED = "cannot be combined with restorePlan; give one of them"
 @pytest.mark.parametrize(
     ("body", "faults"),
     [
-        ({"bucket_name": "x"}, [("bucket_name", NOT_YET)]),
-        ({"path": "x"}, [("path", NOT_YET)]),
+        (
+            {"bucket_name": "x/y"},
+            [("bucket_name", "is no name of a bucket: expected letters, digits, ., _ and -")],
+        ),
         (
             {"dropExistCollection": True, "skipCreateCollection": True},
             [

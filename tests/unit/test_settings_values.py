@@ -345,3 +345,51 @@ backup:
 def test_settings_never_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Settings().log.level = "debug"
+
+
+# --- places that callers may name
+
+
+@pytest.mark.parametrize(
+    ("places", "expected"),
+    [
+        ("[archive/team, other/, /old/one/]", ("archive/team", "other/", "/old/one")),
+        ("archive/team, /old", ("archive/team", "/old")),
+        ("[]", ()),
+    ],
+)
+def test_places(tmp_path: Path, places: str, expected: tuple[str, ...]) -> None:
+    text = (
+        f"service: {{storage: {{allowedPlaces: {places!r}}}}}"
+        if "[" not in places
+        else (f"service: {{storage: {{allowedPlaces: {places}}}}}")
+    )
+    assert read_v2(tmp_path, text).settings.service.storage.allowed_places == expected
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("archive", "expected bucket/path each, such as archive/milvus, or /path"),
+        ("../x/y", "expected bucket/path each, such as archive/milvus, or /path"),
+        ("http://evil/x", "expected bucket/path each, such as archive/milvus, or /path"),
+        ("b/x/../y", "expected paths without empty, . and .. parts, such as archive/milvus"),
+        ("b//x", "expected paths without empty, . and .. parts, such as archive/milvus"),
+        ("/", "a-bucket/ holds, or lies in, Milvus's own data; expected a path beside it"),
+        (
+            "/files",
+            "a-bucket/files holds, or lies in, Milvus's own data; expected a path beside it",
+        ),
+        ("a-bucket/files/insert_log/x", "holds, or lies in, Milvus's own data"),
+    ],
+)
+def test_what_is_no_place(tmp_path: Path, place: str, said: str) -> None:
+    found = faults_v2(tmp_path, f"service: {{storage: {{allowedPlaces: [{place!r}]}}}}")
+    assert list(found) == ["service.storage.allowedPlaces"]
+    assert said in found["service.storage.allowedPlaces"]
+
+
+def test_a_directory_has_no_buckets_beside_it(tmp_path: Path) -> None:
+    storage = "backup: {storage: {provider: local, rootPath: /srv/backups}}"
+    found = faults_v2(tmp_path, f"{storage}\nservice: {{storage: {{allowedPlaces: [b/x]}}}}")
+    assert "expected another one, such as /srv/backups" in found["service.storage.allowedPlaces"]

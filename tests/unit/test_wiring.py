@@ -11,6 +11,7 @@ import pytest
 
 from milvus_backup_server.adapters.milvus import TlsMode
 from milvus_backup_server.adapters.s3 import S3Profile
+from milvus_backup_server.domain.places import HOME, AllowedPlaces, Place
 from milvus_backup_server.settings.models import Settings, StorageSettings
 from milvus_backup_server.settings.stores import StoreAccessSettings
 from milvus_backup_server.wiring import (
@@ -18,6 +19,7 @@ from milvus_backup_server.wiring import (
     gateway_settings,
     open_adapters,
     operation_limits,
+    place_storages,
     s3_profile,
     transfer_settings,
     work_limits,
@@ -112,3 +114,38 @@ async def test_a_directory_for_the_backups(tmp_path: Path) -> None:
         assert adapters.backup_store.location.bucket == str(tmp_path / "backups")
         assert adapters.milvus_store.location.endpoint == "http://localhost:9000"
         assert adapters.gateway.address == "localhost:19530"
+
+
+async def test_places_are_reached_as_the_backups_are_and_share_their_client() -> None:
+    chosen = Settings.model_validate(
+        {
+            "backup": {"storage": {"bucketName": "b", "rootPath": "backup"}},
+            "service": {"storage": {"allowedPlaces": ["c/team/", "d/", "/old"]}},
+        }
+    )
+    c, d, old = Place("c", "team"), Place("d"), Place("b", "old")
+    assert chosen.places == AllowedPlaces(Place("b", "backup"), (c, d, old))
+    async with AsyncExitStack() as stack:
+        adapters = await open_adapters(stack, chosen)
+        locations = {place: store.location for place, store in adapters.place_stores.items()}
+        ours = adapters.backup_store.location
+        assert {place: it.bucket for place, it in locations.items()} == {c: "c", d: "d", old: "b"}
+        assert all(it.same_endpoint(ours) for it in locations.values())
+        roots = {place: it.root for place, it in place_storages(chosen, adapters).items()}
+        assert roots == {c: "team", d: "", old: "old"}
+
+
+async def test_the_places_of_directories_are_directories(tmp_path: Path) -> None:
+    chosen = Settings.model_validate(
+        {
+            "backup": {"storage": {"provider": "local", "rootPath": f"{tmp_path}/backups"}},
+            "service": {"storage": {"allowedPlaces": [f"{tmp_path}/more"]}},
+        }
+    )
+    (more,) = chosen.places.prefixes
+    assert chosen.places.find(Place("", f"{tmp_path}/backups/")).place == HOME
+    async with AsyncExitStack() as stack:
+        adapters = await open_adapters(stack, chosen)
+        (storage,) = place_storages(chosen, adapters).values()
+        assert (storage.root, storage.mount) == ("", "")
+        assert adapters.place_stores[more].location.bucket == f"{tmp_path}/more"

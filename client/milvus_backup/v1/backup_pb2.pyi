@@ -199,6 +199,7 @@ class Backup(_message.Message):
     MISSING_COLLECTIONS_FIELD_NUMBER: _builtins.int
     MISSING_COLLECTION_COUNT_FIELD_NUMBER: _builtins.int
     VERIFICATIONS_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name of the backup, which is also its directory: `[A-Za-z_][A-Za-z0-9_]*`, at most 128 characters."""
     state: Global___BackupState.ValueType
@@ -271,6 +272,10 @@ class Backup(_message.Message):
         never was, or if that could not be recorded. Another backup of the same name begins without any.
         """
 
+    @_builtins.property
+    def place(self) -> Global___BackupPlace:
+        """Where it lies. Absent: in the repository of the settings."""
+
     def __init__(
         self,
         *,
@@ -297,10 +302,11 @@ class Backup(_message.Message):
         missing_collections: _abc.Iterable[Global___MissingCollection] | None = ...,
         missing_collection_count: _builtins.int = ...,
         verifications: _abc.Iterable[_verification_pb2.BackupVerification] | None = ...,
+        place: Global___BackupPlace | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count", "_meta_size_bytes", b"_meta_size_bytes", "_row_count", b"_row_count", "_size_bytes", b"_size_bytes", "collection_count", b"collection_count", "create_time", b"create_time", "end_time", b"end_time", "meta_size_bytes", b"meta_size_bytes", "rbac", b"rbac", "row_count", b"row_count", "rpc_channel", b"rpc_channel", "size_bytes", b"size_bytes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count", "_meta_size_bytes", b"_meta_size_bytes", "_row_count", b"_row_count", "_size_bytes", b"_size_bytes", "collection_count", b"collection_count", "create_time", b"create_time", "end_time", b"end_time", "meta_size_bytes", b"meta_size_bytes", "place", b"place", "rbac", b"rbac", "row_count", b"row_count", "rpc_channel", b"rpc_channel", "size_bytes", b"size_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count", "_meta_size_bytes", b"_meta_size_bytes", "_row_count", b"_row_count", "_size_bytes", b"_size_bytes", "backup_timestamp", b"backup_timestamp", "collection_count", b"collection_count", "collections", b"collections", "create_time", b"create_time", "databases", b"databases", "end_time", b"end_time", "exact", b"exact", "format", b"format", "id", b"id", "labels", b"labels", "meta_size_bytes", b"meta_size_bytes", "milvus_version", b"milvus_version", "missing_collection_count", b"missing_collection_count", "missing_collections", b"missing_collections", "name", b"name", "notes", b"notes", "rbac", b"rbac", "row_count", b"row_count", "rpc_channel", b"rpc_channel", "size_bytes", b"size_bytes", "state", b"state", "strategy", b"strategy", "verifications", b"verifications"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count", "_meta_size_bytes", b"_meta_size_bytes", "_row_count", b"_row_count", "_size_bytes", b"_size_bytes", "backup_timestamp", b"backup_timestamp", "collection_count", b"collection_count", "collections", b"collections", "create_time", b"create_time", "databases", b"databases", "end_time", b"end_time", "exact", b"exact", "format", b"format", "id", b"id", "labels", b"labels", "meta_size_bytes", b"meta_size_bytes", "milvus_version", b"milvus_version", "missing_collection_count", b"missing_collection_count", "missing_collections", b"missing_collections", "name", b"name", "notes", b"notes", "place", b"place", "rbac", b"rbac", "row_count", b"row_count", "rpc_channel", b"rpc_channel", "size_bytes", b"size_bytes", "state", b"state", "strategy", b"strategy", "verifications", b"verifications"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__collection_count: _TypeAlias = _typing.Literal["collection_count"]  # noqa: Y015
     _WhichOneofArgType__collection_count: _TypeAlias = _typing.Literal["_collection_count", b"_collection_count"]  # noqa: Y015
@@ -320,6 +326,37 @@ class Backup(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__size_bytes) -> _WhichOneofReturnType__size_bytes | None: ...
 
 Global___Backup: _TypeAlias = Backup  # noqa: Y015
+
+@_typing.final
+class BackupPlace(_message.Message):
+    """Where a backup lies, at the address and with the login of `backup.storage`. What is empty is as in the settings; so all
+    is in an absent message. Anything else must be in or below one of the places that the operator lists in
+    `service.storage.allowedPlaces`; otherwise it is an error.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUCKET_NAME_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    bucket_name: _builtins.str
+    """The bucket, at most 255 characters. Always empty where backups lie in a directory."""
+    path: _builtins.str
+    """The path below which backups lie, as `backup.storage.rootPath`: names between `/`, none of `.`, `..`, `meta`,
+    `binlogs`, `bundle` and `.milvus-backup`, at most 512 bytes. Slashes at its ends do not count.
+    """
+    def __init__(
+        self,
+        *,
+        bucket_name: _builtins.str = ...,
+        path: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bucket_name", b"bucket_name", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BackupPlace: _TypeAlias = BackupPlace  # noqa: Y015
 
 @_typing.final
 class MissingCollection(_message.Message):

@@ -113,6 +113,7 @@ class CreateBackupRequest(_message.Message):
     PAUSE_GC_FIELD_NUMBER: _builtins.int
     RBAC_FIELD_NUMBER: _builtins.int
     ALLOW_PARTIAL_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
     backup_name: _builtins.str
     """The name: `[A-Za-z_][A-Za-z0-9_]*`, at most 128 characters, free in the repository. Empty: one is made from the
     time (`backup_YYYY_MM_DD_HH_MM_SS_nanoseconds`).
@@ -158,6 +159,12 @@ class CreateBackupRequest(_message.Message):
         changes nothing. Each collection once; together at most 10,000 partitions.
         """
 
+    @_builtins.property
+    def place(self) -> _backup_pb2.BackupPlace:
+        """Where the backup is to lie; a bucket that is missing is made where the settings allow it. Default: the repository of
+        the settings.
+        """
+
     def __init__(
         self,
         *,
@@ -171,10 +178,11 @@ class CreateBackupRequest(_message.Message):
         pause_gc: _builtins.bool = ...,
         rbac: _builtins.bool = ...,
         allow_partial: _builtins.bool = ...,
+        place: _backup_pb2.BackupPlace | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["place", b"place"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_partial", b"allow_partial", "backup_name", b"backup_name", "collections", b"collections", "labels", b"labels", "partitions", b"partitions", "pause_gc", b"pause_gc", "rbac", b"rbac", "request_id", b"request_id", "strategy", b"strategy", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_partial", b"allow_partial", "backup_name", b"backup_name", "collections", b"collections", "labels", b"labels", "partitions", b"partitions", "pause_gc", b"pause_gc", "place", b"place", "rbac", b"rbac", "request_id", b"request_id", "strategy", b"strategy", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -254,19 +262,25 @@ class GetBackupRequest(_message.Message):
 
     BACKUP_NAME_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
     backup_name: _builtins.str
     """The backup's name."""
     view: _backup_pb2.BackupView.ValueType
     """How much to return. Default: FULL."""
+    @_builtins.property
+    def place(self) -> _backup_pb2.BackupPlace:
+        """Where the backup lies. Default: the repository of the settings."""
+
     def __init__(
         self,
         *,
         backup_name: _builtins.str = ...,
         view: _backup_pb2.BackupView.ValueType = ...,
+        place: _backup_pb2.BackupPlace | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["place", b"place"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "place", b"place", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -281,22 +295,28 @@ class ListBackupsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """At most so many; default 100, larger than 500 counts as 500, negative is an error. A page may hold fewer."""
     page_token: _builtins.str
     """The `next_page_token` of the page before, with the same other fields."""
     view: _backup_pb2.BackupView.ValueType
     """How much to return. Default: BASIC. FULL costs more reads."""
+    @_builtins.property
+    def place(self) -> _backup_pb2.BackupPlace:
+        """Where the backups lie. Default: the repository of the settings."""
+
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         view: _backup_pb2.BackupView.ValueType = ...,
+        place: _backup_pb2.BackupPlace | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["place", b"place"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "place", b"place", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -339,22 +359,28 @@ class ListBackupCollectionsRequest(_message.Message):
     BACKUP_NAME_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
     backup_name: _builtins.str
     """The backup's name."""
     page_size: _builtins.int
     """At most so many; default 50, larger than 200 counts as 200, negative is an error. A page may hold fewer."""
     page_token: _builtins.str
     """The `next_page_token` of the page before, with the same other fields."""
+    @_builtins.property
+    def place(self) -> _backup_pb2.BackupPlace:
+        """Where the backup lies. Default: the repository of the settings."""
+
     def __init__(
         self,
         *,
         backup_name: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        place: _backup_pb2.BackupPlace | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["place", b"place"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "page_size", b"page_size", "page_token", b"page_token", "place", b"place"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -395,16 +421,22 @@ class DeleteBackupRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     BACKUP_NAME_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
     backup_name: _builtins.str
     """The backup's name."""
+    @_builtins.property
+    def place(self) -> _backup_pb2.BackupPlace:
+        """Where the backup lies. Default: the repository of the settings."""
+
     def __init__(
         self,
         *,
         backup_name: _builtins.str = ...,
+        place: _backup_pb2.BackupPlace | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["place", b"place"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "place", b"place"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -480,6 +512,7 @@ class RestoreBackupRequest(_message.Message):
     SKIP_CREATE_COLLECTIONS_FIELD_NUMBER: _builtins.int
     DROP_EXISTING_INDEXES_FIELD_NUMBER: _builtins.int
     TRUNCATE_TO_CHECKPOINTS_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
     backup_name: _builtins.str
     """The backup's name. It must be complete or legacy."""
     suffix: _builtins.str
@@ -578,6 +611,10 @@ class RestoreBackupRequest(_message.Message):
     def skip_params(self) -> Global___SkipParams:
         """Properties and parameters that are left out of what is made."""
 
+    @_builtins.property
+    def place(self) -> _backup_pb2.BackupPlace:
+        """Where the backup lies. Default: the repository of the settings."""
+
     def __init__(
         self,
         *,
@@ -605,10 +642,11 @@ class RestoreBackupRequest(_message.Message):
         skip_create_collections: _builtins.bool = ...,
         drop_existing_indexes: _builtins.bool = ...,
         truncate_to_checkpoints: _builtins.bool = ...,
+        place: _backup_pb2.BackupPlace | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["skip_params", b"skip_params"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["place", b"place", "skip_params", b"skip_params"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "backup_name", b"backup_name", "collections", b"collections", "drop_existing_collections", b"drop_existing_collections", "drop_existing_indexes", b"drop_existing_indexes", "labels", b"labels", "load", b"load", "mappings", b"mappings", "max_shard_count", b"max_shard_count", "meta_only", b"meta_only", "partitions", b"partitions", "rbac", b"rbac", "renames", b"renames", "replica_count", b"replica_count", "request_id", b"request_id", "restore_indexes", b"restore_indexes", "skip_content_check", b"skip_content_check", "skip_create_collections", b"skip_create_collections", "skip_params", b"skip_params", "suffix", b"suffix", "target_collections", b"target_collections", "truncate_to_checkpoints", b"truncate_to_checkpoints", "use_auto_index", b"use_auto_index", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "backup_name", b"backup_name", "collections", b"collections", "drop_existing_collections", b"drop_existing_collections", "drop_existing_indexes", b"drop_existing_indexes", "labels", b"labels", "load", b"load", "mappings", b"mappings", "max_shard_count", b"max_shard_count", "meta_only", b"meta_only", "partitions", b"partitions", "place", b"place", "rbac", b"rbac", "renames", b"renames", "replica_count", b"replica_count", "request_id", b"request_id", "restore_indexes", b"restore_indexes", "skip_content_check", b"skip_content_check", "skip_create_collections", b"skip_create_collections", "skip_params", b"skip_params", "suffix", b"suffix", "target_collections", b"target_collections", "truncate_to_checkpoints", b"truncate_to_checkpoints", "use_auto_index", b"use_auto_index", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -665,16 +703,22 @@ class ExportBackupRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     BACKUP_NAME_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
     backup_name: _builtins.str
     """The backup's name. It must be complete or legacy."""
+    @_builtins.property
+    def place(self) -> _backup_pb2.BackupPlace:
+        """Where the backup lies. Default: the repository of the settings."""
+
     def __init__(
         self,
         *,
         backup_name: _builtins.str = ...,
+        place: _backup_pb2.BackupPlace | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["place", b"place"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "place", b"place"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -710,21 +754,27 @@ class ImportBackupRequest(_message.Message):
 
     BACKUP_NAME_FIELD_NUMBER: _builtins.int
     CHUNK_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
     backup_name: _builtins.str
     """The name of the backup to make, free in the repository. Only in the first message. Empty: the name of the top
     directory in the archive.
     """
     chunk: _builtins.bytes
     """The next bytes, at most 1 MiB; larger is an error."""
+    @_builtins.property
+    def place(self) -> _backup_pb2.BackupPlace:
+        """Where the backup is to lie. Only in the first message. Default: the repository of the settings."""
+
     def __init__(
         self,
         *,
         backup_name: _builtins.str = ...,
         chunk: _builtins.bytes = ...,
+        place: _backup_pb2.BackupPlace | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["place", b"place"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "chunk", b"chunk"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "chunk", b"chunk", "place", b"place"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -741,6 +791,7 @@ class VerifyBackupRequest(_message.Message):
     SAMPLE_PERCENT_FIELD_NUMBER: _builtins.int
     SAMPLE_SEED_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
     backup_name: _builtins.str
     """The backup's name. It must be complete or legacy."""
     level: _verification_pb2.VerifyLevel.ValueType
@@ -755,6 +806,10 @@ class VerifyBackupRequest(_message.Message):
     """
     request_id: _builtins.str
     """As in CreateBackupRequest."""
+    @_builtins.property
+    def place(self) -> _backup_pb2.BackupPlace:
+        """Where the backup lies. Default: the repository of the settings."""
+
     def __init__(
         self,
         *,
@@ -763,10 +818,11 @@ class VerifyBackupRequest(_message.Message):
         sample_percent: _builtins.int = ...,
         sample_seed: _builtins.int = ...,
         request_id: _builtins.str = ...,
+        place: _backup_pb2.BackupPlace | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["place", b"place"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "level", b"level", "request_id", b"request_id", "sample_percent", b"sample_percent", "sample_seed", b"sample_seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "level", b"level", "place", b"place", "request_id", b"request_id", "sample_percent", b"sample_percent", "sample_seed", b"sample_seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

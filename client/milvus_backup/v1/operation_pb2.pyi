@@ -11,6 +11,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import status_pb2 as _status_pb2
+from milvus_backup.v1 import backup_pb2 as _backup_pb2
 from milvus_backup.v1 import plan_pb2 as _plan_pb2
 from milvus_backup.v1 import rbac_pb2 as _rbac_pb2
 from milvus_backup.v1 import sweep_pb2 as _sweep_pb2
@@ -318,6 +319,7 @@ class Operation(_message.Message):
     RETRY_OF_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
     OWNER_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The operation's id, chosen by the service: letters, digits and `_`."""
     kind: Global___OperationKind.ValueType
@@ -416,6 +418,10 @@ class Operation(_message.Message):
     def caller(self) -> Global___Caller:
         """Who asked for it."""
 
+    @_builtins.property
+    def place(self) -> _backup_pb2.BackupPlace:
+        """Where the backup lies. Absent: in the repository of the settings."""
+
     def __init__(
         self,
         *,
@@ -449,10 +455,11 @@ class Operation(_message.Message):
         retry_of: _builtins.str = ...,
         revision: _builtins.int = ...,
         owner: _builtins.str = ...,
+        place: _backup_pb2.BackupPlace | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "create_backup", b"create_backup", "create_plan", b"create_plan", "create_time", b"create_time", "delete_backup", b"delete_backup", "end_time", b"end_time", "error", b"error", "export_backup", b"export_backup", "import_backup", b"import_backup", "progress", b"progress", "restore_backup", b"restore_backup", "restore_plan", b"restore_plan", "result", b"result", "start_time", b"start_time", "sweep", b"sweep", "verify_backup", b"verify_backup"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "create_backup", b"create_backup", "create_plan", b"create_plan", "create_time", b"create_time", "delete_backup", b"delete_backup", "end_time", b"end_time", "error", b"error", "export_backup", b"export_backup", "import_backup", b"import_backup", "place", b"place", "progress", b"progress", "restore_backup", b"restore_backup", "restore_plan", b"restore_plan", "result", b"result", "start_time", b"start_time", "sweep", b"sweep", "verify_backup", b"verify_backup"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "caller", b"caller", "collection_count", b"collection_count", "collections", b"collections", "create_backup", b"create_backup", "create_plan", b"create_plan", "create_time", b"create_time", "delete_backup", b"delete_backup", "end_time", b"end_time", "error", b"error", "export_backup", b"export_backup", "failed_collection_count", b"failed_collection_count", "import_backup", b"import_backup", "kind", b"kind", "labels", b"labels", "name", b"name", "owner", b"owner", "progress", b"progress", "request_id", b"request_id", "restore_backup", b"restore_backup", "restore_plan", b"restore_plan", "result", b"result", "retry_of", b"retry_of", "revision", b"revision", "start_time", b"start_time", "state", b"state", "succeeded_collection_count", b"succeeded_collection_count", "sweep", b"sweep", "verify_backup", b"verify_backup", "warning_count", b"warning_count", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "caller", b"caller", "collection_count", b"collection_count", "collections", b"collections", "create_backup", b"create_backup", "create_plan", b"create_plan", "create_time", b"create_time", "delete_backup", b"delete_backup", "end_time", b"end_time", "error", b"error", "export_backup", b"export_backup", "failed_collection_count", b"failed_collection_count", "import_backup", b"import_backup", "kind", b"kind", "labels", b"labels", "name", b"name", "owner", b"owner", "place", b"place", "progress", b"progress", "request_id", b"request_id", "restore_backup", b"restore_backup", "restore_plan", b"restore_plan", "result", b"result", "retry_of", b"retry_of", "revision", b"revision", "start_time", b"start_time", "state", b"state", "succeeded_collection_count", b"succeeded_collection_count", "sweep", b"sweep", "verify_backup", b"verify_backup", "warning_count", b"warning_count", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["create_backup", "restore_backup", "delete_backup", "create_plan", "restore_plan", "export_backup", "import_backup", "verify_backup", "sweep"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015

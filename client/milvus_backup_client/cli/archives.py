@@ -8,6 +8,7 @@ import json
 import click
 from rich.filesize import decimal
 
+from milvus_backup.v1.backup_pb2 import BackupPlace
 from milvus_backup.v1.operation_pb2 import (
     OPERATION_KIND_IMPORT_BACKUP,
     OPERATION_STATE_CANCELLING,
@@ -24,7 +25,7 @@ from milvus_backup_client.cli.archive_files import (
 )
 from milvus_backup_client.cli.commands import Command
 from milvus_backup_client.cli.exits import ExitCode
-from milvus_backup_client.cli.options import NAME
+from milvus_backup_client.cli.options import NAME, place_flags
 from milvus_backup_client.cli.session import Session, service_command
 
 
@@ -44,8 +45,11 @@ from milvus_backup_client.cli.session import Session, service_command
     help="Where to write it; - is standard output.  [default: NAME.tar]",
 )
 @click.option("--force", is_flag=True, help="Overwrite the file.")
+@place_flags
 @service_command
-async def export(session: Session, *, name: str, file: str, force: bool) -> ExitCode:
+async def export(
+    session: Session, *, name: str, file: str, force: bool, place: BackupPlace | None
+) -> ExitCode:
     """Write a backup into a tar file.
 
     It has the backup's directory in it, as it is in the object store. The file appears under its name
@@ -54,7 +58,7 @@ async def export(session: Session, *, name: str, file: str, force: bool) -> Exit
     target = file or f"{name}.tar"
     refuse_target(target, force=force)
     with metered(f"export {name}") as meter:
-        size = await write_file(target, session.client.export_backup(name), meter)
+        size = await write_file(target, session.client.export_backup(name, place=place), meter)
     tell = session.note if target == STANDARD else session.say
     if session.json:
         tell(json.dumps({"backup_name": name, "file": target, "size_bytes": size}, indent=4))
@@ -79,8 +83,11 @@ async def export(session: Session, *, name: str, file: str, force: bool) -> Exit
     metavar="NAME",
     help="The backup to make.  [default: the file's top directory]",
 )
+@place_flags
 @service_command
-async def import_backup(session: Session, *, file: str, name: str) -> ExitCode:
+async def import_backup(
+    session: Session, *, file: str, name: str, place: BackupPlace | None
+) -> ExitCode:
     """Read a backup from a tar file.
 
     FILE is what `export` wrote, or a backup's directory packed by tar, also one of the Go tool; plain
@@ -89,7 +96,8 @@ async def import_backup(session: Session, *, file: str, name: str) -> ExitCode:
     """
     try:
         with metered(f"import {file}", file_size(file)) as meter:
-            operation = await session.client.import_backup(read_file(file, meter), name or None)
+            content = read_file(file, meter)
+            operation = await session.client.import_backup(content, name or None, place=place)
     except asyncio.CancelledError:
         if session.service.own is not None:
             await _wait_for_clean_up(session)

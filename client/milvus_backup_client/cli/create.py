@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from milvus_backup.v1.backup_pb2 import BackupStrategy
+from milvus_backup.v1.backup_pb2 import BackupPlace, BackupStrategy
 from milvus_backup_client.cli.arguments import split_names
 from milvus_backup_client.cli.commands import Command
 from milvus_backup_client.cli.exits import ExitCode, UsageFailure
@@ -20,6 +20,7 @@ from milvus_backup_client.cli.options import (
     checked,
     coming,
     go_flag,
+    place_flags,
     refuse_coming,
     removed,
 )
@@ -92,6 +93,7 @@ def _check(options: dict[str, Any]) -> None:
     is_flag=True,
     help="Make it complete without the collections that fail; it names them.",
 )
+@place_flags
 @coming(_COMING)
 @LABELS
 @REQUEST_ID
@@ -114,6 +116,7 @@ async def create(
     rbac: bool,
     pause_gc: bool,
     allow_partial: bool,
+    place: BackupPlace | None,
     labels: dict[str, str],
     request_id: str | None,
     validate_only: bool,
@@ -132,6 +135,7 @@ async def create(
         pause_gc=pause_gc,
         rbac=rbac,
         allow_partial=allow_partial,
+        place=place,
         labels=labels,
         request_id=request_id,
         validate_only=validate_only,

@@ -8,11 +8,35 @@ from typing import Any, TypeAlias
 
 import click
 
+from milvus_backup.v1.backup_pb2 import BackupPlace
 from milvus_backup_client.cli.arguments import split_labels, split_partitions
 from milvus_backup_client.cli.exits import UsageFailure
 
 Callback: TypeAlias = Callable[..., None]
 Decorator: TypeAlias = Callable[[Callback], Callback]
+
+
+def place_flags(command: Callback) -> Callback:
+    """Give a command the flags that say where a backup lies; it gets them as one ``place``."""
+
+    def run(**options: Any) -> None:
+        bucket, path = options.pop("bucket_name"), options.pop("path")
+        place = BackupPlace(bucket_name=bucket, path=path) if bucket or path else None
+        command(**options, place=place)
+
+    where = "{}, as far as service.storage.allowedPlaces allows.  [default: as in the settings]"
+    flags = (
+        click.option(
+            "--bucket-name", default="", metavar="NAME", help=where.format("The backup's bucket")
+        ),
+        click.option(
+            "--path", default="", metavar="PATH", help=where.format("The path that it lies below")
+        ),
+    )
+    decorated = update_wrapper(run, command)
+    for flag in reversed(flags):
+        decorated = flag(decorated)
+    return decorated
 
 
 def given_name(context: click.Context, parameter: click.Parameter, value: str) -> str:

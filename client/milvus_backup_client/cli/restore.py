@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from milvus_backup.v1.backup_pb2 import BackupPlace
 from milvus_backup_client.cli.arguments import split_names, split_renames
 from milvus_backup_client.cli.commands import Command, Unsupported
 from milvus_backup_client.cli.exits import ExitCode, UsageFailure
@@ -18,6 +19,7 @@ from milvus_backup_client.cli.options import (
     REQUEST_ID,
     VALIDATE_ONLY,
     checked,
+    place_flags,
     removed,
 )
 from milvus_backup_client.cli.restore_flags import making_flags, take_making
@@ -82,6 +84,7 @@ def _written(name: str) -> str:
     is_flag=True,
     help="Compare only presence and size of the objects. A damaged one can crash Milvus.",
 )
+@place_flags
 @LABELS
 @REQUEST_ID
 @VALIDATE_ONLY
@@ -102,6 +105,7 @@ async def restore(
     renames: dict[str, str],
     making: dict[str, Any],
     skip_content_check: bool,
+    place: BackupPlace | None,
     labels: dict[str, str],
     request_id: str | None,
     validate_only: bool,
@@ -121,6 +125,7 @@ async def restore(
         renames=renames,
         **making,
         skip_content_check=skip_content_check,
+        place=place,
         labels=labels,
         request_id=request_id,
         validate_only=validate_only,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from milvus_backup.v1.backup_pb2 import BackupPlace
 from milvus_backup.v1.verification_pb2 import VerifyLevel
 from milvus_backup_client.cli.commands import Command
 from milvus_backup_client.cli.exits import ExitCode
 from milvus_backup_client.cli.follow import start
-from milvus_backup_client.cli.options import DETACH, NAME
+from milvus_backup_client.cli.options import DETACH, NAME, place_flags
 from milvus_backup_client.cli.session import Session, service_command
 
 _LEVELS = {
@@ -48,6 +49,7 @@ _MOST = 2**64 - 1
     metavar="NUMBER",
     help="Which objects a sample has.  [default: others each time]",
 )
+@place_flags
 @DETACH
 @service_command
 async def verify(
@@ -57,6 +59,7 @@ async def verify(
     level: str,
     sample: int | None,
     seed: int | None,
+    place: BackupPlace | None,
     detach: bool,
 ) -> ExitCode:
     """Compare a backup with what was recorded of it.
@@ -64,6 +67,10 @@ async def verify(
     Damage is told in a line each, and the exit code is 1. Nothing in the backup is changed.
     """
     call = session.client.verify_backup(
-        name, level=_LEVELS[level], sample_percent=sample or 0, sample_seed=seed or 0
+        name,
+        level=_LEVELS[level],
+        sample_percent=sample or 0,
+        sample_seed=seed or 0,
+        place=place,
     )
     return await start(session, call, detach=detach)

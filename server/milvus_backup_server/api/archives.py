@@ -6,16 +6,19 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from milvus_backup.v1.backup_service_pb2 import ImportBackupRequest
+from milvus_backup_server.api.mapping import read_place
 from milvus_backup_server.api.texts import MAX_MESSAGE_BYTES
 from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
+from milvus_backup_server.domain.places import Place
 
 
 @dataclass(frozen=True, slots=True)
 class SentArchive:
-    """An archive that a caller sends, and the name that it gave for the backup."""
+    """An archive that a caller sends, and the name and place that it gave for the backup."""
 
     backup_name: str
     chunks: AsyncIterator[bytes]
+    place: Place
 
 
 async def read_archive(requests: AsyncIterator[ImportBackupRequest]) -> SentArchive:
@@ -27,7 +30,7 @@ async def read_archive(requests: AsyncIterator[ImportBackupRequest]) -> SentArch
     first = await anext(requests, None)
     if first is None:
         raise InvalidRequest(FieldViolation("chunk", "is required: no message was sent"))
-    return SentArchive(first.backup_name, _chunks(first, requests))
+    return SentArchive(first.backup_name, _chunks(first, requests), read_place(first.place))
 
 
 async def _chunks(
@@ -38,6 +41,8 @@ async def _chunks(
         if message.backup_name:
             fault = "may stand in the first message only"
             raise InvalidRequest(FieldViolation("backup_name", fault))
+        if message.HasField("place"):
+            raise InvalidRequest(FieldViolation("place", "may stand in the first message only"))
         yield _checked(message.chunk)
 
 

@@ -13,6 +13,7 @@ from milvus_backup.v1.backup_service_pb2_grpc import BackupServiceServicer
 from milvus_backup_server.api import mapping_backups as mapping
 from milvus_backup_server.api.archives import read_archive
 from milvus_backup_server.api.callers import Context, current_caller
+from milvus_backup_server.api.mapping import read_place
 from milvus_backup_server.api.mapping_collections import collection_message
 from milvus_backup_server.api.mapping_operations import operation_message
 from milvus_backup_server.api.mapping_verifications import verify_request
@@ -67,7 +68,7 @@ class BackupServicer(BackupServiceServicer):
     ) -> backup_pb2.Backup:
         """Tell about one backup."""
         full = mapping.wants_full(request.view, default=True)
-        catalog = self._use_cases.catalog
+        catalog = self._use_cases.catalog.at(read_place(request.place))
         get = catalog.get if full else catalog.get_basic
         return mapping.backup_message(await get(request.backup_name))
 
@@ -77,7 +78,8 @@ class BackupServicer(BackupServiceServicer):
         """List backups by name."""
         position = read_position(request, BACKUP_PAGES)
         full = mapping.wants_full(request.view, default=False)
-        page = await self._use_cases.catalog.list(position.key, position.limit, full=full)
+        catalog = self._use_cases.catalog.at(read_place(request.place))
+        page = await catalog.list(position.key, position.limit, full=full)
         backups, next_key = cut_by_key(page, mapping.backup_message, lambda backup: backup.name)
         return backup_service_pb2.ListBackupsResponse(
             backups=backups, next_page_token=position.token(next_key)
@@ -88,7 +90,7 @@ class BackupServicer(BackupServiceServicer):
     ) -> backup_service_pb2.ListBackupCollectionsResponse:
         """List the collections of a backup."""
         position = read_position(request, COLLECTION_PAGES)
-        catalog = self._use_cases.catalog
+        catalog = self._use_cases.catalog.at(read_place(request.place))
         page = await catalog.collections(request.backup_name, position.offset, position.limit)
         collections, next_key = cut_by_offset(page, collection_message, position.offset)
         return backup_service_pb2.ListBackupCollectionsResponse(
@@ -99,7 +101,7 @@ class BackupServicer(BackupServiceServicer):
         self, request: backup_service_pb2.ExportBackupRequest, context: Context
     ) -> AsyncGenerator[backup_service_pb2.ExportBackupResponse, None]:
         """Send a backup as an archive."""
-        wanted = ExportRequest(request.backup_name)
+        wanted = ExportRequest(request.backup_name, read_place(request.place))
         export = await self._use_cases.export.start(wanted, current_caller())
         async with aclosing(export.chunks()) as chunks:
             async for chunk in chunks:
@@ -113,6 +115,6 @@ class BackupServicer(BackupServiceServicer):
         """Make a backup of an archive."""
         archive = await read_archive(requests)
         operation = await self._use_cases.import_.run(
-            ImportRequest(archive.backup_name), archive.chunks, current_caller()
+            ImportRequest(archive.backup_name, archive.place), archive.chunks, current_caller()
         )
         return operation_message(operation)

@@ -9,8 +9,10 @@ from typing import TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from milvus_backup.v1.backup_pb2 import BackupPlace
 from milvus_backup_server.api.texts import fit
 from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
+from milvus_backup_server.domain.places import HOME, Place
 
 E = TypeVar("E", bound=Enum)
 
@@ -31,6 +33,18 @@ def label_map(labels: Mapping[str, str]) -> dict[str, str]:
     """Return labels within the bounds that requests keep; those read from files may be larger."""
     chosen = list(labels.items())[:MAX_LABELS]
     return {fit(key, MAX_LABEL_BYTES): fit(value, MAX_LABEL_BYTES) for key, value in chosen}
+
+
+def read_place(message: BackupPlace) -> Place:
+    """Return the place that a request names; the use case checks it."""
+    return Place(message.bucket_name, message.path)
+
+
+def place_message(place: Place) -> BackupPlace | None:
+    """Return a place as the contract shows it; that of the settings is absent."""
+    if place == HOME:
+        return None
+    return BackupPlace(bucket_name=fit(place.bucket), path=fit(place.root))
 
 
 def read_enum(field: str, number: int, table: Mapping[E, int], default: E) -> E:

@@ -6,7 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from milvus_backup.v1 import backup_pb2, backup_service_pb2
-from milvus_backup_server.api.mapping import label_map, read_enum, timestamp
+from milvus_backup_server.api.mapping import (
+    label_map,
+    place_message,
+    read_enum,
+    read_place,
+    timestamp,
+)
 from milvus_backup_server.api.mapping_collections import collection_message
 from milvus_backup_server.api.mapping_rbac import rbac_counts
 from milvus_backup_server.api.mapping_restores import restore_options
@@ -55,6 +61,7 @@ def create_request(message: backup_service_pb2.CreateBackupRequest) -> CreateReq
         pause_gc=message.pause_gc,
         rbac=message.rbac,
         allow_partial=message.allow_partial,
+        place=read_place(message.place),
     )
 
 
@@ -74,12 +81,13 @@ def restore_request(message: backup_service_pb2.RestoreBackupRequest) -> Restore
         partitions=_partitions(message.partitions),
         mappings=tuple(map(_mapping, message.mappings)),
         options=restore_options(message),
+        place=read_place(message.place),
     )
 
 
 def delete_request(message: backup_service_pb2.DeleteBackupRequest) -> DeleteRequest:
     """Read a request to delete a backup; the use case checks it."""
-    return DeleteRequest(backup_name=message.backup_name)
+    return DeleteRequest(message.backup_name, place=read_place(message.place))
 
 
 def _partitions(
@@ -133,6 +141,7 @@ def backup_message(backup: Backup) -> backup_pb2.Backup:
         missing_collections=within(map(_missing, backup.missing[:SHOWN_COLLECTIONS])),
         missing_collection_count=len(backup.missing),
         verifications=map(verification_message, backup.verifications[:MAX_VERIFICATIONS]),
+        place=place_message(backup.place),
     )
 
 

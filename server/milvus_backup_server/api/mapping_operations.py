@@ -8,7 +8,7 @@ from typing import assert_never
 from google.protobuf.duration_pb2 import Duration
 
 from milvus_backup.v1 import operation_pb2, operation_service_pb2
-from milvus_backup_server.api.mapping import label_map, timestamp
+from milvus_backup_server.api.mapping import label_map, place_message, timestamp
 from milvus_backup_server.api.mapping_plans import create_plan_message, restore_plan_message
 from milvus_backup_server.api.mapping_rbac import rbac_counts
 from milvus_backup_server.api.mapping_sweeps import sweep_result
@@ -124,6 +124,7 @@ def operation_message(operation: Operation) -> operation_pb2.Operation:
         retry_of=operation.retry_of,
         revision=operation.revision,
         owner=fit(operation.owner),
+        place=place_message(operation.place),
     )
     if operation.result is not None:
         message.MergeFrom(_result(operation.result))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from milvus_backup.v1 import backup_service_pb2, verification_pb2
-from milvus_backup_server.api.mapping import timestamp
+from milvus_backup_server.api.mapping import read_place, timestamp
 from milvus_backup_server.api.texts import fit, fit_int
 from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
 from milvus_backup_server.domain.requests import VerifyRequest
@@ -42,6 +42,7 @@ def verify_request(message: backup_service_pb2.VerifyBackupRequest) -> VerifyReq
         sample_percent=message.sample_percent,
         sample_seed=message.sample_seed,
         request_id=message.request_id,
+        place=read_place(message.place),
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from milvus_backup_server.domain.manifest import ManifestMissing
 from milvus_backup_server.domain.milvus import DEFAULT_DATABASE
+from milvus_backup_server.domain.places import HOME, Place
 from milvus_backup_server.domain.rbac import RbacCounts
 from milvus_backup_server.domain.records import CollectionBackupInfo, DatabaseBackupInfo
 from milvus_backup_server.domain.strategies import BackupStrategy
@@ -94,6 +95,7 @@ class Backup:
     verifications: tuple[Verification, ...] = ()
     strategy: BackupStrategy | None = None
     missing: tuple[ManifestMissing, ...] = ()
+    place: Place = HOME
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from enum import Enum
 
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import OperationKind
+from milvus_backup_server.domain.places import HOME, Place
 
 
 class Verdict(Enum):
@@ -19,11 +20,16 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What an operation touches: the backup it works on, and the collections it makes."""
+    """What an operation touches: the backup it works on, where that lies, and the collections it makes."""
 
     kind: OperationKind
     backup_name: str
     targets: frozenset[CollectionName] = frozenset()
+    place: Place = HOME
+
+    def changes(self, place: Place) -> bool:
+        """Tell whether it changes a backup that lies there."""
+        return self.place == place and self.kind not in READERS
 
 
 _CREATE = OperationKind.CREATE_BACKUP
@@ -79,14 +85,17 @@ SAME_BACKUP.update(
     {pair: Verdict.ALLOWED for kind in OperationKind for pair in ((kind, _SWEEP), (_SWEEP, kind))}
 )  # a sweep is of no backup, and leaves alone what others work on
 SAME_BACKUP[_SWEEP, _SWEEP] = Verdict.ABORTED  # one is enough
-"""(running, new) on one backup. On different backups everything is allowed, but for restores into one target."""
+"""(running, new) on one backup. On different ones everything is allowed, but for restores into one target.
+
+Backups of one name in different places are different ones.
+"""
 
 
 def verdict(running: Footprint, new: Footprint) -> Verdict:
     """Decide whether ``new`` may begin while ``running`` has not ended."""
     if running.targets & new.targets:
         return Verdict.ABORTED
-    if running.backup_name != new.backup_name:
+    if (running.place, running.backup_name) != (new.place, new.backup_name):
         return Verdict.ALLOWED
     return SAME_BACKUP[running.kind, new.kind]
 

@@ -7,6 +7,7 @@ tools wrote.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 
@@ -175,9 +176,16 @@ def heartbeat_key(root: str, instance: str) -> str:
     return join(root, SERVICE_DIRECTORY, "owners", f"{instance}.json")
 
 
-def verifications_key(root: str, name: str) -> str:
-    """Return the key of what is remembered of a backup's verifications; not in the backup itself."""
-    return join(root, SERVICE_DIRECTORY, "verifications", f"{name}.json")
+def verifications_key(root: str, name: str, place: str = "") -> str:
+    """Return the key of what is remembered of a backup's verifications; not in the backup itself.
+
+    Args:
+        root: Of the repository of the settings.
+        name: The backup's name.
+        place: Where it lies, empty for that repository; of any characters.
+    """
+    apart = hashlib.sha256(place.encode()).hexdigest()[:32] if place else ""
+    return join(root, SERVICE_DIRECTORY, "verifications", apart, f"{name}.json")
 
 
 def plan_directory(root: str, operation: str) -> str:

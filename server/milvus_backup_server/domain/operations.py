@@ -10,6 +10,7 @@ from enum import Enum
 from milvus_backup_server.domain.errors import BackupError, Obstacle
 from milvus_backup_server.domain.leftovers import SweepResult
 from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.places import HOME, Place
 from milvus_backup_server.domain.rbac import RbacCounts, RbacPlan
 from milvus_backup_server.domain.targets import TargetAction
 from milvus_backup_server.domain.verification import VerifyResult
@@ -346,6 +347,7 @@ class Operation:
         task_id: A name that the caller gave it; others may have the same.
         revision: Counts the changes; a larger number is newer.
         owner: The service that runs it, where that is another one than the one that answers.
+        place: Where the backup lies.
     """
 
     name: str
@@ -371,3 +373,4 @@ class Operation:
     retry_of: str = ""
     revision: int = 0
     owner: str = ""
+    place: Place = HOME

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.names import BACKUP_NAME_RULE, is_backup_name
+from milvus_backup_server.domain.places import HOME, Place, place_faults
 from milvus_backup_server.domain.renaming import (
     CollectionMapping,
     Renaming,
@@ -50,6 +51,7 @@ class CreateRequest:
         retry_of: The operation of which this does what it did not do; empty for a first try.
         first_try: The first one of a row of retries: the one that the backup is known by.
         gc_pause_address: Where the pause should be asked for. Only the address of the settings may be.
+        place: Where the backup is to lie; so in the other requests.
     """
 
     backup_name: str = ""
@@ -67,6 +69,7 @@ class CreateRequest:
     allow_partial: bool = False
     retry_of: str = ""
     first_try: str = ""
+    place: Place = HOME
 
     @property
     def selection(self) -> Selection:
@@ -83,6 +86,7 @@ class CreateRequest:
             *_id_faults("request_id", self.request_id),
             *_id_faults("task_id", self.task_id),
             *_pause_faults(self.gc_pause_seconds),
+            *place_faults(self.place),
         )
 
 
@@ -113,6 +117,7 @@ class RestoreRequest:
     options: RestoreOptions = field(default_factory=RestoreOptions)
     retry_of: str = ""
     only_targets: tuple[CollectionName, ...] = ()
+    place: Place = HOME
 
     @property
     def wanted(self) -> Wanted:
@@ -139,6 +144,7 @@ class RestoreRequest:
             *_label_faults(self.labels),
             *_id_faults("request_id", self.request_id),
             *_id_faults("task_id", self.task_id),
+            *place_faults(self.place),
         )
 
 
@@ -152,12 +158,14 @@ class DeleteRequest:
 
     backup_name: str
     task_id: str = ""
+    place: Place = HOME
 
     def check(self) -> None:
         """Raise InvalidRequest with every fault of the fields."""
         _raise(
             *_backup_name_faults(self.backup_name, required=True),
             *_id_faults("task_id", self.task_id),
+            *place_faults(self.place),
         )
 
 
@@ -166,10 +174,11 @@ class ExportRequest:
     """Asks for an archive of a backup."""
 
     backup_name: str
+    place: Place = HOME
 
     def check(self) -> None:
         """Raise InvalidRequest with every fault of the fields."""
-        check_backup_name(self.backup_name)
+        _raise(*_backup_name_faults(self.backup_name, required=True), *place_faults(self.place))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +186,11 @@ class ImportRequest:
     """Asks to make a backup of an archive; without a name it gets that of the archive's top directory."""
 
     backup_name: str = ""
+    place: Place = HOME
 
     def check(self) -> None:
         """Raise InvalidRequest with every fault of the fields."""
-        _raise(*_backup_name_faults(self.backup_name, required=False))
+        _raise(*_backup_name_faults(self.backup_name, required=False), *place_faults(self.place))
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +207,7 @@ class VerifyRequest:
     sample_percent: int = 0
     sample_seed: int = 0
     request_id: str = ""
+    place: Place = HOME
 
     def check(self) -> None:
         """Raise InvalidRequest with every fault of the fields."""
@@ -204,6 +215,7 @@ class VerifyRequest:
             *_backup_name_faults(self.backup_name, required=True),
             *_sample_faults(self.level, self.sample_percent),
             *_id_faults("request_id", self.request_id),
+            *place_faults(self.place),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -54,22 +54,32 @@ class Asked(Generic[R]):
         if found:
             raise InvalidRequest(*found)
 
-    @contextmanager
-    def naming(self) -> Iterator[None]:
+    def naming(self) -> AbstractContextManager[None]:
         """Give the faults that a use case finds in the request the caller's names."""
-        try:
-            yield
-        except BackupError as error:
-            if error.obstacles:
-                tell_of(error, tuple(self._obstacle_as_sent(item) for item in error.obstacles))
-            elif isinstance(error, InvalidRequest):
-                faults = (_as_sent(fault, self.names) for fault in error.violations)
-                raise InvalidRequest(*faults) from error
-            raise
+        return naming(self.names)
 
-    def _obstacle_as_sent(self, obstacle: Obstacle) -> Obstacle:
-        fault = _as_sent(FieldViolation(obstacle.field, obstacle.description), self.names)
-        return replace(obstacle, field=fault.field)
+
+@contextmanager
+def naming(names: Mapping[str, str]) -> Iterator[None]:
+    """Give the faults that a use case finds the names that a caller wrote.
+
+    Args:
+        names: By the request's own names of fields.
+    """
+    try:
+        yield
+    except BackupError as error:
+        if error.obstacles:
+            tell_of(error, tuple(_obstacle_as_sent(item, names) for item in error.obstacles))
+        elif isinstance(error, InvalidRequest):
+            faults = (_as_sent(fault, names) for fault in error.violations)
+            raise InvalidRequest(*faults) from error
+        raise
+
+
+def _obstacle_as_sent(obstacle: Obstacle, names: Mapping[str, str]) -> Obstacle:
+    fault = _as_sent(FieldViolation(obstacle.field, obstacle.description), names)
+    return replace(obstacle, field=fault.field)
 
 
 def _as_sent(fault: FieldViolation, names: Mapping[str, str]) -> FieldViolation:

@@ -46,7 +46,7 @@ def backup_summary(backup: Backup) -> BackupSummary:
     )
 
 
-async def backup_response(catalog: Catalog, task: BackupTask, request_id: str) -> Response:
+async def backup_response(home: Catalog, task: BackupTask, request_id: str) -> Response:
     """Return the answer that tells all about a backup.
 
     Many collections are put together on disk before the first byte is sent, so that damaged metadata
@@ -61,7 +61,7 @@ async def backup_response(catalog: Catalog, task: BackupTask, request_id: str) -
         return JsonResponse(shown(data))
     values = dict(shown(data))
     if (backup.collection_count or 0) > len(backup.collections):
-        pieces = _many(catalog, backup, values)
+        pieces = _many(home.at(task.place), backup, values)
         await anext(pieces)
         return PiecesResponse(pieces, JsonResponse.media_type)
     values["data"][_COLLECTIONS] = [_collection(item) for item in backup.collections]

@@ -5,7 +5,7 @@ Source: ``backup.proto`` of zilliztech/milvus-backup and the handlers of its HTT
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 from pydantic.config import JsonDict
@@ -14,6 +14,12 @@ from milvus_backup_server.http.binding import Body, Collections, Int32, Many, Na
 
 DEPRECATED: JsonDict = {"deprecated": True}
 """Said in the API document alone: who sends such a field gets no warning, as its use is fine."""
+
+BUCKET: Final = "The bucket of the backup, where `service.storage.allowedPlaces` allows it; empty: as in the settings."
+PATH: Final = (
+    "The path below which the backup lies, where `service.storage.allowedPlaces` allows it; empty: as in "
+    "the settings."
+)
 
 
 def _later(alias: str | None = None, *, default: Any) -> Any:
@@ -83,7 +89,8 @@ class CreateBody(Body):
         description="Also users with the hashes of their passwords, roles, grants and privilege groups. Needs "
         "Milvus 2.4.9 or later; refused with others.",
     )
-    backup_root_path: str = _later(default="")
+    backup_root_path: str = Field(default="", description=PATH)
+    bucket_name: str = Field(default="", description=f"{BUCKET} The Go tool has no such key here.")
     allow_partial: bool = Field(
         default=False,
         description="Complete without the collections that fail, which the backup names then. Not of the "
@@ -198,8 +205,8 @@ class RestoreBody(Body):
     run_async: bool = Field(
         default=False, alias="async", description="Answer at once; else when it has ended."
     )
-    bucket_name: str = _later(default="")
-    path: str = _later(default="")
+    bucket_name: str = Field(default="", description=BUCKET)
+    path: str = Field(default="", description=PATH)
     db_collections: Collections = Field(
         default={},
         description="Collections by database, by their names in the backup; an empty list for all of "

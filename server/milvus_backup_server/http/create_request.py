@@ -6,11 +6,17 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from milvus_backup_server.domain.errors import FieldViolation
+from milvus_backup_server.domain.places import Place
 from milvus_backup_server.domain.requests import CreateRequest
 from milvus_backup_server.domain.strategies import BackupStrategy
 from milvus_backup_server.http.asked import NOT_YET, Asked, Entries, not_yet
 from milvus_backup_server.http.bodies import CreateBody
 
+_NAMES: Final = {
+    "task_id": "requestId",
+    "place.bucket_name": "bucket_name",
+    "place.path": "backup_root_path",
+}
 _STRATEGIES: Final = {strategy.value: strategy for strategy in BackupStrategy}
 _FORMATS: Final = ("", "auto", "binlog")
 _LATER_FORMATS: Final = ("snapshot",)
@@ -33,8 +39,9 @@ def create_request(body: CreateBody, task_id: str) -> Asked[CreateRequest]:
         gc_pause_address=body.gc_pause_address,
         rbac=body.rbac,
         allow_partial=body.allow_partial,
+        place=Place(body.bucket_name, body.backup_root_path),
     )
-    asked = Asked(request, {"task_id": "requestId", **entries.names("collections")})
+    asked = Asked(request, {**_NAMES, **entries.names("collections")})
     asked.refuse([*_unsupported(body), *entries.faults])
     return asked
 
@@ -59,7 +66,6 @@ def _strategy(body: CreateBody) -> BackupStrategy:
 def _unsupported(body: CreateBody) -> Iterator[FieldViolation]:
     yield from not_yet(
         {
-            "backup_root_path": body.backup_root_path,
             "with_index_extra": body.with_index_extra,
         }
     )

@@ -153,6 +153,16 @@ class OperationView(View):
     kind: KindName
     state: StateName
     backup_name: str
+    bucket_name: str = Field(
+        default="",
+        validation_alias=AliasPath("place", "bucket"),
+        description="The backup's, where it does not lie in the repository of the settings.",
+    )
+    path: str = Field(
+        default="",
+        validation_alias=AliasPath("place", "root"),
+        description="The path below which it lies then.",
+    )
     create_time: datetime
     start_time: datetime | None = None
     end_time: datetime | None = None

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from milvus_backup_server.domain.errors import FieldViolation
+from milvus_backup_server.domain.places import Place
 from milvus_backup_server.domain.renaming import CollectionMapping
 from milvus_backup_server.domain.requests import RestoreRequest
 from milvus_backup_server.domain.restore_options import (
@@ -16,10 +17,12 @@ from milvus_backup_server.domain.restore_options import (
 )
 from milvus_backup_server.http.asked import Asked, Entries, not_yet
 from milvus_backup_server.http.bodies import RestoreBody
+from milvus_backup_server.http.places import PLACE_NAMES
 from milvus_backup_server.http.plan_request import PlannedNames, read_plan
 
 _NAMES = {
     "task_id": "id",
+    **PLACE_NAMES,
     "suffix": "collection_suffix",
     "collections": "collection_names",
     "target_collections": "db_collections_after_rename",
@@ -71,6 +74,7 @@ def restore_request(body: RestoreBody, task_id: str) -> Asked[RestoreRequest]:
         restore_indexes=body.restore_index,
         options=_options(body),
         task_id=task_id,
+        place=Place(body.bucket_name, body.path),
     )
     entries = chosen.sources.names("collections") | chosen.targets.names("target_collections")
     asked = Asked(request, {**_NAMES, **chosen.names, **entries})
@@ -141,13 +145,7 @@ def _excluded(body: RestoreBody) -> Iterator[FieldViolation]:
 def _unsupported(body: RestoreBody) -> Iterator[FieldViolation]:
     yield from _unknown("aliases", body.aliases, _ALIASES)
     yield from _unknown("load", body.load, _LOADS)
-    yield from not_yet(
-        {
-            "bucket_name": body.bucket_name,
-            "path": body.path,
-            "ezkMapping": body.ezk_mapping,
-        }
-    )
+    yield from not_yet({"ezkMapping": body.ezk_mapping})
 
 
 def _unknown(name: str, value: str, known: Iterable[str]) -> Iterator[FieldViolation]:

@@ -10,10 +10,13 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
 from starlette.requests import Request
 
+from milvus_backup_server.domain.places import Place
 from milvus_backup_server.domain.requests import ExportRequest, ImportRequest
 from milvus_backup_server.http.answers import Envelope, Refusal
+from milvus_backup_server.http.asked import naming
 from milvus_backup_server.http.examples import NAME
 from milvus_backup_server.http.operation_views import OperationResponse, operation_view
+from milvus_backup_server.http.places import PLACE_NAMES, BucketQuery, PathQuery
 from milvus_backup_server.http.responses import PiecesResponse, answer
 from milvus_backup_server.http.routing import CALLER, ArchiveRoute, Use
 from milvus_backup_server.service.export_backup import Export
@@ -43,10 +46,15 @@ router = APIRouter(
     responses={200: {"content": {_TAR: _BINARY}, "description": "The archive."}},
 )
 async def export_backup(
-    use_cases: Use, name: Annotated[str, Path(description="The backup.", examples=[NAME])]
+    use_cases: Use,
+    name: Annotated[str, Path(description="The backup.", examples=[NAME])],
+    path: PathQuery = "",
+    bucket_name: BucketQuery = "",
 ) -> Response:
     """Download a backup as one tar archive. One that breaks off is not whole: clients notice."""
-    export = await use_cases.export.start(ExportRequest(name), CALLER)
+    wanted = ExportRequest(name, Place(bucket_name, path))
+    with naming(PLACE_NAMES):
+        export = await use_cases.export.start(wanted, CALLER)
     pieces = _pieces(export)
     await anext(pieces)
     headers = {"Content-Disposition": f'attachment; filename="{name}.tar"'}
@@ -60,10 +68,13 @@ async def import_backup(
     backup_name: Annotated[
         str, Query(description="Of the backup to make; empty: the archive's top directory.")
     ] = "",
+    path: PathQuery = "",
+    bucket_name: BucketQuery = "",
 ) -> Response:
     """Make a backup of an archive, and answer when it is made. A client that goes away stops it."""
-    wanted = ImportRequest(backup_name)
-    operation = await use_cases.import_.run(wanted, request.stream(), CALLER)
+    wanted = ImportRequest(backup_name, Place(bucket_name, path))
+    with naming(PLACE_NAMES):
+        operation = await use_cases.import_.run(wanted, request.stream(), CALLER)
     return answer(OperationResponse(data=operation_view(operation)))
 
 

@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from milvus_backup_server.domain.backups import Backup
 from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
+from milvus_backup_server.domain.places import Place
 from milvus_backup_server.domain.requests import DeleteRequest
 from milvus_backup_server.http.answers import (
     BackupInfoResponse,
@@ -19,12 +20,13 @@ from milvus_backup_server.http.answers import (
     ListBackupsResponse,
     State,
 )
-from milvus_backup_server.http.asked import Asked, not_yet
+from milvus_backup_server.http.asked import Asked, naming
 from milvus_backup_server.http.backup_views import backup_response, backup_summary
 from milvus_backup_server.http.bodies import CreateBody
 from milvus_backup_server.http.create_request import create_request
 from milvus_backup_server.http.examples import CREATE, NAME
 from milvus_backup_server.http.faults import FAIL, PARAMETER_ERROR
+from milvus_backup_server.http.places import PLACE_NAMES, BucketQuery, PathQuery
 from milvus_backup_server.http.responses import answer
 from milvus_backup_server.http.routing import (
     CALLER,
@@ -72,9 +74,12 @@ async def create(
 
 @router.get("/list", response_model=ListBackupsResponse)
 async def list_backups(
+    *,
     request: Request,
     use_cases: Use,
     collection_name: Annotated[str, Query(description="Refused.", deprecated=True)] = "",
+    path: PathQuery = "",
+    bucket_name: BucketQuery = "",
     request_id: RequestId = "",
 ) -> Response:
     """List the backups that can be restored, by name."""
@@ -84,7 +89,9 @@ async def list_backups(
         return answer(
             ListBackupsResponse(request_id=request_id, code=PARAMETER_ERROR, msg=msg, data=None)
         )
-    found = [backup_summary(backup) async for backup in _all(use_cases.catalog)]
+    with naming(PLACE_NAMES):
+        catalog = use_cases.catalog.at(Place(bucket_name, path))
+    found = [backup_summary(backup) async for backup in _all(catalog)]
     return answer(ListBackupsResponse(request_id=request_id, data=found))
 
 
@@ -95,8 +102,8 @@ async def get_backup(
     use_cases: Use,
     backup_name: Annotated[str, Query(examples=[NAME])] = "",
     backup_id: Annotated[str, Query(description="Wins over `backup_name`.")] = "",
-    path: Annotated[str, Query(description="Not supported yet: a value is refused.")] = "",
-    bucket_name: Annotated[str, Query(description="Not supported yet: a value is refused.")] = "",
+    path: PathQuery = "",
+    bucket_name: BucketQuery = "",
     request_id: RequestId = "",
 ) -> Response:
     """Tell about a backup: how far it is, how it ended, what is in it.
@@ -105,21 +112,23 @@ async def get_backup(
     that others made. Why a backup failed is known until the service restarts.
     """
     remember_id(request, request_id)
-    faults = list(not_yet({"path": path, "bucket_name": bucket_name}))
     if not backup_id and not backup_name:
-        faults.append(FieldViolation("backup_name", "is required, or backup_id"))
-    if faults:
-        raise InvalidRequest(*faults)
-    tasks = BackupTasks(use_cases.catalog, use_cases.directory)
+        raise InvalidRequest(FieldViolation("backup_name", "is required, or backup_id"))
+    with naming(PLACE_NAMES):
+        catalog = use_cases.catalog.at(Place(bucket_name, path))
+    tasks = BackupTasks(catalog, use_cases.directory)
     task = await (tasks.by_id(backup_id) if backup_id else tasks.by_name(backup_name))
     return await backup_response(use_cases.catalog, task, request_id)
 
 
 @router.delete("/delete", response_model=DeleteBackupResponse)
 async def delete(
+    *,
     request: Request,
     use_cases: Use,
     backup_name: Annotated[str, Query(description="Required.", examples=[NAME])] = "",
+    path: PathQuery = "",
+    bucket_name: BucketQuery = "",
     request_id: RequestId = "",
 ) -> Response:
     """Remove a backup, also a half-made one, and answer when it is gone.
@@ -127,7 +136,8 @@ async def delete(
     A client that goes away stops nothing.
     """
     task_id = remember_id(request, request_id or str(uuid.uuid4()))
-    asked = Asked(DeleteRequest(backup_name, task_id), {"task_id": "request_id"})
+    wanted = DeleteRequest(backup_name, task_id, Place(bucket_name, path))
+    asked = Asked(wanted, {"task_id": "request_id", **PLACE_NAMES})
     with asked.naming():
         operation = await use_cases.delete.start(asked.request, CALLER)
     state, message = task_state(await use_cases.operations.end_of(operation.name))

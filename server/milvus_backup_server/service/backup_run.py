@@ -68,8 +68,9 @@ class BackupRun:
         self._resumed = resumed
         self._layout = checked.repository.layout(checked.backup_name)
         self._target = checked.repository.storage
-        self._name = HeldName(self._target, self._layout, checked.operation, environment)
-        self._journal = PlanJournal(self._target, checked.operation, environment.limits)
+        repository = checked.repository
+        self._name = HeldName(repository, self._layout, checked.operation, environment)
+        self._journal = PlanJournal(repository.records, checked.operation, environment.limits)
         self._earlier = EarlierRun(self._target.store, self._layout, self._limits.part_bytes)
         self._snapshots = Snapshots(
             checked.cluster.gateway, checked.capabilities, environment.limits

@@ -12,6 +12,7 @@ from typing import Final
 from milvus_backup_server.domain.backups import Backup, BackupState
 from milvus_backup_server.domain.errors import BackupNotFound, OperationNotFound
 from milvus_backup_server.domain.operations import Operation, OperationKind, OperationState
+from milvus_backup_server.domain.places import HOME, Place
 from milvus_backup_server.domain.requests import check_backup_name
 from milvus_backup_server.service.catalog import Catalog
 from milvus_backup_server.service.operation_directory import Filter, OperationDirectory
@@ -51,13 +52,25 @@ class BackupTask:
         return self.backup.id if self.backup is not None else ""
 
     @property
+    def place(self) -> Place:
+        """Where the backup lies."""
+        if self.backup is not None:
+            return self.backup.place
+        return self.operation.place if self.operation is not None else HOME
+
+    @property
     def whole(self) -> bool:
         """True if it can be restored."""
         return self.backup is not None and self.backup.state in WHOLE
 
 
 class BackupTasks:
-    """Finds backups by name and by id, those included that are not there yet or never will be."""
+    """Finds backups by name and by id, those included that are not there yet or never will be.
+
+    Args:
+        catalog: Of the place where names and ids of backups are looked for.
+        operations: What is on record.
+    """
 
     def __init__(self, catalog: Catalog, operations: OperationDirectory) -> None:
         self._catalog = catalog
@@ -71,11 +84,10 @@ class BackupTasks:
             BackupNotFound: Nothing of that name is there or was tried.
         """
         check_backup_name(name)
-        newest = next(
-            iter((await self._operations.list("", 1, Filter(name, _CHANGING))).items), None
-        )
+        wanted = Filter(name, _CHANGING, place=self._catalog.place)
+        newest = next(iter((await self._operations.list("", 1, wanted)).items), None)
         operation = newest if newest is not None and newest.kind in _CREATE else None
-        return _joined(name, await self._stored(name), operation)
+        return _joined(name, await _stored(self._catalog, name), operation)
 
     async def by_id(self, id_: str) -> BackupTask:
         """Return what is true of the backup, or of the try to make one, that has an id.
@@ -96,7 +108,7 @@ class BackupTasks:
         Raises:
             BackupNotFound: It was made, and is not there any more.
         """
-        backup = await self._stored(operation.backup_name)
+        backup = await _stored(self._catalog.at(operation.place), operation.backup_name)
         if backup is not None and _is_anothers(backup, operation):
             backup = None
         return _joined(operation.backup_name, backup, operation)
@@ -108,11 +120,12 @@ class BackupTasks:
             raise OperationNotFound(id_, text)
         return BackupTask(found.name, await self._catalog.get(found.name))
 
-    async def _stored(self, name: str) -> Backup | None:
-        try:
-            return await self._catalog.get(name)
-        except BackupNotFound:
-            return None
+
+async def _stored(catalog: Catalog, name: str) -> Backup | None:
+    try:
+        return await catalog.get(name)
+    except BackupNotFound:
+        return None
 
 
 def _joined(name: str, backup: Backup | None, operation: Operation | None) -> BackupTask:

@@ -22,6 +22,7 @@ from milvus_backup_server.domain.manifest import ManifestHead, ManifestMissing
 from milvus_backup_server.domain.names import is_backup_name
 from milvus_backup_server.domain.objects import ObjectInfo
 from milvus_backup_server.domain.operations import SHOWN_COLLECTIONS, OperationKind
+from milvus_backup_server.domain.places import Place
 from milvus_backup_server.domain.rbac import RbacCounts
 from milvus_backup_server.domain.records import BackupInfo
 from milvus_backup_server.domain.requests import check_backup_name
@@ -67,15 +68,34 @@ _ACTIVE_STATES = {
 
 
 class Catalog:
-    """Lists and describes the backups of the repository."""
+    """Lists and describes the backups of a repository, that of the settings unless another is given."""
 
-    def __init__(self, environment: Environment, operations: OperationDirectory) -> None:
+    def __init__(
+        self,
+        environment: Environment,
+        operations: OperationDirectory,
+        repository: Repository | None = None,
+    ) -> None:
         self._environment = environment
         self._operations = operations
+        self._repository = repository or environment.registry.repository()
 
     @property
-    def _repository(self) -> Repository:
-        return self._environment.registry.repository()
+    def place(self) -> Place:
+        """Where its backups lie."""
+        return self._repository.place
+
+    def of(self, repository: Repository) -> Catalog:
+        """Return the catalog of another repository."""
+        return Catalog(self._environment, self._operations, repository)
+
+    def at(self, place: Place) -> Catalog:
+        """Return the catalog of a place.
+
+        Raises:
+            InvalidRequest: It is none, or not allowed.
+        """
+        return self.of(self._environment.registry.repository_at(place))
 
     async def get(self, name: str) -> Backup:
         """Return a backup with its first collections.
@@ -192,7 +212,7 @@ class Catalog:
         return deadline.asking_store(self._repository.storage)
 
     async def _names(self) -> set[str]:
-        names = set(await self._operations.active_backups())
+        names = set(await self._operations.active_backups(self._repository.place))
         storage = self._repository.storage
         root = f"{storage.root}/" if storage.root else ""
         async with self._asking():
@@ -211,11 +231,13 @@ class Catalog:
             return None
 
     async def _describe(self, name: str, *, may_be_damaged: bool = True) -> Backup | None:
-        active = (await self._operations.active_backups()).get(name)
+        place = self._repository.place
+        active = (await self._operations.active_backups(place)).get(name)
         found = await self._stored(name, may_be_damaged=may_be_damaged)
         if active is None:
             return found
-        return replace(found or Backup(name, BackupState.CREATING), state=_ACTIVE_STATES[active])
+        begun = Backup(name, BackupState.CREATING, place=place)
+        return replace(found or begun, state=_ACTIVE_STATES[active])
 
     async def _stored(self, name: str, *, may_be_damaged: bool) -> Backup | None:
         reader = self.reader(name)
@@ -226,13 +248,13 @@ class Catalog:
             if not files and not await self._has_data(name):
                 return None
             state, note = backup_state(files)
-            backup = Backup(name, state, notes=(note,) if note else ())
+            backup = Backup(name, state, notes=(note,) if note else (), place=self.place)
             if state is BackupState.INCOMPLETE:
                 return replace(backup, create_time=_oldest(files))
             try:
                 found, verified = await asyncio.gather(
                     _with_heads(backup, reader, files),
-                    VerificationRecords(self._repository.storage).read(name),
+                    VerificationRecords(self._repository).read(name),
                 )
                 return _with_verifications(found, verified)
             except (BackupCorrupt, BackupNotRestorable) as error:

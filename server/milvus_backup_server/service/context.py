@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from milvus_backup_server.domain.capabilities import Capabilities
 from milvus_backup_server.domain.errors import NotFound
 from milvus_backup_server.domain.import_units import ImportApi, ImportRules, import_rules
-from milvus_backup_server.domain.layout import BackupLayout
+from milvus_backup_server.domain.layout import BackupLayout, join
 from milvus_backup_server.domain.operation_record import NOBODY, Owner
+from milvus_backup_server.domain.places import HOME, SETTING, AllowedPlaces, Place
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.memory import ByteBudget
@@ -53,10 +54,28 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """Where backups live."""
+    """Where backups live.
+
+    Attributes:
+        place: Where that is, beside the repository of the settings.
+        home: The storage of the settings' repository, if this is another one: what is ours and belongs to
+            no backup lies there, whatever place a backup lies in.
+    """
 
     name: str
     storage: Storage
+    place: Place = HOME
+    home: Storage | None = None
+
+    @property
+    def records(self) -> Storage:
+        """Where lies what is ours and belongs to no backup."""
+        return self.home or self.storage
+
+    @property
+    def setting(self) -> str:
+        """What names its bucket."""
+        return "backup.storage.bucketName" if self.place == HOME else SETTING
 
     def layout(self, backup_name: str) -> BackupLayout:
         """Return the keys of a backup."""
@@ -65,10 +84,17 @@ class Repository:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """The clusters and repositories by name."""
+    """The clusters and repositories by name.
+
+    Attributes:
+        allowed: The places that callers may name.
+        elsewhere: The storage of each of their prefixes.
+    """
 
     clusters: dict[str, Cluster]
     repositories: dict[str, Repository]
+    allowed: AllowedPlaces = field(default_factory=AllowedPlaces)
+    elsewhere: Mapping[Place, Storage] = field(default_factory=dict)
 
     def cluster(self, name: str = DEFAULT) -> Cluster:
         """Return a cluster by name."""
@@ -83,6 +109,19 @@ class Registry:
             return self.repositories[name]
         except KeyError:
             raise NotFound(name, f"repository {name!r} is not configured") from None
+
+    def repository_at(self, place: Place) -> Repository:
+        """Return the repository of a place that a caller names, or of the settings.
+
+        Raises:
+            InvalidRequest: It is not allowed.
+        """
+        home, found = self.repository(), self.allowed.find(place)
+        if found.place == HOME:
+            return home
+        base = self.elsewhere[found.prefix]
+        storage = replace(base, root=join(base.root, found.below))
+        return Repository(home.name, storage, found.place, home.storage)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,9 +61,10 @@ class CreateBackup:
         known = await self._operations.repeated(request.request_id, request)
         if known is not None:
             return known
+        repository = self._environment.registry.repository_at(request.place)
         name = request.backup_name or generated_name(datetime.now(UTC))
         asked = OperationRequest(
-            footprint=Footprint(OperationKind.CREATE_BACKUP, name),
+            footprint=Footprint(OperationKind.CREATE_BACKUP, name, place=repository.place),
             caller=caller,
             original=request,
             request_id=request.request_id,
@@ -73,7 +74,7 @@ class CreateBackup:
         )
         await self._operations.refuse_conflict(asked.footprint)
         try:
-            checked, faults = await self._check(request, name, asked.name)
+            checked, faults = await self._check(request, repository, name, asked.name)
         except Unavailable:
             raise
         except BackupError:
@@ -93,11 +94,10 @@ class CreateBackup:
         return await self._operations.begin(asked, body)
 
     async def _check(
-        self, request: CreateRequest, name: str, operation: str
+        self, request: CreateRequest, repository: Repository, name: str, operation: str
     ) -> tuple[CheckedCreate, Faults]:
         """Make the checks; what a plan can tell about is noted instead of raised if one is wanted."""
         cluster = self._environment.registry.cluster()
-        repository = self._environment.registry.repository()
         limits = self._environment.limits
         selection, faults = request.selection, Faults()
         deadline = Deadline(limits.check_seconds)
@@ -138,7 +138,7 @@ class CreateBackup:
         self, repository: Repository, name: str, first_try: str, faults: Faults
     ) -> None:
         if not self._environment.limits.create_bucket:
-            await require_bucket(repository.storage, "backup.storage.bucketName")
+            await require_bucket(repository.storage, repository.setting)
         if await repository.storage.store.bucket_exists():
             store, layout = repository.storage.store, repository.layout(name)
             try:

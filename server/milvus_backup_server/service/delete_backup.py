@@ -43,11 +43,13 @@ class DeleteBackup:
             OperationConflict: Another operation works on the backup.
         """
         request.check()
-        repository = self._environment.registry.repository()
+        repository = self._environment.registry.repository_at(request.place)
         layout = repository.layout(request.backup_name)
         store = repository.storage.store
         asked = OperationRequest(
-            footprint=Footprint(OperationKind.DELETE_BACKUP, request.backup_name),
+            footprint=Footprint(
+                OperationKind.DELETE_BACKUP, request.backup_name, place=repository.place
+            ),
             caller=caller,
             original=request,
             task_id=request.task_id,

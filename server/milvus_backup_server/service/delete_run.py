@@ -74,10 +74,11 @@ class DeleteRun:
         supersede: Callable[[str], Awaitable[None]],
         resumed: bool = False,
     ) -> None:
-        self._storage = repository.storage
+        self._repository = repository
         self._store = repository.storage.store
+        self._records = repository.records
         self._layout = repository.layout(backup_name)
-        self._note_key = plan_directory(repository.storage.root, operation) + _NOTE
+        self._note_key = plan_directory(repository.records.root, operation) + _NOTE
         self._limits = limits
         self._tracker = tracker
         self._supersede = supersede
@@ -106,7 +107,7 @@ class DeleteRun:
                 await self._forget_note()
             raise
         with contextlib.suppress(BackupError):  # it is tied to a backup that is gone
-            await VerificationRecords(self._storage).forget(self._layout.name)
+            await VerificationRecords(self._repository).forget(self._layout.name)
         await self._forget_note()
         return DeleteResult(removed)
 
@@ -127,13 +128,13 @@ class DeleteRun:
         # A store that is full must let go of what it holds: without a note nothing goes on with an
         # interrupted run, and the next delete begins anew.
         with contextlib.suppress(StorageUnavailable, StorageRefused):
-            await self._store.put(self._note_key, canonical_json(encode(_Doomed, doomed)))
+            await self._records.store.put(self._note_key, canonical_json(encode(_Doomed, doomed)))
         return doomed
 
     async def _recall(self) -> _Doomed | None:
         """Return what an earlier run noted; None if there is no note any more, and nothing to remove."""
         try:
-            data = load_json(await self._store.get(self._note_key), _NOTE)
+            data = load_json(await self._records.store.get(self._note_key), _NOTE)
             doomed: _Doomed = decode(_Doomed, data)
         except (BackupCorrupt, NotDecodable, ObjectNotFound):
             if await self._is_gone():
@@ -150,7 +151,7 @@ class DeleteRun:
     async def _forget_note(self) -> None:
         with contextlib.suppress(BackupError, TimeoutError):  # a sweep removes it
             async with asyncio.timeout(self._limits.cleanup_seconds):
-                await self._store.delete([self._note_key])
+                await self._records.store.delete([self._note_key])
 
     async def _etag(self, file: str) -> str:
         info = await self._store.head(self._layout.meta(file))
@@ -180,7 +181,7 @@ class DeleteRun:
             return
         if is_operation_name(operation):
             await self._supersede(operation)
-            await PlanJournal(self._storage, operation, self._limits).remove()
+            await PlanJournal(self._records, operation, self._limits).remove()
 
     def _left_behind(self) -> LeftBehind:
         name = self._layout.name

@@ -88,16 +88,18 @@ class ExportBackup:
         request.check()
         limits = self._environment.limits
         refuse_many_streams(self._operations, limits.streams)
+        repository = self._environment.registry.repository_at(request.place)
         asked = OperationRequest(
-            footprint=Footprint(OperationKind.EXPORT_BACKUP, request.backup_name),
+            footprint=Footprint(
+                OperationKind.EXPORT_BACKUP, request.backup_name, place=repository.place
+            ),
             caller=caller,
             original=request,
             at_once=True,
         )
         await self._operations.refuse_conflict(asked.footprint)
-        backup = await self._catalog.get_sound(request.backup_name)
+        backup = await self._catalog.of(repository).get_sound(request.backup_name)
         require_restorable(backup)
-        repository = self._environment.registry.repository()
         checked = CheckedExport(backup.name, repository, backup.create_time)
         pipe = Pipe(reader_seconds=limits.stream_stall_seconds)
 

@@ -17,7 +17,7 @@ from milvus_backup_server.service.claim import (
     require_claim,
     take_over,
 )
-from milvus_backup_server.service.context import Environment, Storage
+from milvus_backup_server.service.context import Environment, Repository, Storage
 from milvus_backup_server.service.removal import BackupRemoval
 from milvus_backup_server.service.tracker import Tracker
 
@@ -30,16 +30,17 @@ class HeldName:
     """The name of the backup that an operation writes.
 
     Args:
-        storage: The repository's storage.
+        repository: Where the backup is made.
         layout: Keys of the backup.
         operation: Who writes it.
         environment: Whether a missing bucket is made, and what gives generations.
     """
 
     def __init__(
-        self, storage: Storage, layout: BackupLayout, operation: str, environment: Environment
+        self, repository: Repository, layout: BackupLayout, operation: str, environment: Environment
     ) -> None:
-        self._storage = storage
+        self._repository = repository
+        self._storage = repository.storage
         self._layout = layout
         self._operation = operation
         self._environment = environment
@@ -70,10 +71,9 @@ class HeldName:
             BucketNotFound: As it says.
         """
         store = self._storage.store
-        if not await store.bucket_exists():
-            if not self._environment.limits.create_bucket:
-                raise missing_bucket(self._storage, "backup.storage.bucketName")
-            await store.create_bucket()
+        await self._make_bucket(self._storage)
+        if self._repository.home is not None:
+            await self._make_bucket(self._repository.home)
         environment = self._environment
         ours = new_claim(self._operation, environment.new_generation(), environment.owner)
         # A cancelled write may have been done; so it is waited for, and looked for by the clean-up.
@@ -85,6 +85,13 @@ class HeldName:
             await _ended(claiming, self._environment.limits.cleanup_seconds)
             raise
         self._claim = ours
+
+    async def _make_bucket(self, storage: Storage) -> None:
+        if await storage.store.bucket_exists():
+            return
+        if not self._environment.limits.create_bucket:
+            raise missing_bucket(storage, self._repository.setting)
+        await storage.store.create_bucket()
 
     async def take_over(self) -> bool:
         """Take the name again that an earlier run of this operation had; False if it had none.

@@ -61,15 +61,15 @@ class ImportBackup:
         """
         request.check()
         refuse_many_streams(self._operations, self._environment.limits.streams)
+        repository = self._environment.registry.repository_at(request.place)
         opening = ArchiveOpening(chunks)
         name = request.backup_name or await self._name_of(opening)
         asked = OperationRequest(
-            footprint=Footprint(OperationKind.IMPORT_BACKUP, name),
+            footprint=Footprint(OperationKind.IMPORT_BACKUP, name, place=repository.place),
             caller=caller,
             original=request,
             at_once=True,
         )
-        repository = self._environment.registry.repository()
         await self._operations.refuse_conflict(asked.footprint)
         await self._check(repository, name)
         pipe = Pipe(writer_seconds=self._environment.limits.stream_stall_seconds)
@@ -106,7 +106,7 @@ class ImportBackup:
         limits = self._environment.limits
         async with Deadline(limits.check_seconds).asking_store(repository.storage):
             if not limits.create_bucket:
-                await require_bucket(repository.storage, "backup.storage.bucketName")
+                await require_bucket(repository.storage, repository.setting)
             if await repository.storage.store.bucket_exists():
                 await refuse_taken_name(repository.storage.store, repository.layout(name))
 

@@ -78,7 +78,7 @@ class ImportRun:
         self._tracker = tracker
         self._storage = checked.repository.storage
         self._layout = checked.repository.layout(checked.backup_name)
-        self._name = HeldName(self._storage, self._layout, checked.operation, environment)
+        self._name = HeldName(checked.repository, self._layout, checked.operation, environment)
         self._meta: dict[str, Spool] = {}
 
     async def run(self) -> ImportResult:

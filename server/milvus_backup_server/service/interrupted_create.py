@@ -37,6 +37,7 @@ class InterruptedCreate:
     ) -> None:
         self._operation = request.first_try or record.name
         self._backup_name = record.footprint.backup_name  # the request need not give one
+        self._place = record.footprint.place
         self._accept_time = record.operation.create_time
         self._request = request
         self._environment = environment
@@ -65,7 +66,7 @@ class InterruptedCreate:
             labels=request.labels,
             cluster=cluster,
             source=await cluster_storage(cluster, deadline),
-            repository=self._environment.registry.repository(),
+            repository=self._environment.registry.repository_at(self._place),
             milvus_version=version,
             capabilities=capabilities,
             accepted=accepted,
@@ -91,11 +92,12 @@ class InterruptedCreate:
             BackupNameLost: The name is another's now, or the backup was removed.
             LeftBehind: It could not be removed.
         """
-        repository, environment = self._environment.registry.repository(), self._environment
+        environment = self._environment
+        repository = environment.registry.repository_at(self._place)
         layout = repository.layout(self._backup_name)
-        name = HeldName(repository.storage, layout, self._operation, environment)
+        name = HeldName(repository, layout, self._operation, environment)
         held = await name.take_over()
-        journal = PlanJournal(repository.storage, self._operation, environment.limits)
+        journal = PlanJournal(repository.records, self._operation, environment.limits)
         if held and await repository.storage.store.head(layout.meta(FULL_META)) is not None:
             text = f"the create had finished: backup {layout.name!r} is complete and stays"
             tracker.warn(LeftBehind(text, subject=layout.name))

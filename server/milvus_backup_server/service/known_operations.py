@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 
 from milvus_backup_server.domain.backups import Page
-from milvus_backup_server.domain.conflicts import READERS
 from milvus_backup_server.domain.errors import OperationNotFound
 from milvus_backup_server.domain.operations import (
     CollectionProgress,
@@ -14,6 +13,7 @@ from milvus_backup_server.domain.operations import (
     OperationKind,
     OperationState,
 )
+from milvus_backup_server.domain.places import HOME, Place
 from milvus_backup_server.service.running import Broadcast, Running
 from milvus_backup_server.service.watching import watch, watch_many
 
@@ -139,13 +139,10 @@ class KnownOperations:
         """Return how many operations are in a state."""
         return sum(item.state is state for item in self._known.values())
 
-    def active_backups(self) -> dict[str, OperationKind]:
-        """Return the backups that operations change now, with what they do."""
-        return {
-            item.request.footprint.backup_name: item.request.footprint.kind
-            for item in self._active()
-            if item.request.footprint.kind not in READERS
-        }
+    def active_backups(self, place: Place = HOME) -> dict[str, OperationKind]:
+        """Return the backups of a place that operations change now, with what they do."""
+        footprints = (item.request.footprint for item in self._active())
+        return {it.backup_name: it.kind for it in footprints if it.changes(place)}
 
     def _active(self) -> Sequence[Running]:
         return [item for item in self._known.values() if not item.state.ends_watch]

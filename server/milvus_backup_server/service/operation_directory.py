@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from milvus_backup_server.domain.backups import Page, page_of
-from milvus_backup_server.domain.conflicts import READERS
 from milvus_backup_server.domain.errors import (
     BackupError,
     OperationNotFound,
@@ -28,6 +27,7 @@ from milvus_backup_server.domain.operations import (
     OperationKind,
     OperationState,
 )
+from milvus_backup_server.domain.places import HOME, Place
 from milvus_backup_server.domain.verification import Problem, VerifyResult
 from milvus_backup_server.ports.operation_log import Stored
 from milvus_backup_server.service.concurrency import merged
@@ -41,11 +41,12 @@ _INTERRUPTED = frozenset({OperationState.INTERRUPTED})
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which operations are wanted; what is empty lets all pass."""
+    """Which operations are wanted; what is empty, or None, lets all pass."""
 
     backup_name: str = ""
     kinds: frozenset[OperationKind] = frozenset()
     states: frozenset[OperationState] = frozenset()
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,14 @@ class _Entry:
     name: str
     kind: OperationKind
     backup_name: str
+    place: Place
     state: OperationState
     show: Callable[[], Operation]
 
     def passes(self, wanted: Filter) -> bool:
         return (
             (not wanted.backup_name or self.backup_name == wanted.backup_name)
+            and (wanted.place is None or self.place == wanted.place)
             and (not wanted.kinds or self.kind in wanted.kinds)
             and (not wanted.states or self.state in wanted.states)
         )
@@ -227,6 +230,7 @@ class OperationDirectory:
             operation.name,
             operation.kind,
             operation.backup_name,
+            record.footprint.place,
             record.shown().state,
             lambda: self._shown_whole(record),
         )
@@ -243,17 +247,21 @@ class OperationDirectory:
             return record.shown()
         return replace(record.shown(), owner=str(record.owner))
 
-    async def active_backups(self) -> dict[str, OperationKind]:
-        """Return the backups that operations change now, here or elsewhere, with what they do."""
+    async def active_backups(self, place: Place = HOME) -> dict[str, OperationKind]:
+        """Return the backups of a place that operations change now, here or elsewhere, with what they do."""
         found: dict[str, OperationKind] = {}
         if self._journal is not None:
             # Whoever asks reads the store next, with a deadline and an error of its own.
             with contextlib.suppress(BackupError, TimeoutError):
                 async with asyncio.timeout(self._journal.limits.ask):
                     for record in await self._journal.of_others():
-                        if record.accepted and record.footprint.kind not in READERS:
+                        if record.accepted and record.footprint.changes(place):
                             found[record.footprint.backup_name] = record.footprint.kind
-        return found | self._here.active_backups()
+        return found | self._here.active_backups(place)
+
+    async def places(self) -> frozenset[Place]:
+        """Return where the backups lie that operations on record are of."""
+        return frozenset(entry.place for entry in await self._entries())
 
     # --- what an operation does not carry
 
@@ -353,6 +361,7 @@ def _entry_here(running: Running) -> _Entry:
         running.name,
         footprint.kind,
         footprint.backup_name,
+        footprint.place,
         running.state,
         running.snapshot,
     )

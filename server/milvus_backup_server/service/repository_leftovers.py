@@ -21,6 +21,7 @@ from milvus_backup_server.domain.layout import (
 from milvus_backup_server.domain.leftovers import Leftover, LeftoverKind
 from milvus_backup_server.domain.names import is_backup_name
 from milvus_backup_server.domain.objects import ObjectInfo
+from milvus_backup_server.domain.places import HOME
 from milvus_backup_server.service.claim import parse_claim, read_claim
 from milvus_backup_server.service.context import Repository
 from milvus_backup_server.service.objects import delete_prefix, list_children, list_objects
@@ -107,10 +108,13 @@ class RepositoryLeftovers:
         async def remove() -> None:
             if not await self._is_dead(operation):
                 return
-            await delete_prefix(self._store, plan_directory(self._storage.root, operation))
+            records = self._repository.records
+            await delete_prefix(records.store, plan_directory(records.root, operation))
             await BackupRemoval(self._store, layout, data).run()
 
-        item = Leftover(LeftoverKind.BACKUP, layout.name, operation, size.objects, size.bytes)
+        place = self._repository.place
+        subject = layout.name if place == HOME else f"{place}/{layout.name}"
+        item = Leftover(LeftoverKind.BACKUP, subject, operation, size.objects, size.bytes)
         return Found(item, remove)
 
     async def _claim_of_torso(self, layout: BackupLayout) -> tuple[str, bytes] | None:
@@ -122,7 +126,7 @@ class RepositoryLeftovers:
         ]
         if CLAIM not in files or backup_state(files)[0] is not BackupState.INCOMPLETE:
             return None
-        if layout.name in await self._directory.active_backups():
+        if layout.name in await self._directory.active_backups(self._repository.place):
             return None
         try:
             await refuse_foreign(self._store, layout)
@@ -141,7 +145,10 @@ class RepositoryLeftovers:
         return time is not None and time < self._before
 
     async def notes(self) -> AsyncIterator[Found]:
-        """Yield what operations noted and nobody needs: plans of creates, journals of restores."""
+        """Yield what operations noted and nobody needs: plans of creates, journals of restores.
+
+        They lie in the repository of the settings, for all places.
+        """
         for directory in (plan_directory, restore_journal_directory):
             async for found in self._notes(directory(self._storage.root, "")):
                 yield found
@@ -162,9 +169,8 @@ class RepositoryLeftovers:
         """Yield uploads into backups that nobody works on."""
         root = f"{join(self._storage.root)}/" if join(self._storage.root) else ""
         uploads = await self._store.list_uploads(root)
-        busy = (
-            await self._directory.active_backups()
-        )  # after the uploads: theirs are not among them
+        # After the uploads: theirs are not among them.
+        busy = await self._directory.active_backups(self._repository.place)
         for upload in uploads:
             name, _, rest = upload.key.removeprefix(root).partition("/")
             ours = is_backup_name(name) and rest.startswith(CONTENT_DIRECTORIES)

@@ -62,10 +62,11 @@ class RestoreBackup:
         known = await self._operations.repeated(request.request_id, request)
         if known is not None:
             return known
+        place = self._environment.registry.repository_at(request.place).place
         name = new_operation_name()
         # What works on the backup itself is in the way whatever the targets are.
         await self._operations.refuse_conflict(
-            Footprint(OperationKind.RESTORE_BACKUP, request.backup_name)
+            Footprint(OperationKind.RESTORE_BACKUP, request.backup_name, place=place)
         )
         try:
             checked, plan, faults = await self._checks.check(request, name)
@@ -83,6 +84,7 @@ class RestoreBackup:
                 OperationKind.RESTORE_BACKUP,
                 request.backup_name,
                 frozenset(item.target for item in plan.collections if item.target),
+                place,
             ),
             caller=caller,
             original=request,

@@ -45,9 +45,10 @@ class RestoreChecks:
             BackupError: The first of what stands in the way; which there may be, ``RestoreBackup`` tells.
         """
         cluster = self._environment.registry.cluster()
-        repository = self._environment.registry.repository()
+        repository = self._environment.registry.repository_at(request.place)
+        catalog = self._catalog.of(repository)
         limits = self._environment.limits
-        backup = await self._catalog.get_sound(request.backup_name)
+        backup = await catalog.get_sound(request.backup_name)
         require_restorable(backup)
         # Only now: Milvus is not blamed for a store that took its time.
         deadline = Deadline(limits.check_seconds)
@@ -57,7 +58,7 @@ class RestoreChecks:
         if fault is not None:
             raise fault
         milvus = await cluster_storage(cluster, deadline)
-        reader = self._catalog.reader(request.backup_name)
+        reader = catalog.reader(request.backup_name)
         async with deadline.asking_store(repository.storage):
             files = await reader.files()
         rules = limits.import_rules(capabilities, rest=limits.import_api is not ImportApi.GRPC)

@@ -80,7 +80,7 @@ class RestoreRun:
         self._tracker = tracker
         self._journal = journal
         self._resumed = journal.begun
-        self._finished = FinishedRestores(repository.storage)
+        self._finished = FinishedRestores(repository.records)
         self._marks = RestoreMarks(checked, tracker)
         self._builder = CollectionBuilder(
             checked.cluster.gateway, checked.operation, tracker, limits, journal

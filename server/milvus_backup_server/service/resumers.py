@@ -38,7 +38,7 @@ def delete_resumer(environment: Environment, control: OperationControl) -> Resum
 
         def run(tracker: Tracker) -> DeleteRun:
             return DeleteRun(
-                environment.registry.repository(),
+                environment.registry.repository_at(record.footprint.place),
                 record.footprint.backup_name,
                 record.name,
                 environment.limits,

@@ -264,6 +264,7 @@ class Running:
             task_id=self.request.task_id,
             retry_of=self.request.retry_of,
             revision=self.changed.version,
+            place=self.request.footprint.place,
         )
 
     def shared_snapshot(self, beyond: int) -> Operation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -24,10 +25,11 @@ from milvus_backup_server.domain.operations import (
     Phase,
     Result,
 )
+from milvus_backup_server.domain.places import HOME
 from milvus_backup_server.domain.requests import SweepRequest
 from milvus_backup_server.service.checks import Deadline, require_bucket
 from milvus_backup_server.service.cluster_leftovers import ClusterLeftovers
-from milvus_backup_server.service.context import Environment
+from milvus_backup_server.service.context import Environment, Repository
 from milvus_backup_server.service.operation_directory import OperationDirectory
 from milvus_backup_server.service.operation_fates import Fates
 from milvus_backup_server.service.operations import OperationManager
@@ -106,8 +108,12 @@ class SweepRun:
         before = now - timedelta(seconds=self._request.min_age_seconds)
         ours = RepositoryLeftovers(repository, self._directory, before)
         theirs = ClusterLeftovers(cluster, Fates(self._directory), before)
+        await self._look(self._interrupted(before))
+        for elsewhere in await self._other_repositories():
+            there = RepositoryLeftovers(elsewhere, self._directory, before)
+            await self._look(there.backups())
+            await self._look(there.uploads())
         for place in (
-            self._interrupted(before),
             ours.backups(),
             ours.notes(),
             ours.uploads(),
@@ -117,6 +123,17 @@ class SweepRun:
         ):
             await self._look(place)
         return self._report.result(applied=self._request.apply)
+
+    async def _other_repositories(self) -> list[Repository]:
+        """Return those of the places that callers may name, as far as they are known and there."""
+        known = {*self._registry.allowed.prefixes, *await self._directory.places()} - {HOME}
+        found: list[Repository] = []
+        for place in sorted(known, key=str):
+            with contextlib.suppress(BackupError):  # not allowed any more, or not there yet
+                repository = self._registry.repository_at(place)
+                if repository.home and await repository.storage.store.bucket_exists():
+                    found.append(repository)
+        return found
 
     async def _look(self, place: AsyncIterator[Found]) -> None:
         try:

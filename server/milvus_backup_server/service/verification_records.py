@@ -15,6 +15,7 @@ from milvus_backup_server.domain.errors import (
 )
 from milvus_backup_server.domain.layout import verifications_key
 from milvus_backup_server.domain.manifest import canonical_json, load_json
+from milvus_backup_server.domain.places import HOME
 from milvus_backup_server.domain.record_codec import Record, json_key
 from milvus_backup_server.domain.verification import (
     BackupIdentity,
@@ -22,7 +23,7 @@ from milvus_backup_server.domain.verification import (
     VerifyLevel,
     remembered,
 )
-from milvus_backup_server.service.context import Storage
+from milvus_backup_server.service.context import Repository
 
 _FORMAT_VERSION = 1
 
@@ -52,11 +53,12 @@ class VerificationRecords:
     """The files of one repository.
 
     Args:
-        storage: Where the backups are.
+        repository: Where the backups are.
     """
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
+    def __init__(self, repository: Repository) -> None:
+        self._storage = repository.records
+        self._place = "" if repository.place == HOME else str(repository.place)
 
     async def read(self, name: str) -> tuple[BackupIdentity, tuple[Verification, ...]] | None:
         """Return what is remembered under a name, and of which backup; None if nothing is.
@@ -102,7 +104,7 @@ class VerificationRecords:
             await self._storage.store.delete([self._key(name)])
 
     def _key(self, name: str) -> str:
-        return verifications_key(self._storage.root, name)
+        return verifications_key(self._storage.root, name, self._place)
 
 
 def _entry(item: Verification) -> _Entry:

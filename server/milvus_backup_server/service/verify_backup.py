@@ -12,7 +12,7 @@ from milvus_backup_server.domain.requests import VerifyRequest
 from milvus_backup_server.domain.verification import Sample
 from milvus_backup_server.service.catalog import Catalog
 from milvus_backup_server.service.checks import require_restorable
-from milvus_backup_server.service.context import Environment
+from milvus_backup_server.service.context import Environment, Repository
 from milvus_backup_server.service.operations import OperationManager
 from milvus_backup_server.service.running import OperationRequest
 from milvus_backup_server.service.tracker import Tracker
@@ -46,15 +46,17 @@ class VerifyBackup:
         known = await self._operations.repeated(request.request_id, request)
         if known is not None:
             return known
+        repository = self._environment.registry.repository_at(request.place)
         asked = OperationRequest(
-            footprint=Footprint(OperationKind.VERIFY_BACKUP, request.backup_name),
+            footprint=Footprint(
+                OperationKind.VERIFY_BACKUP, request.backup_name, place=repository.place
+            ),
             caller=caller,
             original=request,
             request_id=request.request_id,
         )
         await self._operations.refuse_conflict(asked.footprint)
-        await self._require_verifiable(request.backup_name)
-        repository = self._environment.registry.repository()
+        await self._require_verifiable(repository, request.backup_name)
         checked = CheckedVerify(
             operation=asked.name,
             layout=repository.layout(request.backup_name),
@@ -68,9 +70,9 @@ class VerifyBackup:
 
         return await self._operations.begin(asked, body)
 
-    async def _require_verifiable(self, name: str) -> None:
+    async def _require_verifiable(self, repository: Repository, name: str) -> None:
         try:
-            backup = await self._catalog.get_sound(name)
+            backup = await self._catalog.of(repository).get_sound(name)
         except BackupCorrupt:
             return  # which the verification will tell in full
         require_restorable(backup)

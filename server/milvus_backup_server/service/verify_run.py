@@ -196,7 +196,7 @@ class VerifyRun:
             operation=self._checked.operation,
         )
         try:
-            records = VerificationRecords(self._checked.repository.storage)
+            records = VerificationRecords(self._checked.repository)
             await records.add(self._layout.name, identity, record)
         except BackupError as error:
             error.message = f"the verification could not be recorded: {error.message}"

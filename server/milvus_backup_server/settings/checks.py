@@ -19,6 +19,7 @@ _DIRECTORIES_OF_MILVUS: Final = frozenset(
 )
 _STATIC: Final = ("accessKeyID", "secretAccessKey", "sessionToken")
 _OWN_LOGINS: Final = frozenset({"gcp", "aliyun", "tencent", "hwc"})
+_PLACES: Final = "service.storage.allowedPlaces"
 _OF_OTHER_STORES: Final = ("accountKey", "credentialsFile")
 
 
@@ -42,6 +43,7 @@ def cross_faults(
     yield from _access_faults("service.storage.backup.", waits.backup, given)
     if not unknown:
         yield from _overlap_faults(settings)
+        yield from _place_faults(settings)
         yield from _mode_faults(settings)
 
 
@@ -80,6 +82,27 @@ def _overlap_faults(settings: Settings) -> Iterator[FieldViolation]:
             f"{backup.root_path!r} holds, or lies in, Milvus's own data ({milvus.root_path!r} of the "
             "same store); expected a directory of its own, such as backup",
         )
+
+
+def _place_faults(settings: Settings) -> Iterator[FieldViolation]:
+    """Keep the places that callers may name out of Milvus's data, as the backups' own."""
+    milvus, backup = settings.milvus.storage, settings.backup.storage
+    places, local = settings.places, backup.provider == "local"
+    for place in places.prefixes:
+        if local and place.bucket:
+            text = (
+                f"{place}: backups lie in a directory; expected another one, such as /srv/backups"
+            )
+            yield FieldViolation(_PLACES, text)
+        there = backup.model_copy(
+            update={"root_path": f"/{place.root}", "bucket_name": place.bucket}
+        )
+        inside = _below(_path_of(there), _path_of(milvus))
+        above = _below(_path_of(milvus), _path_of(there)) is not None
+        holds = above or (inside and inside[0] in _DIRECTORIES_OF_MILVUS)
+        if holds and _is_one_bucket(milvus, there):
+            text = f"{place} holds, or lies in, Milvus's own data; expected a path beside it"
+            yield FieldViolation(_PLACES, text)
 
 
 def _is_one_bucket(milvus: StorageSettings, backup: StorageSettings) -> bool:

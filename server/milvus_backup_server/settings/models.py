@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field, SecretStr
 
+from milvus_backup_server.domain.places import AllowedPlaces, Place
 from milvus_backup_server.settings.section import Section
 from milvus_backup_server.settings.stores import StorageWaitSettings
 from milvus_backup_server.settings.values import (
@@ -310,6 +311,17 @@ class Settings(Section):
     def copies_in_flight(self) -> int:
         """Objects that are copied at one time: more than the requests in flight would only wait."""
         return min(self.transfer.concurrency, self.service.limits.requests_in_flight)
+
+    @property
+    def places(self) -> AllowedPlaces:
+        """Where callers may have backups."""
+        storage = self.backup.storage
+        is_local = storage.provider == "local"
+        home = "" if is_local else storage.bucket_name
+        root = storage.directory if is_local else storage.prefix
+        parts = (text.partition("/") for text in self.service.storage.allowed_places)
+        prefixes = tuple(Place(bucket or home, path) for bucket, _, path in parts)
+        return AllowedPlaces(Place(home, root.strip("/")), prefixes)
 
     @property
     def backup_mount(self) -> str:

@@ -7,6 +7,7 @@ from milvus_backup_server.settings.values import (
     Addressing,
     Count,
     Encryption,
+    Places,
     Seconds,
     StorageClass,
 )
@@ -31,7 +32,8 @@ class StorageWaitSettings(Section):
     """``service.storage``: how long object stores are waited for, and how each is used.
 
     A request may take ``request_timeout_seconds``, and as much longer as its bytes need at
-    ``slowest_mib_per_second``.
+    ``slowest_mib_per_second``. ``allowed_places`` are those in or below which callers may have backups beside
+    ``backup.storage``, at its address: ``bucket/path``, or ``/path`` for its own bucket, or a directory.
     """
 
     connect_timeout_seconds: Seconds = 5.0
@@ -39,5 +41,6 @@ class StorageWaitSettings(Section):
     slowest_mib_per_second: Count = 1
     retry_budget_seconds: Seconds = 120.0
     create_backup_bucket: bool = True
+    allowed_places: Places = ()
     milvus: StoreAccessSettings = StoreAccessSettings()
     backup: StoreAccessSettings = StoreAccessSettings()

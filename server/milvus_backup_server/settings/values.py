@@ -5,15 +5,17 @@ No message shows a value: it may be a secret in the wrong place.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 _PROVIDERS: Final = "minio, s3, aws, gcp, aliyun, tencent, hwc, local"
 _WITHOUT_S3: Final = frozenset({"azure", "gcpnative"})
 _ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 _TLS_MODES_OF_V1: Final = {"0": "disabled", "1": "server", "2": "mutual"}
+_BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 _WEEK: Final = 7 * 24 * 3600
 
 
@@ -99,6 +101,16 @@ def _root(value: object) -> object:
     return value
 
 
+def _place(value: str) -> str:
+    bucket, slash, path = value.partition("/")
+    steps = path.rstrip("/").split("/") if path.rstrip("/") else []
+    if not slash or (bucket and not _BUCKET.fullmatch(bucket)):
+        raise ValueError("expected bucket/path each, such as archive/milvus, or /path")
+    if any(step in {"", ".", ".."} for step in steps):
+        raise ValueError("expected paths without empty, . and .. parts, such as archive/milvus")
+    return f"{bucket}/{'/'.join(steps)}"
+
+
 Count: TypeAlias = Annotated[int, BeforeValidator(_number), Field(ge=1)]
 CountOrNone: TypeAlias = Annotated[int, BeforeValidator(_number), Field(ge=0)]
 Port: TypeAlias = Annotated[int, BeforeValidator(_number), Field(ge=1, le=65535)]
@@ -113,6 +125,9 @@ Host: TypeAlias = Annotated[str, BeforeValidator(_host)]
 HostOrNone: TypeAlias = Annotated[str, BeforeValidator(_host_or_none)]
 HostNames: TypeAlias = Annotated[tuple[Host, ...], BeforeValidator(_listed)]
 Endpoints: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]
+Places: TypeAlias = Annotated[
+    tuple[Annotated[str, AfterValidator(_place)], ...], BeforeValidator(_listed)
+]
 Url: TypeAlias = Annotated[str, BeforeValidator(_url)]
 Root: TypeAlias = Annotated[str, BeforeValidator(_root)]
 Bucket: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=255)]
