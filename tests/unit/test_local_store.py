@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -97,6 +98,26 @@ async def test_etags_are_no_md5_and_change_even_with_the_same_size(root: Path) -
     etags = {(await store.put("x", b"%03d" % number)).etag for number in range(50)}
     assert len(etags) == 50
     assert not any(md5_of_etag(etag) for etag in etags)
+
+
+async def test_a_write_tells_of_its_own_file_also_when_another_comes_right_behind_it(
+    root: Path,
+) -> None:
+    store, over = LocalStore(root), threading.Event()
+    await store.put("x", b"first")
+
+    def interfere() -> None:
+        while not over.is_set():
+            (root.parent / "other").write_bytes(b"of another writer")
+            (root.parent / "other").replace(root / "x")
+
+    interfering = asyncio.create_task(asyncio.to_thread(interfere))
+    try:
+        told = [await store.put("x", b"ours") for _ in range(100)]
+    finally:
+        over.set()
+        await interfering
+    assert {info.size for info in told} == {len(b"ours")}
 
 
 async def test_nothing_temporary_is_left(root: Path) -> None:

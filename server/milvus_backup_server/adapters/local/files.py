@@ -29,7 +29,11 @@ _LOCK_PAUSE_SECONDS = 0.005
 
 
 class Files:
-    """The files below a directory, by key. Raises OSError beside the errors of the port."""
+    """The files below a directory, by key. Raises OSError beside the errors of the port.
+
+    What a write returns is told of the file before it gets its name: afterwards the name may be that of
+    another writer's file, and its ETag would let this one overwrite it.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -60,6 +64,7 @@ class Files:
             with temporary.open("xb") as file:
                 file.writelines(pieces)
                 _flush(file)
+                written = os.fstat(file.fileno())
             for tries_left in reversed(range(_PUBLISH_TRIES)):
                 try:
                     _make_directory(path.parent)
@@ -69,7 +74,7 @@ class Files:
                     # A deletion found the new directory empty and removed it.
                     if not tries_left:
                         raise
-        return self.describe(key)
+        return _described(key, written)
 
     def exchange(self, key: str, data: bytes, if_match: str) -> ObjectInfo:
         """Write a file in place of the one with that ETag; one at a time, in all processes."""
@@ -78,13 +83,14 @@ class Files:
             with temporary.open("xb") as file:
                 file.write(data)
                 _flush(file)
+                written = os.fstat(file.fileno())
             # A process that is stopped while it has the lock holds up all others: so it is held for
             # the comparison and the renaming alone.
             with self._alone():
                 self._require(key, if_match)
                 temporary.replace(path)
         _sync_directory(path.parent)
-        return self.describe(key)
+        return _described(key, written)
 
     def _require(self, key: str, etag: str) -> None:
         try:
