@@ -129,6 +129,25 @@ async def test_nothing_temporary_is_left(root: Path) -> None:
     assert files_below(root) == ["a/b", "c"]
 
 
+async def test_what_killed_processes_were_writing_goes_when_it_is_old(root: Path) -> None:
+    hidden = root / ".object-store-tmp"
+    hidden.mkdir()
+    for name, age_hours in (("old", 25), ("young", 23), ("exchange.lock", 25)):
+        (hidden / name).write_bytes(b"x")
+        written = (hidden / name).stat().st_mtime - age_hours * 3600
+        os.utime(hidden / name, (written, written))
+    store = LocalStore(root)
+    upload = await store.start_upload("y")
+    await store.put("x", b"1")
+    uploaded = f".object-store-tmp/uploads/{upload.upload_id}/key"
+    assert files_below(root) == [
+        ".object-store-tmp/exchange.lock",
+        uploaded,
+        ".object-store-tmp/young",
+        "x",
+    ]
+
+
 async def test_a_reader_keeps_the_object_that_it_opened(root: Path) -> None:
     store = LocalStore(root)
     await store.put("x", b"old")

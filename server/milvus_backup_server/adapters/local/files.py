@@ -26,6 +26,8 @@ _SYNCED_AT_MOST = 8
 _LOCK = "exchange.lock"
 _LOCK_SECONDS = 5.0
 _LOCK_PAUSE_SECONDS = 0.005
+# A file that nobody has written to for so long is of a process that was killed.
+_ABANDONED_SECONDS = 24 * 3600
 
 
 class Files:
@@ -37,6 +39,7 @@ class Files:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._tidied = False
 
     def describe(self, key: str) -> ObjectInfo:
         """Describe a file."""
@@ -117,11 +120,23 @@ class Files:
 
     @contextmanager
     def _temporary(self) -> Iterator[Path]:
+        if not self._tidied:
+            self._remove_abandoned()
+            self._tidied = True
         path = self.hidden() / secrets.token_hex(16)
         try:
             yield path
         finally:
             path.unlink(missing_ok=True)
+
+    def _remove_abandoned(self) -> None:
+        """Remove what killed processes were writing. One that only slept fails to publish its file."""
+        oldest = time.time() - _ABANDONED_SECONDS
+        with os.scandir(self.hidden()) as found:
+            for entry in found:
+                with suppress(OSError):  # ended meanwhile, or of another user
+                    if _is_temporary(entry) and entry.stat().st_mtime < oldest:
+                        Path(entry).unlink()
 
     def hidden(self) -> Path:
         """Return the hidden directory, made if need be; never makes the bucket by the way."""
@@ -177,6 +192,10 @@ def pieces_of(file: BinaryIO, length: int | None = None) -> Iterator[bytes]:
             return
         left = None if left is None else left - len(piece)
         yield piece
+
+
+def _is_temporary(entry: os.DirEntry[str]) -> bool:
+    return entry.name != _LOCK and entry.is_file(follow_symlinks=False)
 
 
 def _publish(temporary: Path, path: Path, key: str, *, if_absent: bool) -> None:
