@@ -6,6 +6,7 @@ import asyncio
 import os
 import pty
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,8 +70,15 @@ class Program:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @classmethod
-    async def start(cls, *arguments: str, nohup: bool = False, **environment: str) -> Program:
-        """Start it; with `nohup` as that command would, deaf to a hang-up."""
+    async def start(
+        cls,
+        *arguments: str,
+        nohup: bool = False,
+        stdin: int | None = None,
+        descriptors: Sequence[int] = (),
+        **environment: str,
+    ) -> Program:
+        """Start it, with its open files; with `nohup` as that command would, deaf to a hang-up."""
         ours, theirs = pty.openpty()
         variables = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
         process = await asyncio.create_subprocess_exec(
@@ -78,6 +86,8 @@ class Program:
             "-c",
             _PROGRAM.format(nohup=nohup),
             *arguments,
+            stdin=stdin,
+            pass_fds=descriptors,
             stdout=asyncio.subprocess.PIPE,
             stderr=theirs,
             env={**variables, "TERM": "xterm", "COLUMNS": "120", "LINES": "40", **environment},

@@ -46,6 +46,7 @@ def server_command(argv: list[str]) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--grpc-socket", type=Path, required=True)
     parser.add_argument("--stop-with-stdin", action="store_true", required=True)
+    parser.add_argument("--config")
     options, _ = parser.parse_known_args(argv)
     directory = options.grpc_socket.parent
     mode = stat.S_IMODE(directory.stat().st_mode)
@@ -54,6 +55,7 @@ def server_command(argv: list[str]) -> int:
         argv=argv,
         directory=str(directory),
         mode=f"{mode:o}",
+        config=_content_of(options.config),
         temporary=tempfile.gettempdir(),
         pid=os.getpid(),
     )
@@ -67,6 +69,11 @@ def say(event: str, **facts: object) -> None:
     sys.stderr.write(f"{line}\n")
     with Path(os.environ["SCRIPTED_CHILD_LOG"]).open("a", encoding="utf-8") as log:
         log.write(f"{line}\n")
+
+
+def _content_of(config: str | None) -> str:
+    file = Path(config or "/dev/null")
+    return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
 async def _serve(listen: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from milvus_backup_client.cli.descriptors import handed_on
 from tests.support.command_line import Ended, Program, content_of, is_gone
 from tests.support.scripted_child import installed
 
@@ -36,9 +37,7 @@ class Place:
         text = (self.path / "child.log").read_text(encoding="utf-8")
         return [json.loads(line) for line in text.splitlines()]
 
-    async def start(
-        self, script: str, *words: str, nohup: bool = False, **environment: str
-    ) -> Program:
+    async def start(self, script: str, *words: str, **more: Any) -> Program:
         """Start a command whose service plays a script."""
         (self.path / "code").mkdir(exist_ok=True)
         if not any((self.path / "code").iterdir()):
@@ -48,13 +47,13 @@ class Place:
             "TMPDIR": str(self.path / "tmp"),
             "SCRIPTED_CHILD_LOG": str(self.path / "child.log"),
             "TERM": "dumb",
-            **environment,
+            **more,
         }
-        return await Program.start(*words, nohup=nohup, **variables)
+        return await Program.start(*words, **variables)
 
-    async def run(self, script: str, *words: str, **environment: str) -> Ended:
+    async def run(self, script: str, *words: str, **more: Any) -> Ended:
         """Run a command whose service plays a script."""
-        return await (await self.start(script, *words, nohup=False, **environment)).end()
+        return await (await self.start(script, *words, **more)).end()
 
 
 @pytest.fixture
@@ -81,6 +80,25 @@ async def test_a_command_has_a_service_of_its_own(place: Place) -> None:
     assert Path(started["directory"]).parent == place.path / "tmp"
     assert stopped["requests"] == ["ListBackups"]
     assert place.directories == []
+
+
+@pytest.mark.parametrize("path", ["/dev/fd/{}", "/dev/stdin"])
+async def test_settings_may_be_an_open_file(place: Place, path: str) -> None:
+    """As a shell's `--config <(decrypt backup.yaml)` gives it."""
+    reading, writing = os.pipe()
+    os.write(writing, b"milvus: {}")
+    os.close(writing)
+    files = {"stdin": reading} if path.endswith("stdin") else {"descriptors": (reading,)}
+    ended = await place.run("has_no_backups", "--config", path.format(reading), "list", **files)
+    os.close(reading)
+    assert (ended.code, ended.stdout, ended.stderr) == (0, ">> Backups:\n", "")
+    assert place.log[0]["config"] == "milvus: {}"
+
+
+@pytest.mark.parametrize("path", [None, "", "backup.yaml", "/dev/fd/99999", "/dev/null"])
+def test_other_settings_files_are_the_services_to_open(path: str | None) -> None:
+    with handed_on(path) as given:
+        assert given == (path, ())
 
 
 async def test_ctrl_c_cancels_and_says_that_nothing_remains(place: Place) -> None:

@@ -7,7 +7,7 @@
     commands, options, arguments, place, exits
                  kinds of commands, their flags, what flags hold, exit codes: without gRPC
     session      what every command that calls the service has: a service, a form of output, an end
-    service, own_service, service_log
+    service, own_service, service_log, descriptors
                  a service at an address, or a child process for the one command
     follow, watching
                  an operation begun, shown to its end, cancelled by Ctrl-C

@@ -56,7 +56,7 @@ class OwnService:
 
 
 @contextmanager
-def own_service(arguments: Sequence[str]) -> Iterator[OwnService]:
+def own_service(arguments: Sequence[str], descriptors: Sequence[int] = ()) -> Iterator[OwnService]:
     """Run a service for the time of a block.
 
     Ctrl-C does not reach it: leaving the block by KeyboardInterrupt kills it, any other way
@@ -64,6 +64,7 @@ def own_service(arguments: Sequence[str]) -> Iterator[OwnService]:
 
     Args:
         arguments: Behind `milvus-backup server`.
+        descriptors: Open files that it gets.
 
     Raises:
         StartFailure: It does not start.
@@ -72,14 +73,18 @@ def own_service(arguments: Sequence[str]) -> Iterator[OwnService]:
         listen = directory / _SOCKET
         log = ServiceLog(directory / _LOG)
         command = [*_PROGRAM, *arguments, *_FACES, str(listen)]
-        with _process(command, output, _environment(directory)) as process:
+        environment = _environment(directory)
+        with _process(command, output, environment, descriptors) as process:
             _wait_until_it_listens(process, listen, log)
             yield OwnService(f"unix:{listen}", log, process)
 
 
 @contextmanager
 def _process(
-    command: Sequence[str], output: IO[bytes], environment: Mapping[str, str]
+    command: Sequence[str],
+    output: IO[bytes],
+    environment: Mapping[str, str],
+    descriptors: Sequence[int],
 ) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(  # noqa: S603 - this program's own
         command,
@@ -87,6 +92,7 @@ def _process(
         stdout=output,
         stderr=output,
         env=environment,
+        pass_fds=descriptors,
         start_new_session=True,  # the terminal's Ctrl-C is ours
     )
     try:

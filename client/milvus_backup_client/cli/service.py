@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import click
 
+from milvus_backup_client.cli.descriptors import handed_on
 from milvus_backup_client.cli.outcomes import error_line
 from milvus_backup_client.cli.own_service import OwnService, own_service
 from milvus_backup_client.cli.place import Place
@@ -58,7 +59,10 @@ def service_at(place: Place) -> Iterator[Service]:
     if place.address:
         yield Service(place, place.address)
         return
-    with own_service(place.service_arguments()) as own:
+    with (
+        handed_on(place.config) as (config, descriptors),
+        own_service(replace(place, config=config).service_arguments(), descriptors) as own,
+    ):
         for warning in own.log.warnings(place.command("config", "show")):
             click.echo(f"Warning: {warning}", err=True)
         yield Service(place, own.address, own)
