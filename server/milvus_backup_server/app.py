@@ -169,7 +169,7 @@ async def serve(loaded: Loaded, read: Read, *, stop_with_stdin: bool = False) ->
     with _signals(stop), watching_stdin(stop.ask_at_once) if stop_with_stdin else nullcontext():
         async with (
             running_app(loaded.settings, stop=stop) as app,
-            reloading(loaded.settings, read, app.rates),
+            reloading(loaded, read, app.rates),
             # A service for one command has no time to lose; Check tells the same.
             nullcontext()
             if stop_with_stdin

@@ -6,12 +6,13 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 import structlog
 
 from milvus_backup_server.adapters.store_rates import RateLimiter
-from milvus_backup_server.domain.errors import InvalidSettings
+from milvus_backup_server.domain.errors import FieldViolation, InvalidSettings
 from milvus_backup_server.settings import Loaded, Settings
 from milvus_backup_server.wiring import rates_of
 
@@ -24,12 +25,12 @@ Read = Callable[[], Loaded]
 
 
 @asynccontextmanager
-async def reloading(settings: Settings, read: Read, rates: RateLimiter) -> AsyncIterator[None]:
+async def reloading(loaded: Loaded, read: Read, rates: RateLimiter) -> AsyncIterator[None]:
     """Read the settings again at each SIGHUP, for the time of a block."""
     asked = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, asked.set)
-    task = asyncio.create_task(_follow(asked, settings, read, rates))
+    task = asyncio.create_task(_follow(asked, loaded, read, rates))
     try:
         yield
     finally:
@@ -38,17 +39,31 @@ async def reloading(settings: Settings, read: Read, rates: RateLimiter) -> Async
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _follow(asked: asyncio.Event, settings: Settings, read: Read, rates: RateLimiter) -> None:
+async def _follow(asked: asyncio.Event, loaded: Loaded, read: Read, rates: RateLimiter) -> None:
     while True:
         await asked.wait()
         asked.clear()
         try:
-            loaded = await asyncio.to_thread(read)
+            again = await asyncio.to_thread(_read_again, loaded.file, read)
         except InvalidSettings as error:
             faults = [f"{fault.field}: {fault.description}" for fault in error.violations]
             _log.error("settings not read again, the old ones hold", faults=faults)
             continue
-        _apply(loaded.settings, settings, rates)
+        _apply(again.settings, loaded.settings, rates)
+
+
+def _read_again(file: Path | None, read: Read) -> Loaded:
+    """Read the settings, unless what was their file would give the defaults, or nothing ever.
+
+    So a shell's ``<(...)`` is read to its end once, and a pipe would be waited for.
+
+    Raises:
+        InvalidSettings: Something is wrong with them.
+    """
+    if file is not None and not file.is_file():
+        text = f"{file} cannot be read again: it is gone, or a pipe"
+        raise InvalidSettings(FieldViolation("--config", text))
+    return read()
 
 
 def _apply(new: Settings, running: Settings, rates: RateLimiter) -> None:

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from milvus_backup_server.adapters.store_rates import RateLimiter
 from milvus_backup_server.reloading import reloading
-from milvus_backup_server.settings import Loaded
+from milvus_backup_server.settings import Loaded, load
 from tests.support.settings_files import read_v2
 
 
@@ -46,7 +46,7 @@ def rates() -> Rates:
 @pytest.fixture
 async def file(tmp_path: Path, rates: Rates) -> AsyncIterator[File]:
     written = File(tmp_path)
-    async with reloading(written.read().settings, written.read, rates):
+    async with reloading(written.read(), written.read, rates):
         yield written
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
 
@@ -90,3 +90,21 @@ async def test_faults_change_nothing(file: File, rates: Rates) -> None:
     file.text = "service: {limits: {mibPerSecond: 1}}"
     hang_up()
     assert await rates.asked.get() == (0, 1 << 20)
+
+
+@pytest.mark.parametrize("again", ["gone", "a pipe"])
+async def test_a_file_that_cannot_be_read_again_lifts_no_limit(
+    tmp_path: Path, rates: Rates, again: str
+) -> None:
+    written = tmp_path / "backup.yaml"
+    written.write_text("configVersion: v2\nservice: {limits: {mibPerSecond: 1}}")
+    loaded = load(str(written), environ={})
+    written.unlink()
+    if again == "a pipe":
+        os.mkfifo(written)
+    async with reloading(loaded, lambda: load("", environ={}), rates):
+        with capture_logs() as logs:
+            hang_up()
+            await until(lambda: bool(logs))
+    assert logs[0]["faults"] == [f"--config: {written} cannot be read again: it is gone, or a pipe"]
+    assert rates.asked.empty()
