@@ -6,6 +6,9 @@ IMAGE := protos/milvus_backup.binpb
 # What is there of the places with Python code.
 SOURCES := $(wildcard server client tests example protos/generate.py)
 
+# Each of the hundred processes that the tests start would compile everything anew without.
+export PYTHONDONTWRITEBYTECODE :=
+
 PIP_QUIET := --quiet --disable-pip-version-check
 LINT_IMPORTS := $(BIN)/lint-imports --no-logo --cache-dir .cache/import-linter
 
