@@ -19,7 +19,8 @@ SOURCES = [
     ("2.6.18", "fx_mv_2_6_18_types"),
 ]
 OUR_KEY = "milvus_backup_service"
-DIFFERENT = {"id", "backup_timestamp", "backup_physical_timestamp", "channel_checkpoints"}
+OF_A_FLUSH = {"backup_timestamp", "backup_physical_timestamp", "channel_checkpoints"}
+DIFFERENT = {"id", *OF_A_FLUSH}
 """What each backup has of its own: its id and its flush."""
 
 
@@ -33,7 +34,8 @@ async def test_the_metadata_is_the_go_tools(version: str, archive: str) -> None:
     theirs = {item["collection_name"]: item for item in metadata(archive)["collection_backups"]}
     assert ours.keys() == theirs.keys()
     for name, record in theirs.items():
-        assert {*record} == {*ours[name]}, name
+        # The Go tool's backup of 2.3 has no checkpoints, as 2.3 tells none.
+        assert {*record} | (OF_A_FLUSH if version == "2.4.2" else set()) == {*ours[name]}, name
         assert comparable(ours[name]) == comparable(record), name
     assert {*found} - {OUR_KEY} == {*metadata(archive)} - {"rpc_channel_info"}
     assert found["database_backups"] == metadata(archive)["database_backups"]
