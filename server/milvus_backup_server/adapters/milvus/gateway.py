@@ -249,6 +249,7 @@ class GrpcMilvusGateway(ClusterCalls, ImportCalls, SegmentCalls, ServingCalls):
         )
         missing = frozenset({Answer.COLLECTION_MISSING, Answer.DATABASE_MISSING})
         await self._call("DropCollection", request, collection, accept=missing)
+        self.forget_target(collection)
 
     async def rename_collection(self, collection: CollectionName, name: str) -> None:
         """Give a collection another name in its database; refused when that is taken."""
@@ -262,6 +263,7 @@ class GrpcMilvusGateway(ClusterCalls, ImportCalls, SegmentCalls, ServingCalls):
             # The repetition of a call whose answer was lost finds its own work done.
             if not await self._has_become(before, CollectionName(collection.database, name)):
                 raise
+        self.forget_target(collection)
 
     async def _has_become(self, before: CollectionDescription, name: CollectionName) -> bool:
         try:

@@ -40,7 +40,9 @@ class ImportCalls:
     async def rest_fault(self) -> MilvusUnavailable | MilvusRefused | None:
         """Return why Milvus's REST API cannot be used; None if it answers."""
         try:
-            await self._rest.call("jobs/import/describe", {"jobId": _NO_JOB}, _NOBODY)
+            await self._rest.call(
+                "jobs/import/describe", {"jobId": _NO_JOB}, _NOBODY, imports.nothing
+            )
         except (MilvusUnavailable, MilvusRefused) as error:
             return None if imports.is_unknown_job(error) else error
         return None
@@ -86,6 +88,10 @@ class ImportCalls:
         answer = await self._connection.call("ListImportTasks", request, collection)
         return [imports.import_job(str(task.id), task) for task in answer.tasks]
 
+    def forget_target(self, collection: CollectionName) -> None:
+        """Forget that jobs into a collection were made by REST: it is not called so any more."""
+        self._rest_targets.discard(collection)
+
     async def _submit_by_rest(
         self,
         collection: CollectionName,
@@ -95,23 +101,22 @@ class ImportCalls:
     ) -> str:
         self._rest_targets.add(collection)
         body = imports.import_body(collection, partition, sources, options)
-        data = await self._rest.call_once("jobs/import/create", body, collection)
-        job_id = str(data["jobId"])
+        path = "jobs/import/create"
+        job_id = await self._rest.call_once(path, body, collection, imports.rest_job_id)
         self._rest_jobs.add(job_id)
         return job_id
 
     async def _described(self, job_id: str) -> ImportJob:
+        path, body = "jobs/import/describe", {"jobId": job_id}
         try:
-            data = await self._rest.call("jobs/import/describe", {"jobId": job_id}, _NOBODY)
+            return await self._rest.call(path, body, _NOBODY, imports.rest_job)
         except MilvusRefused as error:
             if imports.is_unknown_job(error):
                 return ImportJob(job_id, ImportState.UNKNOWN)
             raise
-        return imports.rest_job(data)
 
     async def _listed(self, collection: CollectionName) -> list[ImportJob]:
         body = {"dbName": collection.database, "collectionName": collection.name}
-        data = await self._rest.call("jobs/import/list", body, collection)
-        jobs = [imports.rest_job(record) for record in data.get("records", [])]
+        jobs = await self._rest.call("jobs/import/list", body, collection, imports.rest_jobs)
         self._rest_jobs |= {job.job_id for job in jobs if job.state not in _ENDED}
         return jobs

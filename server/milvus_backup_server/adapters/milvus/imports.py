@@ -90,6 +90,20 @@ def is_unknown_job(error: BackupError) -> bool:
     return "import job does not exist" in error.message
 
 
+def nothing(_data: object) -> None:
+    """Take an answer whose data does not matter."""
+
+
+def rest_job_id(data: Mapping[str, Any]) -> str:
+    """Return what ``jobs/import/create`` says."""
+    return str(data["jobId"])
+
+
+def rest_jobs(data: Mapping[str, Any]) -> list[ImportJob]:
+    """Return what ``jobs/import/list`` says."""
+    return [rest_job(record) for record in data.get("records", [])]
+
+
 def rest_job(data: Mapping[str, Any]) -> ImportJob:
     """Return what ``jobs/import/describe`` or an entry of ``jobs/import/list`` says."""
     reason = str(data.get("reason", ""))

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeAlias, TypeVar
 
 import aiohttp
 
@@ -32,6 +33,9 @@ from milvus_backup_server.domain.errors import (
     MilvusUnavailable,
 )
 from milvus_backup_server.domain.milvus import CollectionName
+
+T = TypeVar("T")
+Reader: TypeAlias = Callable[[Any], T]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _OK = 200
@@ -59,16 +63,24 @@ class RestConnection:
         self._tls = _tls(settings) if secure else None
         self._session: aiohttp.ClientSession | None = None
 
-    async def call(self, path: str, body: Mapping[str, object], subject: CollectionName) -> Any:
-        """Make a request that may be repeated, and return the answer's ``data``.
+    async def call(
+        self, path: str, body: Mapping[str, object], subject: CollectionName, read: Reader[T]
+    ) -> T:
+        """Make a request that may be repeated, and return what is read of the answer's ``data``.
 
         It is repeated while its error may pass.
+
+        Args:
+            path: Below ``/v2/vectordb/``.
+            body: Of the request.
+            subject: What it is about.
+            read: Takes the data apart; what it stumbles over is no answer of Milvus.
         """
         loop = asyncio.get_running_loop()
         end, pause = loop.time() + self._settings.retry_seconds, _FIRST_PAUSE
         while True:
             try:
-                return await self._exchange(self._asked(path, subject), body)
+                return await self._exchange(self._asked(path, subject), body, read)
             except MilvusUnavailable:
                 if loop.time() + pause > end:
                     raise
@@ -76,16 +88,16 @@ class RestConnection:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def call_once(
-        self, path: str, body: Mapping[str, object], subject: CollectionName
-    ) -> Any:
-        """Make a request that must not be repeated, and return the answer's ``data``.
+        self, path: str, body: Mapping[str, object], subject: CollectionName, read: Reader[T]
+    ) -> T:
+        """Make a request that must not be repeated; arguments as of ``call``.
 
         Raises:
             ImportOutcomeUnknown: It was sent, and no answer says what became of it.
         """
         asked = self._asked(path, subject)
         with outcome_known(asked):
-            return await self._exchange(asked, body)
+            return await self._exchange(asked, body, read)
 
     async def close(self) -> None:
         """Close the session; a later request opens another."""
@@ -93,24 +105,23 @@ class RestConnection:
         if session is not None:
             await session.close()
 
-    async def _exchange(self, asked: Asked, body: Mapping[str, object]) -> Any:
+    async def _exchange(self, asked: Asked, body: Mapping[str, object], read: Reader[T]) -> T:
         status, text = await self._send(asked, body)
         if status != _OK:
             raise _not_from_milvus(asked, status, text)
-        try:
+        with _understood(asked):
             answer = json.loads(text)
             code, message = int(answer["code"]), str(answer.get("message", ""))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise milvus_error(MilvusRefused, asked, "this is no Milvus", LOST) from error
         if code:
             raise error_of(common_pb2.Status(code=code, reason=message), asked)
-        return answer.get("data", {})
+        with _understood(asked):
+            return read(answer.get("data", {}))
 
     async def _send(self, asked: Asked, body: Mapping[str, object]) -> tuple[int, str]:
         url = f"{self._endpoint}/v2/vectordb/{asked.method}"
         try:
             async with self._opened().post(url, json=body) as answer:
-                return answer.status, await answer.text()
+                return answer.status, await answer.text(errors="replace")
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise milvus_error(MilvusUnavailable, asked, "no connection", _NOT_SENT) from error
         except TimeoutError as error:
@@ -136,6 +147,15 @@ class RestConnection:
 
     def _asked(self, path: str, subject: CollectionName) -> Asked:
         return Asked(path, self._endpoint, subject)
+
+
+@contextmanager
+def _understood(asked: Asked) -> Iterator[None]:
+    """Raise what another answer than Milvus's gives rise to as MilvusRefused."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise milvus_error(MilvusRefused, asked, "this is no Milvus", LOST) from error
 
 
 def _not_from_milvus(asked: Asked, status: int, text: str) -> BackupError:

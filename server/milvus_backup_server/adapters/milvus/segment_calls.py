@@ -41,14 +41,7 @@ class SegmentCalls:
                 "collectionID": collection_id,
                 "segmentIDs": list(segments[begin : begin + _SEGMENTS_AT_ONCE]),
             }
-            data = await self._rest.call("segments/describe", body, collection)
-            for info in data.get("segmentInfos", []):
-                found[int(info["segmentID"])] = SegmentLogIds(
-                    inserts=_ids(info.get("insertLogs")),
-                    deltas=frozenset(_flat(info.get("deltaLogs"))),
-                    channel=str(info.get("vChannel", "")),
-                    delta_field=max(_ids(info.get("deltaLogs")), default=0),
-                )
+            found |= await self._rest.call("segments/describe", body, collection, _logs)
         return found
 
     async def flush_all(self) -> FlushAll:
@@ -61,6 +54,18 @@ class SegmentCalls:
         """Tell whether everything of a flush of everything is written to the object store."""
         request = milvus_pb2.GetFlushAllStateRequest(flush_all_tss=flush.moments)
         return bool((await self._connection.call("GetFlushAllState", request)).flushed)
+
+
+def _logs(data: Mapping[str, Any]) -> dict[int, SegmentLogIds]:
+    return {
+        int(info["segmentID"]): SegmentLogIds(
+            inserts=_ids(info.get("insertLogs")),
+            deltas=frozenset(_flat(info.get("deltaLogs"))),
+            channel=str(info.get("vChannel", "")),
+            delta_field=max(_ids(info.get("deltaLogs")), default=0),
+        )
+        for info in data.get("segmentInfos", [])
+    }
 
 
 def _ids(logs: Iterable[Mapping[str, Any]] | None) -> dict[int, frozenset[int]]:
