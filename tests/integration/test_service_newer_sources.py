@@ -4,11 +4,16 @@ from typing import Any
 
 import pytest
 
+from milvus_backup_server.adapters.milvus import GrpcMilvusGateway, MilvusSettings
+from milvus_backup_server.domain.capabilities import capabilities_of
+from milvus_backup_server.domain.milvus import MilvusVersion
 from milvus_backup_server.domain.records import CollectionBackupInfo
+from milvus_backup_server.service.snapshot import Snapshots
 from tests.support.decoded_rows import expected_rows
 from tests.support.fixtures import metadata
 from tests.support.newer import newer
 from tests.support.rows import assert_same_rows
+from tests.support.service import LIMITS
 from tests.support.simulator import adopt
 from tests.support.simulator.handmade import assert_alike
 
@@ -84,6 +89,25 @@ async def test_segments_that_were_replaced_since_the_flush_make_another_one() ->
         }
         record = next(item for item in records if item.collection_name == "deletes")
         assert segments == data_segments(record) - {gone.segment_id}
+
+
+async def test_a_collection_is_kept_with_the_checkpoints_of_its_own_channels_alone() -> None:
+    """Else the plan of a create would grow with the square of the number of collections."""
+    async with newer("2.5.27") as it:
+        await adopt(it.milvus, "fx_mv_2_5_27")
+        gateway = GrpcMilvusGateway(MilvusSettings(host="127.0.0.1", port=it.simulator.port))
+        names = await gateway.list_collections("default")
+        snapshots = Snapshots(gateway, capabilities_of(MilvusVersion(2, 5, 27)), LIMITS)
+        flushes = await snapshots.flush(names)
+        described = [await snapshots.describe(name, flushes[name]) for name in names]
+        await gateway.close()
+    every = [it for snapshot in described for it in snapshot.description.virtual_channels]
+    assert len(names) > 1
+    for snapshot in described:
+        channels = {*snapshot.description.virtual_channels}
+        assert {*flushes[snapshot.name].channel_checkpoints} == {*every}
+        assert {*snapshot.flush.channel_checkpoints} == channels
+        assert {*snapshot.flush.channel_timestamps} == channels
 
 
 def data_segments(record: CollectionBackupInfo) -> set[int]:

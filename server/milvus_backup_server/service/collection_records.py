@@ -106,9 +106,7 @@ class CollectionRecords:
             load_state=snapshot.load_state,
             backup_physical_timestamp=snapshot.flush.seal_time,
             backup_timestamp=max((timestamps.get(it, 0) for it in channels), default=0),
-            channel_checkpoints={
-                it: at for it, at in snapshot.flush.channel_checkpoints.items() if it in channels
-            },
+            channel_checkpoints=snapshot.flush.channel_checkpoints,
             properties=description.properties,
             db_id=description.database_id,
             created_timestamp=description.created_timestamp,

@@ -161,7 +161,8 @@ class Snapshots:
         description = await self._gateway.describe_collection(name)
         every = await self._gateway.list_partitions(name)
         partitions = _chosen_of(name, every, chosen)
-        left_out = frozenset(it.partition_id for it in every if it not in partitions)
+        wanted_ids = {it.partition_id for it in partitions}
+        left_out = frozenset(it.partition_id for it in every) - wanted_ids
         load_state = await self._gateway.load_state(name)
         segments = await self._gateway.list_segments(name)
         flush, stale = self._with_l0(flush, segments, left_out)
@@ -174,7 +175,7 @@ class Snapshots:
             indexes=tuple(await self._gateway.list_indexes(name)),
             load_state=load_state,
             partition_load_states=await self._partition_states(description, load_state, partitions),
-            flush=flush,
+            flush=_of_channels(flush, description.virtual_channels),
             moment=backup_moment(flush.moment, hybrid_end=self._capabilities.hybrid_end_ts),
             segments=wanted,
             left_out=left_out,
@@ -243,16 +244,30 @@ class Snapshots:
         }
 
 
+def _of_channels(flush: Flush, channels: Sequence[str]) -> Flush:
+    """Return a flush with the positions of a collection's channels alone.
+
+    It came with those of all collections that were flushed with it, and is kept with each of them.
+    """
+    checkpoints, timestamps = flush.channel_checkpoints, flush.channel_timestamps
+    return replace(
+        flush,
+        channel_checkpoints={it: checkpoints[it] for it in channels if it in checkpoints},
+        channel_timestamps={it: timestamps[it] for it in channels if it in timestamps},
+    )
+
+
 def _chosen_of(
     name: CollectionName, partitions: Sequence[Partition], chosen: Sequence[str] | None
 ) -> list[Partition]:
     if chosen is None:
         return list(partitions)
-    by_name = {partition.name: partition for partition in partitions}
-    for partition in chosen:
-        if partition not in by_name:
-            raise PartitionNotFound(f"{name}/{partition}")
-    return [partition for partition in partitions if partition.name in chosen]
+    wanted = dict.fromkeys(chosen)
+    found = [partition for partition in partitions if partition.name in wanted]
+    missing = wanted.keys() - {partition.name for partition in found}
+    if missing:
+        raise PartitionNotFound(f"{name}/{min(missing)}")
+    return found
 
 
 def _named(
