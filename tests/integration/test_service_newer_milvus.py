@@ -139,7 +139,8 @@ async def test_forgotten_jobs_whose_rows_are_all_there_are_done() -> None:
         assert_same_rows(expected_rows("fx_mv_2_6_18", record), it.rows("deletes"))
 
 
-async def test_an_interrupted_restore_goes_on_with_what_is_left() -> None:
+@pytest.mark.parametrize("parallel", [1, 8])
+async def test_an_interrupted_restore_goes_on_with_what_is_left(parallel: int) -> None:
     faults: list[FailingGateway] = []
 
     def around(inner: MilvusGateway) -> MilvusGateway:
@@ -147,7 +148,7 @@ async def test_an_interrupted_restore_goes_on_with_what_is_left() -> None:
         faults.append(fault)
         return fault
 
-    limits = replace(LIMITS, import_jobs=1)
+    limits = replace(LIMITS, import_jobs=parallel)
     async with newer("2.6.18", limits=limits, around=around) as it:
         await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_6_18", name="b")
         last = await it.service.end(await it.service.start_restore(collections=("deletes",)))
@@ -155,9 +156,27 @@ async def test_an_interrupted_restore_goes_on_with_what_is_left() -> None:
         assert (faults[0].injected, len(it.simulator.jobs.jobs)) == (1, 2)
         again = await resume(it.service, interrupted(last.name, collections=("deletes",)))
         assert again.state is OperationState.SUCCEEDED, again.error
+        assert again.warnings == ()
         assert len(it.simulator.jobs.jobs) == 5
         record = next(it for it in records("fx_mv_2_6_18") if it.collection_name == "deletes")
         assert_same_rows(expected_rows("fx_mv_2_6_18", record), it.rows("deletes"))
+
+
+async def test_a_cancel_waits_for_all_jobs_that_were_issued_and_leaves_nothing() -> None:
+    async with newer("2.6.18") as it:
+        await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_6_18", name="b")
+        jobs = it.simulator.jobs
+
+        def cancel(_: Job) -> None:
+            if len(jobs.jobs) == 2:
+                it.service.operations.cancel(it.service.operations.list("", 1).items[0].name)
+
+        jobs.created = cancel
+        last = await it.service.end(await it.service.start_restore(collections=("deletes",)))
+        assert last.state is OperationState.CANCELLED
+        assert len(jobs.jobs) == 2
+        assert all(job.ended for job in jobs.jobs.values())
+        assert it.milvus.databases["default"] == {}
 
 
 async def test_no_number_of_rows_tells_of_forgotten_deletes() -> None:

@@ -18,6 +18,7 @@ class Credit:
 
     Attributes:
         over: One of its imports failed, so that the others are of no use any more.
+        halted: One was not taken; no others are issued for now.
     """
 
     def __init__(self, tracker: Tracker, target: CollectionName) -> None:
@@ -25,6 +26,7 @@ class Credit:
         self._target = target
         self.given = Amount()
         self.over = False
+        self.halted = False
 
     def give(self, amount: Amount) -> None:
         """Give further progress."""
@@ -100,8 +102,13 @@ class ImportWatcher:
         await self._tracker.require_owner()
         await self._journal.note_import(self._target, self._step.entry)
 
+    def is_wanted(self) -> bool:
+        """Tell whether the imports of the collection go on."""
+        return not (self._tracker.cancel_requested or self._credit.over or self._credit.halted)
+
     async def not_taken(self) -> None:
-        """Forget it."""
+        """Forget it, and issue no others."""
+        self._credit.halted = True
         await self._journal.forget_import(self._target, self._step.entry)
 
     async def issued(self, job_id: str) -> None:

@@ -29,6 +29,8 @@ from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.context import WorkLimits
 
 _SEARCHES = 5
+_AS_FOR_JOBS = 4
+_LONGEST_PAUSE = 3.0
 _ENDED = (ImportState.COMPLETED, ImportState.FAILED)
 
 
@@ -37,6 +39,10 @@ class ImportWatch(Protocol):
 
     async def issuing(self) -> None:
         """Milvus is asked for it next; an error stops it."""
+        ...
+
+    def is_wanted(self) -> bool:
+        """Tell whether it is to be issued still; others of the same collection may have failed."""
         ...
 
     async def not_taken(self) -> None:
@@ -122,6 +128,7 @@ class ImportQueue:
         self._in_flight = asyncio.Semaphore(limits.import_jobs)
         self._issuing = asyncio.Lock()
         self._issued: dict[CollectionName, set[str]] = {}
+        self._followed = 0
 
     async def run(self, wanted: Import, watch: ImportWatch) -> ImportJob:
         """Issue a job when it is its turn, and return it when it is completed.
@@ -137,7 +144,6 @@ class ImportQueue:
         async with self._in_flight if wanted.parallel else self._one_in_flight:
             # A cancel is in time until the job is issued; so whatever else is asked is asked before.
             fitting = await self._fitting(wanted)
-            await watch.issuing()
             return await _shielded(self._issue_and_follow(fitting, watch), watch)
 
     async def rejoin(self, wanted: Import, job_id: str, watch: ImportWatch) -> ImportJob:
@@ -173,6 +179,7 @@ class ImportQueue:
 
     async def _issue_and_follow(self, wanted: Import, watch: ImportWatch) -> ImportJob:
         async with self._issuing:
+            await _announce(watch)
             job_id = await self._issue(wanted, watch)
             self.remember(wanted.collection, [job_id])
         with contextlib.suppress(BackupError):  # the job is found by its files, too
@@ -220,6 +227,15 @@ class ImportQueue:
         raise ImportLost(ImportOutcomeUnknown(text, target=str(wanted.target)))
 
     async def _follow(self, job_id: str, target: CollectionName, watch: ImportWatch) -> ImportJob:
+        self._followed += 1
+        try:
+            return await self._followed_to_end(job_id, target, watch)
+        finally:
+            self._followed -= 1
+
+    async def _followed_to_end(
+        self, job_id: str, target: CollectionName, watch: ImportWatch
+    ) -> ImportJob:
         moved = time.monotonic()
         last = ImportJob(job_id, ImportState.PENDING)
         watch.seen(last)
@@ -237,7 +253,7 @@ class ImportQueue:
                     job=job_id,
                     target=str(target),
                 )
-            await asyncio.sleep(self._limits.poll_seconds)
+            await asyncio.sleep(poll_pause(self._limits.poll_seconds, self._followed))
 
     async def _look(self, last: ImportJob) -> ImportJob:
         """Return a job; while Milvus does not answer, the job as it was last seen."""
@@ -251,6 +267,15 @@ class ImportQueue:
         return job
 
 
+def poll_pause(usual: float, jobs: int) -> float:
+    """Return how many seconds to wait until each of some jobs is asked for again.
+
+    The more there are, the longer, so that Milvus is not asked more often than for a few; but no
+    longer than people wait for the news.
+    """
+    return max(usual, min(usual * jobs / _AS_FOR_JOBS, _LONGEST_PAUSE))
+
+
 def _completed(job: ImportJob, target: CollectionName) -> ImportJob:
     if job.state is not ImportState.FAILED:
         return job
@@ -258,6 +283,26 @@ def _completed(job: ImportJob, target: CollectionName) -> ImportJob:
     text = f"Milvus could not import into {target}: {reason}"
     error = ImportFailed(text, job=job.job_id, target=str(target))
     raise ImportLost(error) if job.failed_by_restart else error
+
+
+async def _announce(watch: ImportWatch) -> None:
+    """Tell that an import is issued next: of what was told it must be assumed later that it runs.
+
+    Raises:
+        CancelledError: It is not issued any more, as what it belongs to ends.
+    """
+    try:
+        await watch.issuing()
+        _require_wanted(watch)
+    except asyncio.CancelledError:
+        with contextlib.suppress(BackupError):
+            await watch.not_taken()
+        raise
+
+
+def _require_wanted(watch: ImportWatch) -> None:
+    if not watch.is_wanted():
+        raise asyncio.CancelledError
 
 
 async def _shielded(work: Coroutine[None, None, ImportJob], watch: ImportWatch) -> ImportJob:

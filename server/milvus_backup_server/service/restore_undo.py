@@ -94,6 +94,10 @@ class _Shown:
     async def issuing(self) -> None:
         """It was issued before."""
 
+    def is_wanted(self) -> bool:
+        """It was issued before."""
+        return True
+
     async def not_taken(self) -> None:
         """It was issued before."""
 

@@ -4,6 +4,7 @@ Source: milvus `internal/proxy/task_import.go`, `internal/datacoord/import_util.
 `internal/util/importutilv2/binlog`, and what was recorded.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -99,6 +100,7 @@ class ImportJobs:
         self._milvus = milvus
         self.jobs: dict[int, Job] = {}
         self.fail: list[str] = []
+        self._advancing = asyncio.Lock()
         self.forget_after = 0
         self.forget_ended = 0
         self.created: Callable[[Job], object] = lambda _: None
@@ -140,7 +142,8 @@ class ImportJobs:
             text = f"import job does not exist, jobID={job_id}: importing data failed"
             raise Fault(2100, text) from None
         told = replace(job)
-        await self._advance(job)
+        async with self._advancing:  # who asks may go away and ask again before it is answered
+            await self._advance(job)
         return told
 
     async def finish(self) -> None:
