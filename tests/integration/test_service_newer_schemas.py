@@ -8,9 +8,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from milvus_backup_server.adapters.milvus.stubs import Message, schema_pb2
+from milvus_backup_server.adapters.milvus.stubs import Message, milvus_pb2, schema_pb2
 from milvus_backup_server.domain.errors import BackupNotRestorable, MilvusRefused, MilvusUnavailable
 from milvus_backup_server.domain.operations import OperationState
+from milvus_backup_server.domain.restore_options import RestoreOptions
 from milvus_backup_server.domain.strategies import BackupStrategy
 from milvus_backup_server.ports.milvus import MilvusGateway
 from tests.support.gateways import FailingGateway
@@ -247,6 +248,29 @@ async def test_ids_that_cannot_be_had_are_refused_before_anything_is_touched() -
         assert set(it.milvus.databases["default"]) == {"c"}
 
 
+# --- indexes of paths in a JSON field, which have names that only Milvus gives
+
+
+async def test_several_indexes_of_one_json_field_come_back() -> None:
+    async with newer("2.6.18") as it:
+        source = made(it.milvus, schema_of("c", ID, V, {"name": "j", "data_type": JSON}))
+        for path, kind in (("j['a']['b']", "double"), ("j['c']", "varchar")):
+            params = {"index_type": "INVERTED", "json_cast_type": kind, "json_path": path}
+            it.milvus.create_index(
+                milvus_pb2.CreateIndexRequest(
+                    collection_name="c", field_name="j", extra_params=pairs(params)
+                )
+            )
+        await it.service.create("b", strategy=BackupStrategy.META_ONLY)
+        await it.service.restore(suffix="_again", restore_indexes=True)
+        there = it.milvus.collection("", "c_again")
+        assert [index.index_name for index in there.indexes] == ["j/a/b", "j/c"]
+        assert_alike(source, there)
+        filled = RestoreOptions(skip_create_collections=True)
+        await it.service.restore(suffix="_again", restore_indexes=True, options=filled)
+        assert_alike(source, there)
+
+
 # --- everything else that a schema may say
 
 DEFAULTS: dict[int, dict[str, object]] = {
@@ -309,7 +333,7 @@ def every_attribute() -> Message:
     )
 
 
-async def test_every_attribute_of_a_schema_comes_back() -> None:
+async def test_every_attribute_of_a_schema_comes_back_and_fits_what_it_became() -> None:
     properties = {
         "collection.ttl.seconds": "86400",
         "mmap.enabled": "true",
@@ -327,3 +351,5 @@ async def test_every_attribute_of_a_schema_comes_back() -> None:
         assert {it for it in kinds.values() if it} == {
             name for value in DEFAULTS.values() for name in value
         }
+        filled = RestoreOptions(skip_create_collections=True)
+        assert (await it.service.restore(suffix="_again", options=filled)).warnings == ()

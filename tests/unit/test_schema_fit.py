@@ -37,6 +37,9 @@ NUMBERS = FieldSchema(
     element_type=5,
     type_params=(KeyValue(key="max_capacity", value="4"),),
 )
+STRUCT = StructArrayFieldSchema(
+    name="s", field_id=104, fields=(replace(VECTOR, name="e", field_id=105),)
+)
 SCHEMA = CollectionSchema(fields=(PK, TEXT, VECTOR, NUMBERS))
 
 
@@ -87,13 +90,40 @@ def test_what_fits(there: CollectionSchema) -> None:
         ),
         (changed(3, type_params=()), ["its field 'n' has max_capacity unset, not 4"]),
         (
-            replace(SCHEMA, struct_array_fields=(StructArrayFieldSchema(name="s"),)),
-            ["it has fields that are arrays of structs, which are not compared"],
+            replace(SCHEMA, struct_array_fields=(STRUCT,)),
+            [
+                "it has a field 's' that the backup has not",
+                "it has a field 's[e]' that the backup has not",
+            ],
         ),
     ],
 )
 def test_what_does_not(there: CollectionSchema, told: list[str]) -> None:
     assert list(schema_differences(SCHEMA, there)) == told
+
+
+WITH_STRUCT = replace(SCHEMA, struct_array_fields=(STRUCT,))
+
+
+@pytest.mark.parametrize(
+    ("struct", "told"),
+    [
+        (STRUCT, []),
+        (replace(STRUCT, field_id=106), ["its field 's' has the id 106, not 104"]),
+        (
+            replace(STRUCT, fields=(replace(STRUCT.fields[0], field_id=107),)),
+            ["its field 's[e]' has the id 107, not 105"],
+        ),
+        (
+            replace(STRUCT, fields=(replace(STRUCT.fields[0], type_params=param("dim", "4")),)),
+            ["its field 's[e]' has dim 4, not 8"],
+        ),
+        (replace(STRUCT, fields=()), ["it has no field 's[e]'"]),
+    ],
+)
+def test_arrays_of_structs(struct: StructArrayFieldSchema, told: list[str]) -> None:
+    there = replace(SCHEMA, struct_array_fields=(struct,))
+    assert list(schema_differences(WITH_STRUCT, there)) == told
 
 
 def test_a_dynamic_field_that_is_missing_is_told_too() -> None:
@@ -130,6 +160,14 @@ def test_the_partitions_of_a_key(wanted: int, count: int, told: list[str]) -> No
 
 FLAT = IndexInfo(field_name="v", index_name="i", index_type="FLAT", params={"metric_type": "L2"})
 IN_THE_WAY = ["its field 'v' has another index, {!r}; drop_existing_indexes removes it"]
+
+
+def test_indexes_of_paths_in_one_field_are_not_in_each_other_s_way() -> None:
+    paths = [
+        IndexInfo(field_name="j", index_name=f"j/{it}", params={"json_path": f"j['{it}']"})
+        for it in "ab"
+    ]
+    assert list(index_differences(made(0, *paths), paths)) == []
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ An import finds columns by the numbers of the fields, so these must be the same 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from milvus_backup_server.domain.milvus import CollectionDescription
-from milvus_backup_server.domain.milvus_types import data_type_name
+from milvus_backup_server.domain.milvus_types import ARRAY_OF_STRUCT, data_type_name
 from milvus_backup_server.domain.records import CollectionSchema, FieldSchema, IndexInfo
 from milvus_backup_server.domain.target_collection import TargetCollection
 
@@ -20,19 +21,28 @@ def schema_differences(wanted: CollectionSchema, there: CollectionSchema) -> Ite
     """Yield why rows of one schema do not fit the other, field by field."""
     if wanted.enable_dynamic_field != there.enable_dynamic_field:
         yield f"it has {'no' if wanted.enable_dynamic_field else 'a'} dynamic field"
-    present = {field.name: field for field in there.fields if not field.is_dynamic}
-    for field in wanted.fields:
-        if field.is_dynamic:
-            continue
-        found = present.pop(field.name, None)
+    present = dict(_named_fields(there))
+    for name, field in _named_fields(wanted):
+        found = present.pop(name, None)
         if found is None:
-            yield f"it has no field {field.name!r}"
+            yield f"it has no field {name!r}"
         else:
             yield from _field_differences(field, found)
     for name in present:
         yield f"it has a field {name!r} that the backup has not"
-    if wanted.struct_array_fields or there.struct_array_fields:
-        yield "it has fields that are arrays of structs, which are not compared"
+
+
+def _named_fields(schema: CollectionSchema) -> Iterator[tuple[str, FieldSchema]]:
+    """Yield the fields by name, arrays of structs and what is in them among them."""
+    for field in schema.fields:
+        if not field.is_dynamic:
+            yield field.name, field
+    for struct in schema.struct_array_fields:
+        array = FieldSchema(name=struct.name, field_id=struct.field_id, data_type=ARRAY_OF_STRUCT)
+        yield struct.name, array
+        for field in struct.fields:
+            name = f"{struct.name}[{field.name}]"
+            yield name, replace(field, name=name)
 
 
 def partition_differences(wanted: TargetCollection, there: CollectionDescription) -> Iterator[str]:
@@ -46,14 +56,19 @@ def partition_differences(wanted: TargetCollection, there: CollectionDescription
 
 def index_differences(wanted: TargetCollection, there: list[IndexInfo]) -> Iterator[str]:
     """Yield which indexes are in the way of those that are wanted; equal ones are not."""
-    present = {index.field_name: index for index in there}
+    present = {_place(index): index for index in there}
     for index in wanted.indexes:
-        found = present.get(index.field_name)
+        found = present.get(_place(index))
         if found is not None and _kind(found) != _kind(index):
             yield (
                 f"its field {index.field_name!r} has another index, {found.index_name!r}; "
                 "drop_existing_indexes removes it"
             )
+
+
+def _place(index: IndexInfo) -> tuple[str, str]:
+    """Return of what it is an index: of a field, or of one path in a JSON field."""
+    return index.field_name, index.params.get("json_path", "")
 
 
 def _kind(index: IndexInfo) -> tuple[str, dict[str, str]]:

@@ -112,6 +112,8 @@ class GrpcFace(Servicer):  # type: ignore[misc] # the generated classes come wit
 
     async def AlterCollection(self, request: Message, _: Any) -> Message:
         def alter() -> None:
+            if bool(request.properties) == bool(request.delete_keys):
+                raise Fault(65535, "properties and deletekeys: one of them is expected")
             found = self._of(request)
             found.properties.update({item.key: item.value for item in request.properties})
             for key in request.delete_keys:

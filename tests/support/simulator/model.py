@@ -1,6 +1,7 @@
 """What a simulated Milvus holds: databases, collections, segments and rows."""
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -26,6 +27,7 @@ _FUNCTIONS = {
     TEXT_EMBEDDING: MilvusVersion(2, 6, 0),
     MINHASH: MilvusVersion(3, 0, 0),
 }
+_INDEX_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SWITCH = MilvusVersion(2, 6, 8)
 _FIRST_FUNCTION_ID = 100
 _PARTITION_KEY_PARTITIONS = 16
@@ -299,13 +301,16 @@ class SimulatedMilvus:
         found = self.collection(request.db_name, request.collection_name)
         if request.field_name not in {item.name for item in found.user_fields()}:
             raise Fault(1100, f"cannot create index on non-exist field: {request.field_name}")
+        if request.index_name and not _INDEX_NAME.fullmatch(request.index_name):
+            raise Fault(1100, f"Invalid index name: {request.index_name}")
+        path = _json_path(request.extra_params)
         for there in found.indexes:
-            if there.field_name == request.field_name:
+            if (there.field_name, _json_path(there.params)) == (request.field_name, path):
                 if list(there.params) != list(request.extra_params):
                     raise Fault(1100, "at most one distinct index is allowed per field")
                 return
         index = milvus_pb2.IndexDescription(
-            index_name=request.index_name or request.field_name,
+            index_name=request.index_name or f"{request.field_name}{path}",
             indexID=next(self.numbers),
             params=request.extra_params,
             field_name=request.field_name,
@@ -356,6 +361,12 @@ class SimulatedMilvus:
             return collection.partitions[name]
         except KeyError:
             raise Fault(200, f"partition not found[partition={name}]") from None
+
+
+def _json_path(params: Iterable[Message]) -> str:
+    """Return the path in a JSON field that an index is of, as Milvus writes it in names."""
+    given = next((pair.value for pair in params if pair.key == "json_path"), "")
+    return "".join(f"/{part}" for part in re.findall(r"\['([^']*)'\]", given))
 
 
 def _number_fields(schema: Message) -> None:

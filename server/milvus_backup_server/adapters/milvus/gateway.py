@@ -227,7 +227,7 @@ class GrpcMilvusGateway(ClusterCalls, ImportCalls, SegmentCalls, ServingCalls):
             db_name=collection.database,
             collection_name=collection.name,
             field_name=index.field_name,
-            index_name=index.index_name,
+            index_name=mapping.given_name(index),
             extra_params=mapping.index_params(index),
         )
         await self._call("CreateIndex", request, collection)

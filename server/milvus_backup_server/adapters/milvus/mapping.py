@@ -16,6 +16,7 @@ from milvus_backup_server.domain.milvus import (
     SegmentInfo,
     SegmentLevel,
 )
+from milvus_backup_server.domain.names import is_milvus_name
 from milvus_backup_server.domain.records import IndexInfo
 
 NOT_LOADED, LOADING, LOADED = "NotLoad", "Loading", "Loaded"
@@ -68,6 +69,14 @@ def _index(index: Message) -> IndexInfo:
         params=params,
         index_id=index.indexID,
     )
+
+
+def given_name(index: IndexInfo) -> str:
+    """Return the name to create an index with; empty for one that Milvus would refuse.
+
+    Milvus gives such names itself, to the indexes of paths in JSON fields, and does so again.
+    """
+    return index.index_name if is_milvus_name(index.index_name) else ""
 
 
 def index_params(index: IndexInfo) -> list[Message]:
