@@ -56,9 +56,10 @@ class ImportEntry(Record):
     rows: int = json_key("rows", 0)
     done: bool = json_key("done", default=False)
 
-    def same_work(self, other: ImportEntry) -> bool:
-        """Tell whether both read the same into the same partition."""
-        return (self.partition, self.work) == (other.partition, other.work)
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What is the same of two imports that read the same into the same partition."""
+        return self.partition, self.work
 
     def issued(self, job: str) -> ImportEntry:
         """Return it with Milvus's id of it."""
@@ -137,7 +138,7 @@ class TargetEntry(Record):
 
     def without(self, gone: ImportEntry) -> TargetEntry:
         """Return it without an import."""
-        kept = tuple(item for item in self.imports if not item.same_work(gone))
+        kept = tuple(item for item in self.imports if item.identity != gone.identity)
         return replace(self, imports=kept)
 
 

@@ -154,13 +154,15 @@ class CollectionImport:
         known = target.imports if target is not None else ()
         if not known:
             return list(steps)
-        if not all(any(it.same_work(step.entry) for step in steps) for it in known):
+        wanted = {step.entry.identity: step for step in steps}
+        before = {it.identity: it for it in known}
+        if not before.keys() <= wanted.keys():
             raise ImportLost(_unlike(built, "its imports were cut in another way"))
         self._queue.remember(built.temporary, (it.job for it in known if it.job))
         left: list[ImportStep] = []
         forgotten: list[ForgottenImport] = []
-        for step in steps:
-            found = next((it for it in known if it.same_work(step.entry)), None)
+        for identity, step in wanted.items():
+            found = before.get(identity)
             if found is None:
                 left.append(step)
             elif found.done:
