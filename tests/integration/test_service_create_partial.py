@@ -1,11 +1,12 @@
 """Creates of which some collections fail: the others are whole, and the backup never says more than it holds."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
+from milvus_backup_server.adapters.memory_store import MemoryServer
 from milvus_backup_server.domain.backups import BackupState
 from milvus_backup_server.domain.errors import (
     BackupAlreadyExists,
@@ -21,7 +22,7 @@ from milvus_backup_server.domain.operations import (
     Operation,
     OperationState,
 )
-from tests.support.held_calls import BACKUP_STORE, GATEWAY
+from tests.support.held_calls import BACKUP_STORE, GATEWAY, Gate, around_all
 from tests.support.meanwhile import Meanwhile, failing
 from tests.support.service import World, add_collection, named, running
 
@@ -281,3 +282,35 @@ async def test_a_name_that_is_another_s_meanwhile_is_not_retried_into() -> None:
         await service.create()
         with pytest.raises(BackupAlreadyExists):
             await service.start_retry(first)
+
+
+async def test_one_that_was_finished_and_not_recorded_tells_of_what_it_lacks() -> None:
+    world, records = await three_collections(), MemoryServer("records").store("records")
+    gate = Gate(BACKUP_STORE, "put", part="full_meta.json", answer=True)
+    refusing = at("load_state")(world)
+
+    async def around(
+        port: str, method: str, subject: str, call: Callable[[], Awaitable[Any]]
+    ) -> Any:
+        if gate.is_here(port, method, subject):
+            return await gate.hold(call)
+        return await refusing(port, method, subject, call)
+
+    async with running(world, around_all(around), records=records) as service:
+        operation = await service.start_create(allow_partial=True)
+        await gate.reached.wait()
+        await service.operations.drain(0)
+        assert service.operations.get(operation.name).state is OperationState.INTERRUPTED
+    async with running(world, records=records, generation=2) as service:
+        last = await service.resume(operation.name)
+        backup = await service.catalog.get("b")
+    assert refusing.fired == 1
+    assert (last.state, backup.state) == (
+        OperationState.PARTIALLY_SUCCEEDED,
+        BackupState.COMPLETE,
+    )
+    assert states(last) == {"default.one": DONE, "default.two": FAILED, "shop.one": DONE}
+    (error,) = [item.error for item in last.collections if item.error is not None]
+    assert (error.reason, error.message) == ("MILVUS_REFUSED", "no")
+    assert isinstance(last.result, CreateResult)
+    assert (last.result.collection_count, last.result.row_count) == (2, 10)

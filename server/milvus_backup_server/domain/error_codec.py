@@ -42,6 +42,12 @@ def decode_error(values: dict[str, Any]) -> BackupError:
     return error
 
 
+def error_of(reason: str, message: str) -> BackupError:
+    """Return an error of which only the reason and the text are known."""
+    kind = next((it for it in _classes(BackupError) if it.reason == reason), BackupError)
+    return decode_error({"type": kind.__name__, "message": message})
+
+
 @functools.cache
 def _named(name: str) -> type[BackupError]:
     return next((it for it in _classes(BackupError) if it.__name__ == name), BackupError)

@@ -131,9 +131,10 @@ class BackupRun:
     async def _make(self, spools: SpoolDirectory) -> CreateResult:
         self._tracker.enter(Phase.PLANNING)
         if self._resumed and await self._name.take_over():
-            done = await self._earlier.result()
+            done = await self._earlier.finished()
             if done is not None:
-                return done
+                self._tracker.add_collections(done.collections)
+                return done.result
             await self._recall(spools)
         else:
             await self._plan(spools)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
+from milvus_backup_server.domain.error_codec import error_of
 from milvus_backup_server.domain.errors import BackupCorrupt, ObjectChanged, ObjectNotFound
 from milvus_backup_server.domain.layout import (
     BACKUP_META,
@@ -13,8 +15,17 @@ from milvus_backup_server.domain.layout import (
     BackupLayout,
     manifest_directory,
 )
-from milvus_backup_server.domain.manifest import ManifestObject
-from milvus_backup_server.domain.operations import CreateResult
+from milvus_backup_server.domain.manifest import (
+    ManifestCollection,
+    ManifestMissing,
+    ManifestObject,
+)
+from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.operations import (
+    CollectionProgress,
+    CollectionState,
+    CreateResult,
+)
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.backup_reader import BackupReader
 from milvus_backup_server.service.collection_plan import CollectionPlan
@@ -25,6 +36,14 @@ from milvus_backup_server.service.spool import Spool, SpoolDirectory
 _MANIFEST = "manifest."
 _OBJECTS_FILE = re.compile(r"manifest\.(\d+)/(\d+)\.jsonl")
 _DELETE_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedBackup:
+    """A backup that an earlier run had finished; ``collections`` are also those that it lacks."""
+
+    result: CreateResult
+    collections: tuple[CollectionProgress, ...]
 
 
 class EarlierRun:
@@ -42,7 +61,7 @@ class EarlierRun:
         self._part_bytes = part_bytes
         self._lists: dict[int, tuple[int, str]] = {}
 
-    async def result(self) -> CreateResult | None:
+    async def finished(self) -> FinishedBackup | None:
         """Return what the backup holds if nothing was left to do; None if it is not complete."""
         files = StoredMeta(self._store, self._layout, self._part_bytes)
         reader = BackupReader(files)
@@ -50,13 +69,16 @@ class EarlierRun:
         head = await reader.head(found) if FULL_META in found else None
         if head is None:
             return None
-        return CreateResult(
+        collections = [_done(line) async for line in reader.manifest_collections(head)]
+        result = CreateResult(
             collection_count=head.collection_count,
             object_count=head.object_count,
             size_bytes=head.size,
             row_count=head.row_count,
             server_side_copy_count=0,
+            rbac=head.rbac,
         )
+        return FinishedBackup(result, (*collections, *map(_failed, head.missing)))
 
     async def hide(self) -> None:
         """Remove the file by which the Go tool lists the backup: what stands under it will change."""
@@ -116,6 +138,25 @@ async def _lists_the_plan(lines: Spool, plan: CollectionPlan) -> bool:
         if wanted is None or _copied(wanted) != _copied(listed):
             return False
     return await anext(planned, None) is None
+
+
+def _done(line: ManifestCollection) -> CollectionProgress:
+    return CollectionProgress(
+        source=CollectionName(line.db_name, line.collection_name),
+        state=CollectionState.SUCCEEDED,
+        bytes_done=line.size,
+        bytes_total=line.size,
+        row_count=line.row_count,
+        moment=line.moment or None,
+    )
+
+
+def _failed(item: ManifestMissing) -> CollectionProgress:
+    return CollectionProgress(
+        source=CollectionName(item.db_name, item.collection_name),
+        state=CollectionState.FAILED,
+        error=error_of(item.reason, item.message),
+    )
 
 
 def _copied(item: ManifestObject) -> tuple[str, str, str, int]:
