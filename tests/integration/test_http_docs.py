@@ -136,10 +136,7 @@ async def test_what_is_deprecated_or_not_supported_yet_says_so(document: dict[st
     for name in ("db_collections", "force", "meta_only"):
         assert create[name]["deprecated"] is True
     assert restore["skipImportDiskQuotaCheck"]["deprecated"] is True
-    for properties, names in (
-        (create, ["with_index_extra"]),
-        (restore, ["ezkMapping"]),
-    ):
+    for properties, names in ((restore, ["ezkMapping"]),):
         for name in names:
             assert properties[name]["description"].startswith("Not supported yet"), name
 

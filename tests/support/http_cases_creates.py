@@ -82,14 +82,6 @@ def refused(msg: Any, code: int = 400) -> dict[str, Any]:
     return {"requestId": UUID, "code": code, "msg": msg, "data": None}
 
 
-def _refused_field(name: str, value: Any) -> Case:
-    return Case(
-        f"{name} is refused",
-        creating(more={name: value}),
-        refused(f"{name}: {NOT_YET}"),
-    )
-
-
 CREATES: Final = [
     Case(
         "the tutorial's first call",
@@ -183,11 +175,25 @@ CREATES: Final = [
         creating(rbac=True),
         refused(text("backing up users, roles and grants needs Milvus 2.4.9 or later"), 3),
     ),
-    *(
-        _refused_field(name, value)
-        for name, value in {
-            "with_index_extra": True,
-        }.items()
+    Case(
+        "what only a restore into a secondary cluster needs",
+        creating(with_index_extra=True),
+        refused(text("with_index_extra: is refused: only restores into a secondary cluster need")),
+    ),
+    Case(
+        "single partitions",
+        creating(partitions={"hello_milvus": ["_default"]}),
+        {"requestId": UUID, "msg": "success", "data": whole()},
+    ),
+    Case(
+        "a partition that is not there",
+        creating(partitions={"hello_milvus": ["_default", "gone"]}),
+        refused(text("hello_milvus/gone"), 3),
+    ),
+    Case(
+        "partitions of no collection",
+        creating(partitions={"hello.*": ["_default"], "b": [""]}),
+        refused(text("partitions.hello.*: 'hello.*' is not understood")),
     ),
     *(
         Case(

@@ -20,6 +20,7 @@ from milvus_backup.v1.backup_service_pb2 import (
     RESTORE_ALIASES_NONE,
     RESTORE_LOAD_AS_BACKED_UP,
     RESTORE_LOAD_NONE,
+    CollectionMapping,
     CreateBackupRequest,
     RestoreBackupRequest,
     SkipParams,
@@ -89,8 +90,11 @@ NOBODY = "127.0.0.1:1"
         ),
         ("create --format snapshot", "not supported yet: --format snapshot"),
         (
-            "create --rbac --backup_index_extra --format snapshot",
-            "not supported yet: --format snapshot, --backup_index_extra",
+            "create --rbac --backup_index_extra",
+            (
+                "--backup_index_extra is refused: only restores into a secondary cluster need it, and these are "
+                "not made by this service"
+            ),
         ),
         ("restore -n=", "Missing option '-n' / '--name'; see milvus-backup restore --help"),
         ("get --name=", "Missing option '-n' / '--name'; see milvus-backup get --help"),
@@ -230,3 +234,29 @@ async def test_ways_to_write_a_restore(
     (request,) = service.requests["RestoreBackup"]
     assert (request.backup_name, request.suffix) == ("x", "")
     assert request.restore_indexes is rebuild_index
+
+
+async def test_mappings(service: ScriptedService, address: str) -> None:
+    done = await run(
+        address,
+        *("restore", "-n", "x", "--map", "a:b", "--map", "db.*:db2.*"),
+        *("--map", "a:shop.b shards=2 description='of May: a copy'"),
+    )
+    assert (done.stderr, done.exit_code) == ("", 0)
+    (request,) = service.requests["RestoreBackup"]
+    assert list(request.mappings) == [
+        CollectionMapping(source="a", target="b"),
+        CollectionMapping(source="db.*", target="db2.*"),
+        CollectionMapping(source="a", target="shop.b", shard_count=2, description="of May: a copy"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "a", "a:", ":b", "a:b:c", "a:b shards", "a:b shards=x", "a:b x=1", "a:b 'x"]
+)
+async def test_what_is_no_mapping(text: str) -> None:
+    done = await run(NOBODY, "restore", "-n", "x", "--map", text)
+    right = "old:new, with shards=N and description='...' behind it"
+    assert (done.exit_code, right in done.stderr) == (2, True)
+    both = await run(NOBODY, "restore", "-n", "x", "--map", "a:b", "-s", "_r")
+    assert both.stderr == "Error: --suffix and --map exclude each other\n"

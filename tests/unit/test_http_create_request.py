@@ -8,6 +8,7 @@ import pytest
 from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
 from milvus_backup_server.domain.places import Place
 from milvus_backup_server.domain.requests import CreateRequest
+from milvus_backup_server.domain.selection import CollectionPartitions
 from milvus_backup_server.domain.strategies import BackupStrategy
 from milvus_backup_server.http.bodies import CreateBody
 from milvus_backup_server.http.create_request import create_request
@@ -71,6 +72,18 @@ def test_where_a_create_goes() -> None:
     assert create(body) == CreateRequest(place=Place("archive", "team/a"))
 
 
+def test_partitions_and_the_fields_that_they_stand_in() -> None:
+    body = {"partitions": {"a": ["p", "q"], "db.b": ["r"]}}
+    expected = (CollectionPartitions("a", ("p", "q")), CollectionPartitions("db.b", ("r",)))
+    assert create(body) == CreateRequest(partitions=expected)
+    found = refused({"partitions": {"a": [], "db.*": ["r", " "]}})
+    assert [field for field, _ in found] == [
+        "partitions.a",
+        "partitions.db.*",
+        "partitions.db.*[1]",
+    ]
+
+
 def test_a_create_has_name_and_id_and_is_never_taken_for_another() -> None:
     assert create({"backup_name": "b"}, "id-1") == CreateRequest("b", task_id="id-1", request_id="")
 
@@ -109,7 +122,14 @@ def test_what_asks_for_nothing_is_accepted(body: Mapping[str, Any]) -> None:
             "bucket_name",
             "is no name of a bucket: expected letters, digits, ., _ and -",
         ),
-        ({"with_index_extra": True}, "with_index_extra", NOT_YET),
+        (
+            {"with_index_extra": True},
+            "with_index_extra",
+            (
+                "is refused: only restores into a secondary cluster need what it reads from etcd, and these "
+                "are not made by this service"
+            ),
+        ),
         (
             {"strategy": "Auto", "force": True},
             "strategy",

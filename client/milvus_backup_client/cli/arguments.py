@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
+
+from milvus_backup.v1.backup_service_pb2 import CollectionMapping
 
 
 def split_names(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
@@ -42,6 +46,30 @@ def split_renames(context: click.Context, parameter: click.Parameter, value: str
             raise click.BadParameter(f"{old!r} is renamed twice", ctx=context, param=parameter)
         renames[old] = new
     return renames
+
+
+def split_mappings(
+    context: click.Context, parameter: click.Parameter, value: tuple[str, ...]
+) -> list[CollectionMapping]:
+    """Split each `old:new shards=2 description='of May'`."""
+    return [_mapping(context, parameter, text) for text in value]
+
+
+def _mapping(context: click.Context, parameter: click.Parameter, text: str) -> CollectionMapping:
+    mapping = CollectionMapping()
+    try:
+        rule, *options = shlex.split(text)
+        mapping.source, mapping.target = (part.strip() for part in rule.split(":"))
+        chosen = dict(option.split("=", 1) for option in options)
+        mapping.shard_count = int(chosen.pop("shards", "0"))
+        if "description" in chosen:
+            mapping.description = chosen.pop("description")
+    except ValueError:
+        chosen = {text: "is no mapping"}
+    if not (mapping.source and mapping.target) or chosen:
+        right = "old:new, with shards=N and description='...' behind it"
+        raise click.BadParameter(f"{text!r} is not {right}", ctx=context, param=parameter)
+    return mapping
 
 
 def split_labels(

@@ -18,10 +18,8 @@ from milvus_backup_client.cli.options import (
     REQUEST_ID,
     VALIDATE_ONLY,
     checked,
-    coming,
     go_flag,
     place_flags,
-    refuse_coming,
     removed,
 )
 from milvus_backup_client.cli.session import Session, service_command
@@ -29,7 +27,6 @@ from milvus_backup_client.cli.session import Session, service_command
 _STRATEGIES = ("auto", "serial_flush", "bulk_flush", "skip_flush", "meta_only")
 _FORMATS = ("auto", "binlog", "snapshot")
 _DONE = {"", "auto", "binlog"}
-_COMING = ("--backup_index_extra",)
 
 
 def _check(options: dict[str, Any]) -> None:
@@ -40,7 +37,13 @@ def _check(options: dict[str, Any]) -> None:
         raise UsageFailure(f"--strategy {strategy} is none of {', '.join(_STRATEGIES)}")
     if kind and kind not in _FORMATS:
         raise UsageFailure(f"--format {kind} is none of {', '.join(_FORMATS)}")
-    refuse_coming(options, _COMING, *([] if kind in _DONE else [f"--format {kind}"]))
+    if kind not in _DONE:
+        raise UsageFailure(f"not supported yet: --format {kind}")
+    if options.pop("backup_index_extra"):
+        raise UsageFailure(
+            "--backup_index_extra is refused: only restores into a secondary cluster need it, and these are "
+            "not made by this service"
+        )
 
 
 @click.command(
@@ -94,7 +97,10 @@ def _check(options: dict[str, Any]) -> None:
     help="Make it complete without the collections that fail; it names them.",
 )
 @place_flags
-@coming(_COMING)
+@go_flag(
+    "--backup_index_extra",
+    help_text="Refused: only restores into a secondary cluster need it.",
+)
 @LABELS
 @REQUEST_ID
 @VALIDATE_ONLY

@@ -1,8 +1,8 @@
-"""Flags that several commands have, and the Go tool's: those it removed, and those to come."""
+"""Flags that several commands have, and the Go tool's, also those that it removed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any, TypeAlias
 
@@ -108,37 +108,6 @@ def removed(*names: str, instead: str, flag: bool = False) -> Decorator:
     if flag:
         return go_flag(*names, help_text="", default=None, callback=refuse, **more)
     return click.option(*names, default=None, callback=refuse, **more)
-
-
-def coming(flags: Sequence[str]) -> Decorator:
-    """Make flags of the Go tool that are understood and not carried out yet.
-
-    Args:
-        flags: Their spelling. `refuse_coming` must look at the same ones.
-    """
-
-    def decorate(command: Callback) -> Callback:
-        for flag in reversed(flags):  # as decorators below one another: the last comes first
-            command = go_flag(flag, help_text="Not supported yet.")(command)
-        return command
-
-    return decorate
-
-
-def refuse_coming(options: dict[str, Any], flags: Sequence[str], *also: str) -> None:
-    """Take the flags that are not carried out yet out of a command's options.
-
-    Args:
-        options: What was given.
-        flags: How each of them is written.
-        also: What else was given that is not carried out yet.
-
-    Raises:
-        UsageFailure: One of them was given.
-    """
-    given = [*also, *(flag for flag in flags if options.pop(flag.removeprefix("--")))]
-    if given:
-        raise UsageFailure(f"not supported yet: {', '.join(given)}")
 
 
 def checked(check: Callable[[dict[str, Any]], None]) -> Decorator:

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from milvus_backup.v1.backup_pb2 import BackupPlace
-from milvus_backup_client.cli.arguments import split_names, split_renames
+from milvus_backup.v1.backup_service_pb2 import CollectionMapping
+from milvus_backup_client.cli.arguments import split_mappings, split_names, split_renames
 from milvus_backup_client.cli.commands import Command, Unsupported
 from milvus_backup_client.cli.exits import ExitCode, UsageFailure
 from milvus_backup_client.cli.follow import start
@@ -25,7 +26,15 @@ from milvus_backup_client.cli.options import (
 from milvus_backup_client.cli.restore_flags import making_flags, take_making
 from milvus_backup_client.cli.session import Session, service_command
 
-_EXCLUSIVE = (("suffix", "renames"), ("drop_exist_collection", "skip_create_collection"))
+_EXCLUSIVE = (
+    ("suffix", "renames"),
+    ("suffix", "mappings"),
+    ("renames", "mappings"),
+    ("drop_exist_collection", "skip_create_collection"),
+)
+
+
+_FLAGS = {"renames": "rename", "mappings": "map"}
 
 
 def _check(options: dict[str, Any]) -> None:
@@ -36,7 +45,7 @@ def _check(options: dict[str, Any]) -> None:
 
 
 def _written(name: str) -> str:
-    return f"--{name.replace('renames', 'rename')}"
+    return f"--{_FLAGS.get(name, name)}"
 
 
 @click.command(
@@ -44,6 +53,7 @@ def _written(name: str) -> str:
     examples=(
         "milvus-backup restore -n nightly -s _recover --rebuild_index",
         "milvus-backup restore -n nightly --filter 'shop2.*' -r 'shop.*:shop2.*'",
+        "milvus-backup restore -n nightly --map shop.orders:a.orders --map shop.orders:b.orders",
         "milvus-backup restore -n nightly --validate-only",
     ),
     alternatives={
@@ -78,6 +88,15 @@ def _written(name: str) -> str:
     callback=split_renames,
     help="New names: coll:coll2, db.coll:db2.coll2, db.*:db2.*, db.:db2. (the database alone).",
 )
+@click.option(
+    "--map",
+    "mappings",
+    multiple=True,
+    metavar="OLD:NEW",
+    callback=split_mappings,
+    help="As --rename, and can be repeated for one source: 'coll:coll2 shards=1 description=\"a copy\"'. "
+    "Without --filter only what is mapped is restored.",
+)
 @making_flags
 @click.option(
     "--skip-content-check",
@@ -103,6 +122,7 @@ async def restore(
     partitions: dict[str, list[str]],
     suffix: str,
     renames: dict[str, str],
+    mappings: list[CollectionMapping],
     making: dict[str, Any],
     skip_content_check: bool,
     place: BackupPlace | None,
@@ -123,6 +143,7 @@ async def restore(
         partitions=partitions,
         suffix=suffix,
         renames=renames,
+        mappings=mappings,
         **making,
         skip_content_check=skip_content_check,
         place=place,

@@ -15,6 +15,7 @@ from milvus_backup_server.domain.errors import (
 )
 from milvus_backup_server.domain.faults import tell_of
 from milvus_backup_server.domain.milvus import DEFAULT_DATABASE
+from milvus_backup_server.domain.selection import CollectionPartitions
 from milvus_backup_server.http.bodies import CollFilter
 
 ALL: Final = "*"
@@ -154,6 +155,22 @@ class Entries:
 
     def _add(self, text: str, path: str) -> None:
         self.paths.setdefault(text, path)
+
+
+def read_partitions(
+    given: Mapping[str, Sequence[str]],
+) -> tuple[tuple[CollectionPartitions, ...], dict[str, str]]:
+    """Read lists of partitions by collection.
+
+    Returns:
+        They as a request has them, and the fields of the body by the names that it gives them.
+    """
+    names: dict[str, str] = {}
+    for place, (collection, partitions) in enumerate(given.items()):
+        path, ours = f"partitions.{collection}", f"partitions[{place}]"
+        names |= {f"{ours}.collection": path, f"{ours}.partitions": path}
+        names |= {f"{ours}.partitions[{n}]": f"{path}[{n}]" for n in range(len(partitions))}
+    return tuple(CollectionPartitions(key, tuple(it)) for key, it in given.items()), names
 
 
 def _entry(database: str, collection: str) -> str:

@@ -21,6 +21,11 @@ PATH: Final = (
     "the settings."
 )
 
+PARTITIONS: Final = (
+    "Partitions by collection, as `collection` or `database.collection`: of these only the partitions named. "
+    "They are selected by that. The Go tool has no such key."
+)
+
 
 def _later(alias: str | None = None, *, default: Any) -> Any:
     """Declare a field whose meaning is not carried out yet."""
@@ -91,6 +96,7 @@ class CreateBody(Body):
     )
     backup_root_path: str = Field(default="", description=PATH)
     bucket_name: str = Field(default="", description=f"{BUCKET} The Go tool has no such key here.")
+    partitions: dict[str, Names] = Field(default={}, description=PARTITIONS)
     allow_partial: bool = Field(
         default=False,
         description="Complete without the collections that fail, which the backup names then. Not of the "
@@ -106,7 +112,10 @@ class CreateBody(Body):
         "stated moment. `meta_only`: no rows. `bulk_flush`: one call flushes everything in Milvus; needs "
         "2.6.11 or later and is refused with others.",
     )
-    with_index_extra: bool = _later(default=False)
+    with_index_extra: bool = Field(
+        default=False,
+        description="Refused: only restores into a secondary cluster need it, which are not made here.",
+    )
     format: str = Field(
         default="",
         description="`auto`, `binlog` or empty. `snapshot` is not supported yet.",
@@ -288,6 +297,7 @@ class RestoreBody(Body):
         description="Leave out what is behind the checkpoints of a backup without a stated moment; an "
         "error where none were recorded.",
     )
+    partitions: dict[str, Names] = Field(default={}, description=PARTITIONS)
     db_collections_after_rename: Collections = Field(
         default={}, description="Collections by database, by their names once they are restored."
     )

@@ -9,7 +9,7 @@ from milvus_backup_server.domain.errors import FieldViolation
 from milvus_backup_server.domain.places import Place
 from milvus_backup_server.domain.requests import CreateRequest
 from milvus_backup_server.domain.strategies import BackupStrategy
-from milvus_backup_server.http.asked import NOT_YET, Asked, Entries, not_yet
+from milvus_backup_server.http.asked import NOT_YET, Asked, Entries, read_partitions
 from milvus_backup_server.http.bodies import CreateBody
 
 _NAMES: Final = {
@@ -17,6 +17,10 @@ _NAMES: Final = {
     "place.bucket_name": "bucket_name",
     "place.path": "backup_root_path",
 }
+_INDEX_EXTRA: Final = (
+    "is refused: only restores into a secondary cluster need what it reads from etcd, and these are not made "
+    "by this service"
+)
 _STRATEGIES: Final = {strategy.value: strategy for strategy in BackupStrategy}
 _FORMATS: Final = ("", "auto", "binlog")
 _LATER_FORMATS: Final = ("snapshot",)
@@ -29,10 +33,12 @@ def create_request(body: CreateBody, task_id: str) -> Asked[CreateRequest]:
         InvalidRequest: With every fault, by the names of the body.
     """
     entries = _selection(body)
+    partitions, names = read_partitions(body.partitions)
     request = CreateRequest(
         body.backup_name,
         entries.texts,
         task_id=task_id,
+        partitions=partitions,
         strategy=_strategy(body),
         pause_gc=body.gc_pause_enable,
         gc_pause_seconds=body.gc_pause_seconds,
@@ -41,7 +47,7 @@ def create_request(body: CreateBody, task_id: str) -> Asked[CreateRequest]:
         allow_partial=body.allow_partial,
         place=Place(body.bucket_name, body.backup_root_path),
     )
-    asked = Asked(request, {**_NAMES, **entries.names("collections")})
+    asked = Asked(request, {**_NAMES, **names, **entries.names("collections")})
     asked.refuse([*_unsupported(body), *entries.faults])
     return asked
 
@@ -64,11 +70,8 @@ def _strategy(body: CreateBody) -> BackupStrategy:
 
 
 def _unsupported(body: CreateBody) -> Iterator[FieldViolation]:
-    yield from not_yet(
-        {
-            "with_index_extra": body.with_index_extra,
-        }
-    )
+    if body.with_index_extra:
+        yield FieldViolation("with_index_extra", _INDEX_EXTRA)
     if body.strategy and body.strategy not in _STRATEGIES:
         yield _unknown("strategy", body.strategy, _STRATEGIES)
     if body.format in _LATER_FORMATS:

@@ -15,7 +15,7 @@ from milvus_backup_server.domain.restore_options import (
     RestoreOptions,
     SkipParams,
 )
-from milvus_backup_server.http.asked import Asked, Entries, not_yet
+from milvus_backup_server.http.asked import Asked, Entries, not_yet, read_partitions
 from milvus_backup_server.http.bodies import RestoreBody
 from milvus_backup_server.http.places import PLACE_NAMES
 from milvus_backup_server.http.plan_request import PlannedNames, read_plan
@@ -64,8 +64,10 @@ def restore_request(body: RestoreBody, task_id: str) -> Asked[RestoreRequest]:
         InvalidRequest: With every fault, by the names of the body.
     """
     chosen = _simple(body) if body.restore_plan is None else _planned(body, read_plan(body))
+    partitions, names = read_partitions(body.partitions)
     request = RestoreRequest(
         body.backup_name,
+        partitions=partitions,
         collections=chosen.sources.texts,
         target_collections=chosen.targets.texts,
         suffix=chosen.suffix,
@@ -77,7 +79,7 @@ def restore_request(body: RestoreBody, task_id: str) -> Asked[RestoreRequest]:
         place=Place(body.bucket_name, body.path),
     )
     entries = chosen.sources.names("collections") | chosen.targets.names("target_collections")
-    asked = Asked(request, {**_NAMES, **chosen.names, **entries})
+    asked = Asked(request, {**_NAMES, **names, **chosen.names, **entries})
     asked.refuse(
         [*_unsupported(body), *chosen.faults, *chosen.sources.faults, *chosen.targets.faults]
     )
