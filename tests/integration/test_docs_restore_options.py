@@ -1,11 +1,8 @@
 """What docs/restore-options.md shows is run."""
 
-import ast
 import asyncio
 import json
 import re
-import shlex
-import sysconfig
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -19,23 +16,13 @@ from milvus_backup_server.app import RunningApp, running_app
 from milvus_backup_server.http.bodies import RestoreBody
 from milvus_backup_server.wiring import Adapters
 from tests.support.curl import curl
+from tests.support.docs_page import DocsPage
 from tests.support.fake_milvus import FakeMilvus
 from tests.support.running_service import settings_of
 from tests.support.service import INDEX, add_collection, named
 
-PAGE = (Path(__file__).parents[2] / "docs" / "restore-options.md").read_text(encoding="utf-8")
+PAGE = DocsPage("restore-options.md")
 HELLO = named("hello")
-
-
-def block(language: str) -> str:
-    found = re.search(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
-    assert found
-    return found[1]
-
-
-def without_sizes(text: str) -> str:
-    """Make alike what depends on how the Milvus in memory writes its objects."""
-    return re.sub(r"[\d.]+ (bytes|kB)", "size", text)
 
 
 @pytest.fixture
@@ -64,25 +51,13 @@ async def app(milvus: FakeMilvus, store: MemoryStore) -> AsyncIterator[RunningAp
 
 
 async def test_the_session(app: RunningApp) -> None:
-    steps = re.split(r"^\$ ", block("console"), flags=re.MULTILINE)[1:]
-    assert len(steps) == 2
-    for step in steps:
-        command, _, output = step.partition("\n")
-        program, *arguments = shlex.split(command)
-        script = Path(sysconfig.get_path("scripts")) / program
-        process = await asyncio.create_subprocess_exec(
-            script, "--address", app.address, *arguments, stdout=asyncio.subprocess.PIPE
-        )
-        told, _ = await process.communicate()
-        assert (process.returncode, without_sizes(told.decode())) == (0, without_sizes(output))
+    assert await PAGE.run_session(app.address) == [0, 0]
 
 
 async def test_the_program(app: RunningApp, milvus: FakeMilvus) -> None:
-    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-    program = compile(block("python"), "restore-options.md", "exec", flags=flags)
     async with BackupClient(app.address) as client:
-        await eval(program, {"client": client})  # noqa: S307 our own page
-        await client.wait((await client.list_operations().__anext__()).name)
+        await PAGE.run_program({"client": client})
+        await client.wait((await anext(client.list_operations())).name)
     made = milvus.collection(named("hello_auto"))
     assert milvus.keys(named("hello_auto")) == list(range(10))
     assert (made.indexes[0].index_type, made.load_state) == ("AUTOINDEX", "Loaded")
@@ -90,7 +65,7 @@ async def test_the_program(app: RunningApp, milvus: FakeMilvus) -> None:
 
 async def test_the_call(app: RunningApp, milvus: FakeMilvus, tmp_path: Path) -> None:
     await add_collection(milvus, "twin", [100])
-    command = block("sh").replace("http://127.0.0.1:8080", app.url)
+    command = PAGE.block("sh").replace("http://127.0.0.1:8080", app.url)
     answer = json.loads(await asyncio.to_thread(curl, command, tmp_path))
     assert (answer["msg"], answer["data"]["state_code"]) == ("success", 2)
     assert milvus.keys(named("twin")) == [*range(10), 100]
@@ -98,9 +73,7 @@ async def test_the_call(app: RunningApp, milvus: FakeMilvus, tmp_path: Path) -> 
 
 
 def test_the_message() -> None:
-    found = re.search(r"-d '(.*?)'", PAGE.partition("## With grpcurl")[2], re.DOTALL)
-    assert found
-    request = json_format.Parse(found[1], RestoreBackupRequest())
+    request = json_format.Parse(PAGE.grpcurl(), RestoreBackupRequest())
     assert request.drop_existing_collections
 
 
@@ -108,7 +81,7 @@ def test_the_table_names_what_there_is() -> None:
     fields = {field.name for field in RestoreBackupRequest.DESCRIPTOR.fields}
     keys = {field.alias or name for name, field in RestoreBody.model_fields.items()}
     rows = re.findall(
-        r"^\| `(\w+)`(?:, `(\w+)`)? \| .*? \| `(\w+)`(?:, `(\w+)`)? \|", PAGE, re.MULTILINE
+        r"^\| `(\w+)`(?:, `(\w+)`)? \| .*? \| `(\w+)`(?:, `(\w+)`)? \|", PAGE.text, re.MULTILINE
     )
     assert len(rows) == 12
     for first, second, key, more in rows:
