@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Final
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any, Final
+
+from fastapi.responses import Response
 
 from milvus_backup_server.domain.operations import CollectionProgress, Operation
-from milvus_backup_server.http.answers import RestoreBackupTask, RestoreCollectionTask
+from milvus_backup_server.http.answers import (
+    RestoreBackupResponse,
+    RestoreBackupTask,
+    RestoreCollectionTask,
+)
+from milvus_backup_server.http.responses import (
+    JsonResponse,
+    PiecesResponse,
+    answer,
+    json_bytes,
+    shown,
+)
 from milvus_backup_server.http.states import (
     collection_percent,
     collection_state,
@@ -13,15 +28,26 @@ from milvus_backup_server.http.states import (
     seconds,
     task_state,
 )
-from milvus_backup_server.service.operation_directory import OperationDirectory
 
-_EVERY: Final = 1_000_000
+_AT_ONCE: Final = 250
+"""Collections that are put into words before others get their turn: some 8 ms."""
 
 
-async def restore_task(operations: OperationDirectory, operation: Operation) -> RestoreBackupTask:
-    """Return a restore with all of its collections."""
+def restore_response(
+    operation: Operation, collections: Sequence[CollectionProgress], request_id: str, msg: str
+) -> Response:
+    """Return the answer that tells of a restore and all of its collections."""
+    first = [_collection_task(item, operation) for item in collections[:_AT_ONCE]]
+    task = _task(operation, first)
+    whole = RestoreBackupResponse(request_id=request_id, msg=msg, data=task)
+    if len(collections) == len(first):
+        return answer(whole)
+    pieces = _pieces(shown(whole), collections[_AT_ONCE:], operation)
+    return PiecesResponse(pieces, JsonResponse.media_type)
+
+
+def _task(operation: Operation, collections: list[RestoreCollectionTask]) -> RestoreBackupTask:
     state, message = task_state(operation)
-    collections = (await operations.collections(operation.name, 0, _EVERY)).items
     return RestoreBackupTask(
         id=operation.task_id or operation.name,
         state_code=state,
@@ -29,8 +55,22 @@ async def restore_task(operations: OperationDirectory, operation: Operation) -> 
         start_time=seconds(operation.start_time or operation.create_time),
         end_time=seconds(operation.end_time),
         progress=restore_percent(operation),
-        collection_restore_tasks=[_collection_task(item, operation) for item in collections],
+        collection_restore_tasks=collections,
     )
+
+
+async def _pieces(
+    begun: Mapping[str, Any], further: Sequence[CollectionProgress], operation: Operation
+) -> AsyncGenerator[bytes, None]:
+    """Yield an answer to which further collections belong: these come last in it."""
+    others = {key: value for key, value in begun.items() if key != "data"}
+    yield json_bytes({**others, "data": begun["data"]}).removesuffix(b"]}}")
+    for begin in range(0, len(further), _AT_ONCE):
+        await asyncio.sleep(0)  # a reader that keeps up is never waited for
+        some = further[begin : begin + _AT_ONCE]
+        tasks = (json_bytes(shown(_collection_task(item, operation))) for item in some)
+        yield b"".join(b"," + task for task in tasks)
+    yield b"]}}"
 
 
 def _collection_task(item: CollectionProgress, operation: Operation) -> RestoreCollectionTask:

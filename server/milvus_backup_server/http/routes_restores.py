@@ -18,7 +18,7 @@ from milvus_backup_server.http.examples import RESTORE, RESTORE_SECONDARY
 from milvus_backup_server.http.faults import FAIL, BackupToRestoreNotFound
 from milvus_backup_server.http.responses import answer
 from milvus_backup_server.http.restore_request import restore_request
-from milvus_backup_server.http.restore_views import restore_task
+from milvus_backup_server.http.restore_views import restore_response
 from milvus_backup_server.http.routing import (
     CALLER,
     REFUSED,
@@ -31,6 +31,7 @@ from milvus_backup_server.http.states import task_state
 from milvus_backup_server.service.use_cases import UseCases
 
 _RESTORES: Final = frozenset({OperationKind.RESTORE_BACKUP})
+_EVERY: Final = 1_000_000
 _EXECUTING: Final = "restore backup is executing asynchronously"
 
 router = APIRouter(route_class=GoRoute, tags=["Restore"], responses=REFUSED)
@@ -96,8 +97,8 @@ async def restore_secondary(
 
 
 async def _told(use_cases: UseCases, operation: Operation, request_id: str, msg: str) -> Response:
-    data = await restore_task(use_cases.directory, operation)
-    return answer(RestoreBackupResponse(request_id=request_id, msg=msg, data=data))
+    page = await use_cases.directory.collections(operation.name, 0, _EVERY)
+    return restore_response(operation, page.items, request_id, msg)
 
 
 def _generated_id(now: datetime) -> str:
