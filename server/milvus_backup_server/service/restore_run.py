@@ -204,7 +204,8 @@ class RestoreRun:
         missing = await self._builder.missing(self._checked.new_databases)
         made = dict.fromkeys(before.databases if before is not None else ())
         made |= dict.fromkeys(database.name for database in missing)
-        head = RestoreHead(backup=backup, place=place, databases=tuple(made))
+        head = before or RestoreHead(backup=backup, place=place)
+        head = replace(head, databases=tuple(made))  # that names are being given stays known
         await self._finished.tidy()
         if head != before:
             await self._journal.begin(head)

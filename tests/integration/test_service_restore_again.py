@@ -1,0 +1,87 @@
+"""A restore is interrupted a second time, while it goes on: nothing that was known is forgotten."""
+
+import asyncio
+from typing import Any
+
+from milvus_backup_server.domain.operations import Operation, OperationState, Phase
+from milvus_backup_server.domain.restore_options import RestoreOptions
+from tests.support.crash_checks import temporary
+from tests.support.crashes import die, mutations
+from tests.support.fake_milvus_state import Key
+from tests.support.phases import PhaseGate
+from tests.support.resumed_restores import interrupted, resume, undo
+from tests.support.service import Service, World, add_collection, flushed, named, running
+
+REPLACING: dict[str, Any] = {"options": RestoreOptions(drop_existing_collections=True)}
+BACKED_UP: list[Key] = [0, 1, 2]
+LATER: list[Key] = [900]
+NAMES = ("one", "two")
+
+
+async def with_backup() -> World:
+    """Back up two collections, and write other rows into them."""
+    world = World()
+    for name in NAMES:
+        await flushed(world.milvus, await add_collection(world.milvus, name, BACKED_UP))
+    async with running(world) as service:
+        await service.create("b")
+    for name in NAMES:
+        world.milvus.delete(named(name), BACKED_UP)
+        world.milvus.insert(named(name), LATER)
+    return world
+
+
+def rows(world: World) -> list[list[Key]]:
+    return [world.milvus.keys(named(name)) for name in NAMES]
+
+
+class Begun:
+    """Begins the restore and keeps its name."""
+
+    def __init__(self) -> None:
+        self.name = ""
+
+    async def __call__(self, service: Service) -> Operation:
+        operation = await service.start_restore("b", **REPLACING)
+        self.name = operation.name
+        return operation
+
+
+async def interrupted_twice() -> tuple[World, str]:
+    """End a service between the drop of an old collection and the renaming of the new one.
+
+    The one that goes on is stopped before it comes to the names.
+    """
+    steps = await mutations(await with_backup(), Begun())
+    renaming = next(
+        number for number, step in enumerate(steps, 1) if step.startswith("rename_collection")
+    )
+    world, begun = await with_backup(), Begun()
+    assert await die(world, begun, renaming, after=False)
+    assert "default.one" not in world.collections(), "the old one is gone"
+    gate = PhaseGate(Phase.VERIFYING)
+    async with running(world, gate.decorators) as service:
+        gate.operations = service.operations
+        going_on = asyncio.create_task(resume(service, interrupted(begun.name, **REPLACING)))
+        await gate.wait()
+        await service.operations.drain(0)
+        assert (await going_on).state is OperationState.INTERRUPTED
+    return world, begun.name
+
+
+async def test_names_that_were_being_given_are_still_known_after_a_second_stop() -> None:
+    world, name = await interrupted_twice()
+    async with running(world) as service:
+        last = await resume(service, interrupted(name, 2, **REPLACING))
+    assert last.state is OperationState.SUCCEEDED, last.error
+    assert rows(world) == [BACKED_UP, BACKED_UP]
+    assert temporary(world) == []
+
+
+async def test_the_only_copy_of_a_collection_is_not_undone_after_a_second_stop() -> None:
+    world, name = await interrupted_twice()
+    async with running(world) as service:
+        last = await undo(service, interrupted(name, 2, **REPLACING))
+    assert last.state is OperationState.CANCELLED, last.error
+    assert rows(world) == [BACKED_UP, LATER]
+    assert temporary(world) == []
