@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
@@ -23,6 +24,7 @@ from milvus_backup_server.domain.requests import DeleteRequest
 from milvus_backup_server.service.tracker import Tracker
 from tests.support.replicas import (
     DELETE,
+    QUICK,
     Replicas,
     Work,
     asked,
@@ -410,3 +412,16 @@ async def test_an_interrupted_operation_is_cancelled_by_undoing_it(world: Replic
     await second.becomes(name, CANCELLED)
     assert undone == [True]
     assert (await second.on_record(name, CANCELLED)).attempt == 2
+
+
+async def test_a_cancel_that_comes_after_the_end_leaves_the_end_as_it_is(world: Replicas) -> None:
+    # The owner looks for a cancel only when it writes.
+    slow = replace(QUICK, heartbeat=60.0, lost_after=600.0, progress=60.0)
+    first, second, work = await world.start(limits=slow), await world.start(limits=slow), Work()
+    name = await first.begin(asked(), work)
+    await first.on_record(name, RUNNING)
+    assert (await second.control.cancel(name)).state is CANCELLING
+    work.go.set()
+    assert (await second.becomes(name, SUCCEEDED)).result == DeleteResult(7)
+    assert (await first.directory.get(name)).state is SUCCEEDED
+    await second.begin(asked(), at_once)

@@ -214,8 +214,8 @@ class Running:
         self._end(OperationState.CANCELLED if cancelled else OperationState.INTERRUPTED)
 
     def cancel(self) -> None:
-        """Ask the body to stop; once is enough."""
-        if self.state is OperationState.CANCELLING or self.task is None:
+        """Ask the body to stop; once is enough, and what has ended stays as it ended."""
+        if self.state is OperationState.CANCELLING or self.state.ends_watch or self.task is None:
             return
         self.begin_cancelling()
         self.task.cancel()
