@@ -22,7 +22,9 @@ async def ended_unavailable(service: Service, operation: Operation) -> Operation
     """Wait for an operation that ends because the store is away."""
     last = await service.end(operation)
     assert last.error is not None
-    assert (last.state, last.error.reason) == (OperationState.INTERRUPTED, "STORAGE_UNAVAILABLE")
+    assert (last.state, last.error.reason) == (OperationState.INTERRUPTED, "OPERATION_INTERRUPTED")
+    assert last.error.metadata["cause"] == "STORAGE_UNAVAILABLE"
+    assert last.error.message.endswith("resume the operation, or cancel it")
     return last
 
 

@@ -331,9 +331,12 @@ async def test_a_flush_that_milvus_never_finishes_is_a_stall() -> None:
     world = await filled()
     world.milvus.flush_polls = 1_000_000
     async with running(world, limits=replace(LIMITS, flush_seconds=0.05)) as service:
-        error = await service.error(await service.start_create())
-    assert error.reason == "OPERATION_STALLED"
-    assert "did not finish the flush of default." in error.message
+        last = await service.end(await service.start_create())
+    assert (last.state, last.error and last.error.metadata["cause"]) == (
+        OperationState.INTERRUPTED,
+        "OPERATION_STALLED",
+    )
+    assert "did not finish the flush of default." in str(last.error)
 
 
 async def test_a_silence_of_milvus_during_the_flush_is_waited_out() -> None:

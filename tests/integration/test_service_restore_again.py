@@ -3,14 +3,19 @@
 import asyncio
 from typing import Any
 
+from milvus_backup_server.adapters.memory_store import MemoryServer
+from milvus_backup_server.domain.errors import MilvusDenied, StorageUnavailable
 from milvus_backup_server.domain.operations import Operation, OperationState, Phase
 from milvus_backup_server.domain.restore_options import RestoreOptions
 from tests.support.crash_checks import temporary
 from tests.support.crashes import die, mutations
 from tests.support.fake_milvus_state import Key
+from tests.support.held_calls import BACKUP_STORE, GATEWAY, Gate, Gates, around_all
+from tests.support.meanwhile import Meanwhile, failing
 from tests.support.phases import PhaseGate
 from tests.support.resumed_restores import interrupted, resume, undo
 from tests.support.service import Service, World, add_collection, flushed, named, running
+from tests.support.stores import FailingStore
 
 REPLACING: dict[str, Any] = {"options": RestoreOptions(drop_existing_collections=True)}
 BACKED_UP: list[Key] = [0, 1, 2]
@@ -85,3 +90,63 @@ async def test_the_only_copy_of_a_collection_is_not_undone_after_a_second_stop()
     assert last.state is OperationState.CANCELLED, last.error
     assert rows(world) == [BACKED_UP, LATER]
     assert temporary(world) == []
+
+
+# --- before there is a run that goes on
+
+
+async def stopped_in(phase: Phase, number: int = 1) -> tuple[World, str]:
+    """Stop the service of a restore in a phase."""
+    world, begun, gate = await with_backup(), Begun(), PhaseGate(phase, number=number)
+    async with running(world, gate.decorators) as service:
+        gate.operations = service.operations
+        await begun(service)
+        await gate.wait()
+    return world, begun.name
+
+
+async def test_a_resume_is_cancelled_while_it_reads_what_is_written_down() -> None:
+    world, name = await stopped_in(Phase.IMPORTING, 4)
+    assert temporary(world) != []
+    reading, gates = Gate(BACKUP_STORE, "get", part="/targets/"), Gates()
+    gates.gate = reading
+    async with running(world, around_all(gates)) as service:
+        going_on = asyncio.create_task(resume(service, interrupted(name, **REPLACING)))
+        await reading.reached.wait()
+        service.operations.cancel(name)
+        assert (await going_on).state is OperationState.CANCELLED
+    assert temporary(world) == []
+    assert rows(world) == [LATER, LATER]
+    assert [key for key in await world.backups() if "/restores/" in key] == []
+
+
+async def test_a_store_that_is_away_when_a_restore_goes_on_interrupts_it_once_more() -> None:
+    world, name = await stopped_in(Phase.IMPORTING, 4)
+    away = Meanwhile(
+        BACKUP_STORE, "get", failing(StorageUnavailable("away")), part="/targets/", times=1
+    )
+    async with running(world, away.decorators) as service:
+        again = await resume(service, interrupted(name, **REPLACING))
+        assert away.fired == 1
+        assert again.state is OperationState.INTERRUPTED
+        last = await resume(service, interrupted(name, 2, **REPLACING))
+    assert last.state is OperationState.SUCCEEDED, last.error
+    assert rows(world) == [BACKED_UP, BACKED_UP]
+
+
+async def test_what_may_be_anothers_by_now_is_not_taken_away_while_the_store_is_away() -> None:
+    world = await with_backup()
+    records = FailingStore(MemoryServer("records").store("records"))
+
+    async def fail_and_be_away() -> None:
+        records.fail("head", StorageUnavailable("away"))
+        raise MilvusDenied("no more", subject="one")
+
+    failing_import = Meanwhile(GATEWAY, "submit_import", fail_and_be_away)
+    async with running(world, failing_import.decorators, records=records) as service:
+        last = await service.end(await service.start_restore("b", **REPLACING))
+        assert records.injected["head"] > 0
+    assert last.state is OperationState.INTERRUPTED
+    assert last.error is not None
+    assert last.error.message.startswith("away; what was done so far stays")
+    assert temporary(world) != []

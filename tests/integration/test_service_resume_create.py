@@ -11,6 +11,7 @@ from milvus_backup_server.domain.errors import (
     MilvusUnavailable,
     OperationEnded,
     OperationNotResumable,
+    StorageUnavailable,
 )
 from milvus_backup_server.domain.operations import (
     CreateResult,
@@ -254,6 +255,29 @@ async def test_an_interrupted_create_is_cancelled_without_milvus(phase: Phase) -
             await service.use_cases.control.cancel(name)
         with pytest.raises(OperationNotResumable):
             await service.use_cases.control.resume(name)
+
+
+@pytest.mark.parametrize(
+    ("method", "part"), [("get", "meta/claim.json"), ("list_page", "/plans/"), ("list_page", "/b/")]
+)
+async def test_a_cancel_that_the_store_does_not_answer_can_be_asked_for_again(
+    method: str, part: str
+) -> None:
+    setting = await watched()
+    name = await setting.interrupt(Phase.COPYING, 3)
+    down = Meanwhile(BACKUP_STORE, method, failing(StorageUnavailable("down")), part=part)
+    async with running(
+        setting.world, down.decorators, generation=2, records=setting.records
+    ) as service:
+        last = await service.end(await service.use_cases.control.cancel(name))
+        assert down.fired == 1
+        assert (last.state, last.error and last.error.metadata["cause"]) == (
+            OperationState.INTERRUPTED,
+            "STORAGE_UNAVAILABLE",
+        )
+        last = await service.end(await service.use_cases.control.cancel(name))
+        assert (last.state, last.warnings) == (OperationState.CANCELLED, ())
+    assert await setting.world.backups() == []
 
 
 @pytest.mark.parametrize("phase", [Phase.PLANNING, Phase.COPYING])

@@ -132,6 +132,40 @@ async def test_another_backup_of_the_go_tool_is_left_alone() -> None:
     assert await objects_of(world, "b") == before
 
 
+@pytest.mark.parametrize("number", [1, 2])
+async def test_a_delete_that_was_cancelled_before_it_removed_anything_says_nothing(
+    number: int,
+) -> None:
+    world = await world_with("b")
+    before = await world.objects()
+    gate = PhaseGate(Phase.DELETING, number=number)
+    async with running(world, gate.decorators) as service:
+        gate.operations = service.operations
+        operation = await service.start_delete("b")
+        await gate.wait()
+        service.operations.cancel(operation.name)
+        last = await service.end(operation)
+    assert (last.state, last.warnings) == (OperationState.CANCELLED, ())
+    assert await world.objects() == before
+
+
+async def test_a_delete_that_went_on_is_cancelled_before_it_removes_more() -> None:
+    world, records = await world_with("b"), new_records()
+    name = await interrupt(world, records, 7)
+    gate = PhaseGate(Phase.DELETING)
+    async with running(world, gate.decorators, generation=2, records=records) as service:
+        gate.operations = service.operations
+        operation = await service.use_cases.control.resume(name)
+        await gate.wait()
+        await service.use_cases.control.cancel(name)
+        last = await service.end(operation)
+        assert last.state is OperationState.CANCELLED
+        assert [warning.message for warning in last.warnings] == [
+            "backup 'b' is removed in part; delete it again"
+        ]
+    assert [key for key in await world.backups() if "/plans/" in key] == []
+
+
 async def test_a_cancelled_interrupted_delete_says_what_is_left() -> None:
     world, records = await world_with("b"), new_records()
     name = await interrupt(world, records, 7)

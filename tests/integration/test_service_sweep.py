@@ -16,6 +16,7 @@ from milvus_backup_server.domain.errors import (
     MilvusUnavailable,
     OperationConflict,
     StorageDenied,
+    StorageUnavailable,
 )
 from milvus_backup_server.domain.leftovers import LeftoverState, SweepResult
 from milvus_backup_server.domain.operation_record import OperationRecord, Owner
@@ -29,9 +30,10 @@ from milvus_backup_server.domain.operations import (
 from milvus_backup_server.domain.requests import SweepRequest
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.claim import new_claim
+from milvus_backup_server.service.operations import OperationLimits
 from tests.support.crash_checks import OTHER, world_with
 from tests.support.fixtures import put_backup
-from tests.support.held_calls import GATEWAY
+from tests.support.held_calls import BACKUP_STORE, GATEWAY
 from tests.support.meanwhile import Meanwhile, failing
 from tests.support.phases import PhaseGate
 from tests.support.running_service import Decorators
@@ -245,6 +247,27 @@ async def test_an_interrupted_create_is_cancelled_when_it_is_old_enough(place: P
         assert (await service.use_cases.directory.get(name)).state is OperationState.CANCELLED
         assert told(await sweep(service)) == []
     assert await place.everything() == before
+
+
+async def test_a_sweep_in_the_only_place_cancels_what_was_interrupted(place: Place) -> None:
+    before = await place.everything()
+    await interrupted(place)
+    alone = OperationLimits(concurrent=1, cleanup_seconds=0.1)
+    async with running(place.world, operations=alone, records=place.records) as service:
+        assert told(await sweep(service)) == [("removed", "operation", "b")]
+    assert await place.everything() == before
+
+
+async def test_what_could_not_be_taken_back_now_is_not_told_as_removed(place: Place) -> None:
+    await interrupted(place)
+    half = await place.everything()
+    down = Meanwhile(BACKUP_STORE, "get", failing(StorageUnavailable("down")), part="b/meta/claim")
+    async with running(place.world, down.decorators, records=place.records) as service:
+        (item,) = (await sweep(service)).leftovers
+        assert down.fired == 1
+        assert (item.state, item.note[:4]) == (LeftoverState.FAILED, "down")
+        assert await place.everything() == half
+        assert told(await sweep(service)) == [("removed", "operation", "b")]
 
 
 async def test_what_another_service_works_on_is_left_alone(place: Place) -> None:

@@ -1,11 +1,10 @@
-"""Which failures of one collection concern the whole operation, and which interrupt it."""
+"""Which failures of one collection concern the whole operation."""
 
 import pytest
 
 from milvus_backup_server.domain import errors
 from milvus_backup_server.domain.errors import BackupError, FieldViolation
-from milvus_backup_server.domain.failures import concerns_all, interrupts
-from milvus_backup_server.domain.operations import OperationKind
+from milvus_backup_server.domain.failures import concerns_all
 
 
 @pytest.mark.parametrize(
@@ -48,18 +47,3 @@ from milvus_backup_server.domain.operations import OperationKind
 )
 def test_what_concerns_all(error: BackupError, *, expected: bool) -> None:
     assert concerns_all(error) is expected
-
-
-@pytest.mark.parametrize("error", [errors.StorageUnavailable("x"), errors.MilvusUnavailable("x")])
-def test_what_stayed_away_interrupts_what_leaves_something_to_go_on_with(
-    error: BackupError,
-) -> None:
-    kinds = {kind for kind in OperationKind if interrupts(kind, error)}
-    assert kinds == {OperationKind.CREATE_BACKUP, OperationKind.DELETE_BACKUP}
-
-
-@pytest.mark.parametrize(
-    "error", [errors.StorageDenied("x"), errors.OperationStalled("x"), errors.InternalError()]
-)
-def test_what_does_not_pass_by_itself_interrupts_nothing(error: BackupError) -> None:
-    assert not any(interrupts(kind, error) for kind in OperationKind)

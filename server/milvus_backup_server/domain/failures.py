@@ -1,4 +1,4 @@
-"""Which failure of one collection concerns the whole operation, and which failure an operation may survive."""
+"""Which failure of one collection concerns the whole operation."""
 
 from __future__ import annotations
 
@@ -18,12 +18,9 @@ from milvus_backup_server.domain.errors import (
     OperationStalled,
     StorageDenied,
     StorageNotConfigured,
-    StorageUnavailable,
     Unavailable,
 )
-from milvus_backup_server.domain.operations import OperationKind
 
-_GO_ON: Final = frozenset({OperationKind.CREATE_BACKUP, OperationKind.DELETE_BACKUP})
 _OF_ALL: Final = (
     BackupNameLost,
     BucketNotFound,
@@ -49,12 +46,3 @@ def concerns_all(error: BackupError) -> bool:
     if isinstance(error, OperationStalled):
         return "collection" not in error.metadata
     return isinstance(error, _OF_ALL)
-
-
-def interrupts(kind: OperationKind, error: BackupError) -> bool:
-    """Tell whether an operation that ends in an error is interrupted by it, and has not failed.
-
-    So it is where a store or Milvus stayed away for longer than they are waited for, of those kinds that
-    leave something to go on with.
-    """
-    return kind in _GO_ON and isinstance(error, StorageUnavailable | MilvusUnavailable)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Awaitable, Callable
 
-from milvus_backup_server.domain.errors import BackupError, SourceStorageMismatch
+from milvus_backup_server.domain.errors import BackupError, SourceStorageMismatch, Unavailable
 from milvus_backup_server.domain.faults import Faults
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import (
@@ -36,6 +36,7 @@ from milvus_backup_server.service.held_name import HeldName
 from milvus_backup_server.service.late_writes import LateWrites
 from milvus_backup_server.service.metadata_writer import MetadataWriter
 from milvus_backup_server.service.plan_journal import PlanJournal
+from milvus_backup_server.service.running import WorkInterrupted
 from milvus_backup_server.service.snapshot import Snapshots, select
 from milvus_backup_server.service.spool import Spool, SpoolDirectory
 from milvus_backup_server.service.tracker import Totals, Tracker
@@ -103,6 +104,9 @@ class BackupRun:
         Cancelled on request it removes what it wrote; interrupted or failed it leaves an incomplete
         backup and the plan, with which another run goes on. So it does when a collection fails: the
         others are whole then, and stay; only where that was allowed the backup is complete without it.
+
+        Raises:
+            WorkInterrupted: Something outside does not answer; another run can go on.
         """
         try:
             async with SpoolDirectory() as spools:
@@ -115,6 +119,8 @@ class BackupRun:
             if self._tracker.cancel_requested:
                 await self.give_up()
                 self._tracker.raise_cancelled(error)
+            if isinstance(error, Unavailable):
+                raise WorkInterrupted(error) from error
             raise
 
     async def give_up(self) -> None:

@@ -26,6 +26,7 @@ from milvus_backup_server.service.claim import lost, parse_claim, read_claim
 from milvus_backup_server.service.context import Repository, WorkLimits
 from milvus_backup_server.service.plan_journal import PlanJournal
 from milvus_backup_server.service.removal import BackupRemoval
+from milvus_backup_server.service.running import WorkInterrupted
 from milvus_backup_server.service.tracker import Tracker
 from milvus_backup_server.service.verification_records import VerificationRecords
 
@@ -83,6 +84,7 @@ class DeleteRun:
         self._tracker = tracker
         self._supersede = supersede
         self._resumed = resumed
+        self._begun = resumed
 
     async def run(self) -> DeleteResult:
         """Remove the backup; a further run of the operation goes on where this one was stopped.
@@ -90,21 +92,19 @@ class DeleteRun:
         Raises:
             BackupNameLost: What is there now is another backup.
             OperationInterrupted: An earlier run left no note: it had not begun to remove anything.
+            WorkInterrupted: The store does not answer; another run can go on.
         """
         self._tracker.enter(Phase.DELETING)
-        doomed = await (self._recall() if self._resumed else self._note())
-        if doomed is None:
-            return DeleteResult(0)
         try:
-            removed = await self._remove(doomed)
+            removed = await self._remove_all()
         except asyncio.CancelledError:
             if self._tracker.cancel_requested:
-                self._tracker.warn(self._left_behind())
-                await self._forget_note()
+                await self.give_up()
             raise
-        except BackupError as error:
-            if not isinstance(error, Unavailable):  # no further run would fare better
-                await self._forget_note()
+        except Unavailable as error:
+            raise WorkInterrupted(error) from error
+        except BackupError:  # no further run would fare better
+            await self._forget_note()
             raise
         with contextlib.suppress(BackupError):  # it is tied to a backup that is gone
             await VerificationRecords(self._repository).forget(self._layout.name)
@@ -113,9 +113,16 @@ class DeleteRun:
 
     async def give_up(self) -> None:
         """Leave what is left of the backup as it is, and say so: what was removed is gone."""
-        if not await self._is_gone():
+        if self._begun and not await self._is_gone():
             self._tracker.warn(self._left_behind())
         await self._forget_note()
+
+    async def _remove_all(self) -> int:
+        doomed = await (self._recall() if self._resumed else self._note())
+        if doomed is None:
+            return 0
+        self._begun = True
+        return await self._remove(doomed)
 
     async def _note(self) -> _Doomed:
         claim = await read_claim(self._store, self._layout)

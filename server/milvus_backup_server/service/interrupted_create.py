@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from milvus_backup_server.domain.errors import LeftBehind
+from milvus_backup_server.domain.errors import LeftBehind, Unavailable
 from milvus_backup_server.domain.layout import FULL_META
 from milvus_backup_server.domain.operation_record import OperationRecord
 from milvus_backup_server.domain.operations import CreateResult
@@ -90,6 +90,7 @@ class InterruptedCreate:
 
         Raises:
             BackupNameLost: The name is another's now, or the backup was removed.
+            StorageUnavailable: The store does not answer.
             LeftBehind: It could not be removed.
         """
         environment = self._environment
@@ -103,4 +104,9 @@ class InterruptedCreate:
             tracker.warn(LeftBehind(text, subject=layout.name))
             await journal.remove()
             return
-        await name.clean_up(tracker, journal.remove)
+        try:
+            await name.clean_up(tracker, journal.remove)
+        except LeftBehind as left:
+            if isinstance(left.__cause__, Unavailable):  # then it can be asked for again
+                raise left.__cause__ from None
+            raise

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -25,11 +25,13 @@ from milvus_backup_server.domain.errors import (
     RequestIdReused,
     ServerStopping,
     TooManyOperations,
+    Unavailable,
 )
 from milvus_backup_server.domain.operation_record import OperationRecord, taken_over
 from milvus_backup_server.domain.operations import (
     Operation,
     OperationState,
+    Result,
 )
 from milvus_backup_server.ports.operation_log import Stored
 from milvus_backup_server.service.concurrency import first_backup_error
@@ -43,6 +45,7 @@ from milvus_backup_server.service.running import (
     WorkInterrupted,
     request_of,
 )
+from milvus_backup_server.service.tracker import Tracker
 
 _log = logging.getLogger(__name__)
 
@@ -135,14 +138,17 @@ class OperationManager(KnownOperations):
             stored: As it is in the log; None if it is in none.
             continuation: What goes on with it.
         """
-        running = Running(request_of(record), self._note_change, record)
-        if record.operation.state is OperationState.CANCELLING:
+        cancelling = record.operation.state is OperationState.CANCELLING
+        # Who cancels what was interrupted may hold a place itself, as a sweep does.
+        request = replace(request_of(record), at_once=cancelling)
+        running = Running(request, self._note_change, record)
+        if cancelling:
             running.begin_cancelling()
         self._ended.pop(running.name, None)
         self._register(running)
         if self._journal is not None:
             self._journal.follow(running, stored)
-        self._launch(running, continuation)
+        self._launch(running, _once_more(continuation))
         return running.snapshot()
 
     def _launch(self, running: Running, body: Body) -> None:
@@ -220,20 +226,8 @@ class OperationManager(KnownOperations):
                 running.succeed(await body(running.tracker))
         except asyncio.CancelledError:
             running.stop(_reason_of_stop(running))
-        except WorkInterrupted as interrupted:
-            running.stop(interrupted.error)
-        except BackupError as error:
-            if running.lost:
-                running.stop(_reason_of_stop(running))
-            else:
-                running.fail(error)
-        except FailedWithResult as failed:
-            running.fail(failed.error, failed.result)
         except Exception as error:  # noqa: BLE001 whatever it is, the operation must end in it
-            found = first_backup_error(error)
-            if found is None:
-                _log.exception("operation failed by a fault of ours: %s", running.name)
-            running.fail(found or InternalError())
+            _end_in(running, error)
         finally:
             self._forget_old()
 
@@ -275,6 +269,33 @@ class OperationManager(KnownOperations):
         await _ended(self._active(), self._limits.cleanup_seconds)
         for item in self._active():
             _log.error("operation did not stop in time and is left as it is: %s", item.name)
+
+
+def _once_more(continuation: Body) -> Body:
+    """Return what is interrupted once more, whatever its kind, where something does not answer."""
+
+    async def body(tracker: Tracker) -> Result:
+        try:
+            return await continuation(tracker)
+        except Unavailable as error:
+            raise WorkInterrupted(error) from error
+
+    return body
+
+
+def _end_in(running: Running, error: Exception) -> None:
+    """Note how an operation ended whose body raised an error."""
+    if running.lost:
+        running.stop(_reason_of_stop(running))
+    elif isinstance(error, WorkInterrupted):
+        running.stop(error.error)
+    elif isinstance(error, FailedWithResult):
+        running.fail(error.error, error.result)
+    else:
+        found = first_backup_error(error)
+        if found is None:
+            _log.error("operation failed by a fault of ours: %s", running.name, exc_info=error)
+        running.fail(found or InternalError())
 
 
 async def _ended(running: Sequence[Running], seconds: float | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -10,7 +11,6 @@ from milvus_backup_server.domain.errors import (
     BackupError,
     LeftBehind,
     OperationNotResumable,
-    Unavailable,
 )
 from milvus_backup_server.domain.operations import RestoreResult
 from milvus_backup_server.domain.requests import RestoreRequest
@@ -22,7 +22,6 @@ from milvus_backup_server.service.restore_finished import FinishedRestores
 from milvus_backup_server.service.restore_journal import RestoreJournal
 from milvus_backup_server.service.restore_undo import RestoreUndo
 from milvus_backup_server.service.restore_work import CheckedRestore
-from milvus_backup_server.service.running import WorkInterrupted
 from milvus_backup_server.service.tracker import Tracker
 
 Run = Callable[[CheckedRestore, Tracker, RestoreJournal], Awaitable[RestoreResult]]
@@ -94,22 +93,31 @@ class InterruptedRestore:
             BackupNotRestorable: The backup, or the settings, were changed since it was interrupted.
             BackupError: As a restore.
         """
-        result = await self._result()
-        if result is not None:
-            return result
+        try:
+            result = await self._result()
+            if result is not None:
+                return result
+            checked, journal = await self._prepared()
+        except asyncio.CancelledError:
+            if tracker.cancel_requested:  # before there is a run that takes back what was made
+                await self.undo(tracker)
+            raise
+        return await self._run(checked, tracker, journal)
+
+    async def _prepared(self) -> tuple[CheckedRestore, RestoreJournal]:
         if self._checked is None:
             await self.check()
         assert self._checked is not None  # noqa: S101 it has not finished
-        journal, checked = await self._journal(), self._checked
+        journal = await self._journal()
         if journal.renaming:  # what is replaced may be gone already
-            checked = replace(checked, present=journal.replaced())
-        return await self._run(checked, tracker, journal)
+            return replace(self._checked, present=journal.replaced()), journal
+        return self._checked, journal
 
     async def undo(self, tracker: Tracker) -> None:
         """Remove what it made, but collections that have their final names.
 
         Raises:
-            WorkInterrupted: Milvus or a store does not answer.
+            MilvusUnavailable, StorageUnavailable: Nothing is removed then.
         """
         if await self._result() is not None:
             text = "the restore had finished: its collections are whole and stay"
@@ -122,10 +130,7 @@ class InterruptedRestore:
             operation=self._operation,
             journal=await self._journal(),
         )
-        try:
-            await undo.run(tracker)
-        except Unavailable as error:  # so that a cancel can be asked for again
-            raise WorkInterrupted(error) from error
+        await undo.run(tracker)
 
     async def _result(self) -> RestoreResult | None:
         """Return what was made if it had finished; it did not come to remove its journal then."""

@@ -141,6 +141,9 @@ class RestoreRun:
             )
             for item in self._checked.plan
         )
+        if self._resumed:  # from here on a cancel takes it away
+            self._builder.adopt()
+            self._replacements.adopt(replacing(self._journal))
         try:
             async with SpoolDirectory() as spools:
                 return await self._work(spools)
@@ -149,13 +152,19 @@ class RestoreRun:
                 if isinstance(error, Unavailable):
                     raise WorkInterrupted(error) from error
                 raise
-            await self._tracker.require_owner()
+            await self._require_owner()
             self._filler.tell()
             self._rbac.tell()
             await self._clean_up.run(renamed=self._tracker.cancel_requested)
             if self._tracker.cancel_requested:
                 self._tracker.raise_cancelled(error)
             raise
+
+    async def _require_owner(self) -> None:
+        try:
+            await self._tracker.require_owner()
+        except Unavailable as error:  # what was made may be another's by now: it is left
+            raise WorkInterrupted(error) from error
 
     def _can_be_resumed(self, error: BaseException) -> bool:
         if isinstance(error, OperationInterrupted):  # another service goes on with it
@@ -165,8 +174,6 @@ class RestoreRun:
 
     async def _work(self, spools: SpoolDirectory) -> RestoreResult:
         if self._resumed:
-            self._builder.adopt()
-            self._replacements.adopt(replacing(self._journal))
             await self._builder.forget_missing()
         await self._build(spools)
         if self._resumed:

@@ -12,8 +12,9 @@ may still be faster), and returns a ``Continuation`` with the work. Add it in
 over claims. It reports to its tracker as any body does, beginning with an empty one.
 
 A body that is stopped finds ``tracker.cancel_requested`` unset when it was interrupted: it leaves what its
-continuation needs. Before something that cannot be taken back, such as a rename, a removal, or the last
-file of a backup, it awaits ``tracker.require_owner()``.
+continuation needs. One that cannot go on now, because something does not answer, and leaves that too,
+raises ``WorkInterrupted``. Before something that cannot be taken back, such as a rename, a removal, or the
+last file of a backup, it awaits ``tracker.require_owner()``.
 """
 
 from __future__ import annotations

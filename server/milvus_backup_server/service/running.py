@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 
 from milvus_backup_server.domain.conflicts import Footprint
 from milvus_backup_server.domain.errors import BackupError, OperationCancelled, OperationInterrupted
-from milvus_backup_server.domain.failures import interrupts
 from milvus_backup_server.domain.leftovers import SweepResult
 from milvus_backup_server.domain.operation_record import OperationRecord
 from milvus_backup_server.domain.operations import (
@@ -189,18 +188,12 @@ class Running:
         self._end(OperationState.PARTIALLY_SUCCEEDED if failed else OperationState.SUCCEEDED)
 
     def fail(self, error: BackupError, result: Result | None = None) -> None:
-        """Note that it ended in an error; one that came while it was being cancelled says so.
-
-        It is interrupted by an error behind which it may go on.
-        """
+        """Note that it ended in an error; one that came while it was being cancelled says so."""
         if self.state is OperationState.CANCELLING:
             self.tracker.warn(error)
             error = OperationCancelled(
                 "cancelled on request, but not everything could be cleaned up: see the warnings"
             )
-            self.stop(error)
-            return
-        if interrupts(self.request.footprint.kind, error):
             self.stop(error)
             return
         self._error = error

@@ -22,6 +22,7 @@ from milvus_backup_server.domain.operations import (
     Caller,
     Operation,
     OperationKind,
+    OperationState,
     Phase,
     Result,
 )
@@ -165,8 +166,9 @@ class SweepRun:
             await self._control.supersede(name)
             return
         await self._control.cancel(name)
-        async for _ in self._directory.watch(name, _WATCH_SECONDS):
-            pass
+        last = [state async for state in self._directory.watch(name, _WATCH_SECONDS)][-1]
+        if last.state is OperationState.INTERRUPTED and last.error is not None:
+            raise last.error
 
 
 async def _spools(min_age_seconds: int) -> AsyncIterator[Found]:
