@@ -110,8 +110,8 @@ def name_of(item: Named | None) -> str:
 
 
 def _part(wanted: Iterable[str], new: Iterable[str]) -> RbacPart:
-    added = tuple(new)
-    return RbacPart(added, tuple(name for name in wanted if name not in {*added}))
+    added = dict.fromkeys(new)
+    return RbacPart(tuple(added), tuple(name for name in wanted if name not in added))
 
 
 def _identity(grant: RbacGrant) -> tuple[str, ...]:
