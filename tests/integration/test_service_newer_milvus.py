@@ -33,7 +33,7 @@ def comparable(archive: str, rows: Rows) -> Mapping[int | str, dict[str, object]
     ("version", "archive"),
     [
         ("2.4.23", "fx_go_0_5_16"),
-        ("2.4.23", "fx_go_0_4_3"),
+        ("2.4.13", "fx_go_0_4_3"),  # with the old name of the call that tells of a job
         ("2.5.27", "fx_go_0_4_3_groups"),
         ("2.5.27", "fx_mv_2_5_27"),
         ("2.6.18", "fx_go_0_5_16_groups"),

@@ -134,3 +134,16 @@ async def test_without_rest_the_listing_tells_the_logs() -> None:
         await it.service.restore("b", suffix="_again")
         record = next(item for item in records if item.collection_name == "deletes")
         assert_same_rows(expected_rows("fx_mv_2_5_27", record), it.rows("deletes_again"))
+
+
+async def test_segments_of_a_storage_version_that_is_not_known_are_not_backed_up() -> None:
+    async with newer("2.6.18") as it:
+        await adopt(it.milvus, "fx_mv_2_6_18")
+        segment = it.milvus.databases["default"]["vecs"].segments[0]
+        segment.storage_version = 3
+        error = await it.service.error(await it.service.start_create("b", "vecs"))
+        assert error.reason == "MILVUS_VERSION_UNSUPPORTED"
+        assert (
+            f"segment {segment.segment_id} of default.vecs is of storage version 3" in error.message
+        )
+        assert "useLoonFFI" in error.message

@@ -250,6 +250,14 @@ def test_only_one_collection_of_0_3_3_cannot_be_made_from_its_metadata() -> None
     assert sorted(faulty["all_types"]) == sorted(arrays)
 
 
+def test_segments_of_a_storage_version_that_is_not_known_are_refused() -> None:
+    known, later = (replace(segment(it, it), storage_version=it) for it in (2, 3))
+    (fault,) = record_faults(record_with(partition_backups=(partition(known, later),)))
+    assert fault.message == (
+        "default.a has segment 3 of storage version 3; this service restores up to 2"
+    )
+
+
 def test_a_record_without_a_schema_is_refused() -> None:
     assert faults_of(record_with(schema=None)) == ["default.a has no schema in the metadata"]
 

@@ -56,8 +56,8 @@ def test_what_2_5_brought_does_not_go_into_2_4() -> None:
 
 def test_l0_segments_and_vectors_of_2_4_do_not_go_into_2_3() -> None:
     found = limits_of("fx_mv_2_5_27", "2.3.5")
-    assert "deletes has L0 segments, which needs Milvus 2.4.0 or later" in found
-    assert "del_parts has L0 segments, which needs Milvus 2.4.0 or later" in found
+    assert "deletes has L0 segments, which needs Milvus 2.4.5 or later" in found
+    assert "del_parts has L0 segments, which needs Milvus 2.4.5 or later" in found
     assert "vecs field 'f16' is of type Float16Vector, which needs Milvus 2.4.0 or later" in found
 
 
@@ -99,6 +99,12 @@ def test_fields_behind_milvus_s_own_need_a_version_that_adds_fields() -> None:
         "default.c field 'later' was added after the dynamic field or an array of structs, which "
         "needs Milvus 2.6.0 or later; the target is 2.5.27"
     )
+
+
+def test_l0_segments_are_not_imported_by_the_first_2_4() -> None:
+    needed = "del_parts has L0 segments, which needs Milvus 2.4.5 or later"
+    assert needed in limits_of("fx_mv_2_5_27", "2.4.4")
+    assert needed not in limits_of("fx_mv_2_5_27", "2.4.5")
 
 
 def test_nothing_is_said_of_an_unknown_version() -> None:

@@ -14,6 +14,9 @@ DEFAULT_DATABASE = "default"
 ALL_PARTITIONS = -1
 """Partition id of L0 segments whose deletes hold for all partitions."""
 
+COLUMN_GROUPS = 2
+"""The storage version whose logs are of groups of fields, the last that is known here."""
+
 _LOGICAL_BITS = 18
 
 

@@ -14,6 +14,7 @@ from milvus_backup_server.domain.import_units import (
 )
 from milvus_backup_server.domain.milvus import (
     ALL_PARTITIONS,
+    COLUMN_GROUPS,
     DEFAULT_DATABASE,
     CollectionName,
     MilvusVersion,
@@ -52,6 +53,13 @@ def record_faults(record: CollectionBackupInfo) -> Iterator[BackupNotRestorable]
                 field=item.name,
             )
     for segment in (s for p in record.partition_backups for s in p.segment_backups):
+        if segment.storage_version > COLUMN_GROUPS:
+            yield _not_restorable(
+                name,
+                f"has segment {segment.segment_id} of storage version {segment.storage_version}; this "
+                f"service restores up to {COLUMN_GROUPS}",
+                segment=str(segment.segment_id),
+            )
         if segment.num_of_rows and not segment.is_l0 and not has_logs(segment.binlogs):
             yield _not_restorable(
                 name,

@@ -8,14 +8,14 @@ from milvus_backup_server.domain.capabilities import (
     ADDED_FIELDS_FROM,
     COLUMN_GROUPS_FROM,
     FUNCTIONS_FROM,
-    L0_FROM,
+    L0_IMPORT_FROM,
     LATER_FUNCTIONS_FROM,
     NULLABLE_FROM,
     STRUCTS_FROM,
     TYPES_FROM,
 )
 from milvus_backup_server.domain.errors import BackupNotRestorable
-from milvus_backup_server.domain.milvus import CollectionName, MilvusVersion
+from milvus_backup_server.domain.milvus import COLUMN_GROUPS, CollectionName, MilvusVersion
 from milvus_backup_server.domain.milvus_types import data_type_name, function_type_name
 from milvus_backup_server.domain.records import (
     CollectionBackupInfo,
@@ -25,8 +25,6 @@ from milvus_backup_server.domain.records import (
 )
 from milvus_backup_server.domain.restore_plan import name_of
 from milvus_backup_server.domain.schema_steps import schema_steps
-
-_COLUMN_GROUPS = 2
 
 
 def version_limits(
@@ -45,8 +43,8 @@ def _needs(record: CollectionBackupInfo) -> Iterator[tuple[str, MilvusVersion, s
     """Yield what a collection has, the first version that can hold it, and the field."""
     segments = [it for part in record.partition_backups for it in part.segment_backups]
     if record.l0_segments or any(segment.is_l0 for segment in segments):
-        yield "has L0 segments", L0_FROM, ""
-    if any(segment.storage_version >= _COLUMN_GROUPS for segment in segments):
+        yield "has L0 segments", L0_IMPORT_FROM, ""
+    if any(segment.storage_version >= COLUMN_GROUPS for segment in segments):
         yield "has segments of storage version 2 (column groups)", COLUMN_GROUPS_FROM, ""
     if record.schema is not None:
         yield from _needs_of_schema(record.schema)

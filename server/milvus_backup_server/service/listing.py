@@ -12,13 +12,14 @@ from milvus_backup_server.domain.binlog_header import (
     timestamp_rows,
 )
 from milvus_backup_server.domain.errors import (
+    MilvusVersionUnsupported,
     ObjectNotFound,
     SourceInconsistent,
     SourceStorageMismatch,
 )
 from milvus_backup_server.domain.layout import LogKey, parse_source_key, source_directories
 from milvus_backup_server.domain.manifest import ManifestObject, dump_line
-from milvus_backup_server.domain.milvus import ALL_PARTITIONS, SegmentLevel
+from milvus_backup_server.domain.milvus import ALL_PARTITIONS, COLUMN_GROUPS, SegmentLevel
 from milvus_backup_server.domain.objects import ObjectInfo
 from milvus_backup_server.domain.operations import Amount
 from milvus_backup_server.service.collection_plan import (
@@ -31,7 +32,6 @@ from milvus_backup_server.service.objects import list_objects
 from milvus_backup_server.service.spool import Spool, SpoolDirectory
 
 _ROW_ID_FIELD = 0
-_COLUMN_GROUPS = 2  # from this storage version on the logs of a segment are of groups of fields
 
 
 async def plan_collection(
@@ -43,7 +43,9 @@ async def plan_collection(
         PlanStale: A segment or partition of the snapshot is not there any more.
         SourceStorageMismatch: Segments with rows have no objects: a wrong bucket or root path.
         SourceInconsistent: The logs of a segment's fields do not match, or a field has none.
+        MilvusVersionUnsupported: A segment is stored in a way that is not known here.
     """
+    _check_storage(snapshot)
     if snapshot.stale:
         raise PlanStale("a segment was replaced after the flush")
     found = _Found(snapshot)
@@ -168,7 +170,7 @@ class _Found:
         known = self.snapshot.segments
         # One that Milvus replaced meanwhile was as the others are.
         asked = [known[self._segment]] if self._segment in known else known.values()
-        return all(it.storage_version < _COLUMN_GROUPS for it in asked)
+        return all(it.storage_version < COLUMN_GROUPS for it in asked)
 
     def _check_field_ids(self) -> None:
         fields = self.snapshot.description.schema.fields
@@ -201,6 +203,19 @@ async def _logs(storage: Storage, prefix: str) -> AsyncIterator[tuple[LogKey, Ob
         log = parse_source_key(item.key, storage.root)
         if log is not None:
             yield log, item
+
+
+def _check_storage(snapshot: CollectionSnapshot) -> None:
+    """Refuse segments whose logs a manifest of their own tells: nothing of them would be found."""
+    for segment in snapshot.segments.values():
+        if segment.storage_version > COLUMN_GROUPS:
+            raise MilvusVersionUnsupported(
+                f"segment {segment.segment_id} of {snapshot.name} is of storage version "
+                f"{segment.storage_version}, which this service does not back up; Milvus writes up to "
+                f"{COLUMN_GROUPS} unless its common.storage.useLoonFFI is on",
+                subject=str(snapshot.name),
+                segment=str(segment.segment_id),
+            )
 
 
 async def _append(spool: Spool, log: LogKey, item: ObjectInfo) -> None:

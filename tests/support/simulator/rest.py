@@ -17,6 +17,7 @@ from tests.support.simulator.model import Collection, Fault, Segment, SimulatedM
 
 _TICKETS = MilvusVersion(2, 6, 8)
 _CREATE_TIME = MilvusVersion(2, 6, 0)
+_DESCRIBE = MilvusVersion(2, 4, 14)
 _SEGMENTS = MilvusVersion(2, 5, 8)
 _FLUSHED, _L1, _L0 = 4, 2, 1
 _LEVELS = ("Strong", "Session", "Bounded", "Eventually", "Customized")
@@ -46,11 +47,12 @@ class RestFace:
         app = web.Application()
         handlers: Mapping[str, Handler] = {
             "jobs/import/create": self._create,
-            "jobs/import/describe": self._describe,
             "jobs/import/get_progress": self._describe,
             "jobs/import/list": self._list,
             "collections/describe": self._collection,
         }
+        if self._milvus.version >= _DESCRIBE:
+            handlers = {**handlers, "jobs/import/describe": self._describe}
         if self._milvus.version >= _SEGMENTS:
             handlers = {**handlers, "segments/describe": self._segments}
         for path, handler in handlers.items():

@@ -20,6 +20,8 @@ from milvus_backup_server.domain.milvus import (
 
 _NOBODY = CollectionName("", "")
 _NO_JOB = "1"
+_NO_SUCH_CALL = "404"
+_DESCRIBE, _DESCRIBE_OLD = "jobs/import/describe", "jobs/import/get_progress"
 _ENDED = frozenset({ImportState.COMPLETED, ImportState.FAILED, ImportState.UNKNOWN})
 
 
@@ -34,17 +36,16 @@ class ImportCalls:
     _rest: RestConnection
 
     def __init__(self) -> None:
+        self._old_name = False
         self._rest_jobs: set[str] = set()
         self._rest_targets: set[CollectionName] = set()
 
     async def rest_fault(self) -> MilvusUnavailable | MilvusRefused | None:
         """Return why Milvus's REST API cannot be used; None if it answers."""
         try:
-            await self._rest.call(
-                "jobs/import/describe", {"jobId": _NO_JOB}, _NOBODY, imports.nothing
-            )
+            await self._described(_NO_JOB)
         except (MilvusUnavailable, MilvusRefused) as error:
-            return None if imports.is_unknown_job(error) else error
+            return error
         return None
 
     async def submit_import(
@@ -107,12 +108,26 @@ class ImportCalls:
         return job_id
 
     async def _described(self, job_id: str) -> ImportJob:
-        path, body = "jobs/import/describe", {"jobId": job_id}
         try:
-            return await self._rest.call(path, body, _NOBODY, imports.rest_job)
+            return await self._told(job_id)
         except MilvusRefused as error:
             if imports.is_unknown_job(error):
                 return ImportJob(job_id, ImportState.UNKNOWN)
+            raise
+
+    async def _told(self, job_id: str) -> ImportJob:
+        """Ask for a job by the call's name; the older one is that of Milvus up to 2.4.13."""
+        body = {"jobId": job_id}
+        if not self._old_name:
+            try:
+                return await self._rest.call(_DESCRIBE, body, _NOBODY, imports.rest_job)
+            except MilvusRefused as error:
+                if error.metadata.get("code") != _NO_SUCH_CALL:
+                    raise
+        try:
+            return await self._rest.call(_DESCRIBE_OLD, body, _NOBODY, imports.rest_job)
+        except MilvusRefused as error:
+            self._old_name = imports.is_unknown_job(error)
             raise
 
     async def _listed(self, collection: CollectionName) -> list[ImportJob]:

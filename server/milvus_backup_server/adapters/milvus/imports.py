@@ -90,10 +90,6 @@ def is_unknown_job(error: BackupError) -> bool:
     return "import job does not exist" in error.message
 
 
-def nothing(_data: object) -> None:
-    """Take an answer whose data does not matter."""
-
-
 def rest_job_id(data: Mapping[str, Any]) -> str:
     """Return what ``jobs/import/create`` says."""
     return str(data["jobId"])
