@@ -48,6 +48,7 @@ class BackupMethods:
         partitions: Mapping[str, Sequence[str]] | None = None,
         strategy: BackupStrategy.ValueType = BACKUP_STRATEGY_UNSPECIFIED,
         pause_gc: bool = False,
+        gc_pause_seconds: int = 0,
         rbac: bool = False,
         allow_partial: bool = False,
         place: BackupPlace | None = None,
@@ -65,6 +66,7 @@ class BackupMethods:
             partitions: Of these collections only the partitions named. They are selected by that.
             strategy: How Milvus is flushed, and whether rows are backed up; AUTO is the default.
             pause_gc: Pause Milvus's garbage collection meanwhile, where that can be done.
+            gc_pause_seconds: So long a pause stays behind a crash of the service; 0: 900.
             rbac: Also back up users (with hashes), roles, grants and privilege groups; refused by Milvus
                 before 2.4.9.
             allow_partial: Whether the backup is complete without the collections that fail.
@@ -85,6 +87,7 @@ class BackupMethods:
             partitions=_partitions(partitions),
             strategy=strategy,
             pause_gc=pause_gc,
+            gc_pause_seconds=gc_pause_seconds,
             rbac=rbac,
             allow_partial=allow_partial,
             place=place,

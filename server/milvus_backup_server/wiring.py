@@ -205,6 +205,7 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         key=_path(grpc.mtls_key_path),
         server_name=grpc.server_name,
         rest_endpoint=settings.milvus.rest.endpoint,
+        management_endpoint=settings.milvus.management.endpoint,
         call_seconds=waits.call_timeout_seconds,
         retry_seconds=waits.retry_seconds,
     )
@@ -250,6 +251,7 @@ def work_limits(settings: Settings) -> WorkLimits:
         import_jobs=settings.restore.concurrency.import_jobs,
         import_job_segments=min(settings.restore.max_segments_per_import_job, _MOST_SEGMENTS),
         import_api=ImportApi(waits.import_api),
+        pause_gc=settings.backup.pause_gc,
         create_bucket=settings.service.storage.create_backup_bucket,
         allow_untested_versions=waits.allow_untested_versions,
         objects_read=_objects_read(settings),

@@ -222,7 +222,6 @@ async def test_a_pause_of_the_garbage_collection_becomes_a_warning_where_it_cann
     (warning,) = operation.warnings
     assert warning.reason == "MILVUS_VERSION_UNSUPPORTED"
     assert warning.message == (
-        "Milvus's garbage collection was not paused: that needs Milvus 2.4.0 or later and is not done "
-        "by this service yet (this is v2.3.5-lite); a collection whose objects vanish meanwhile is "
-        "flushed and copied anew"
+        "Milvus's garbage collection is not paused: that needs Milvus 2.4.0 or later (this is "
+        "v2.3.5-lite); a collection whose objects vanish meanwhile is flushed and copied anew"
     )

@@ -59,6 +59,7 @@ class FakeMilvus(FakeServing):
         imports: its import jobs: a gate, faults to come, what each job read.
         flush_polls: how often `is_flushed` says no before it says yes.
         database_properties: what databases were made with.
+        gc_pauses: the pauses of the garbage collection by ticket: collection id, or 0.
         access: its users, roles, grants and privilege groups, but its own ones.
     """
 
@@ -71,6 +72,7 @@ class FakeMilvus(FakeServing):
         self.flush_polls = 1
         self.database_properties: dict[str, tuple[KeyValue, ...]] = {}
         self.access = RbacMeta()
+        self.gc_pauses: dict[str, int] = {}
         self._version = version
         self._polls: Counter[tuple[int, int]] = Counter()
 
@@ -120,6 +122,17 @@ class FakeMilvus(FakeServing):
             grants=self.access.grants + meta.grants,
             privilege_groups=self.access.privilege_groups + meta.privilege_groups,
         )
+
+    async def pause_gc(self, seconds: int, collection_id: int = 0) -> str:
+        self._require(self._capabilities.gc_pause)
+        tickets = self._capabilities.gc_pause_by_collection
+        ticket = f"ticket-{next(self._numbers)}" if tickets else ""
+        self.gc_pauses[ticket] = collection_id
+        return ticket
+
+    async def resume_gc(self, ticket: str) -> None:
+        self._require(self._capabilities.gc_pause)
+        self.gc_pauses.pop(ticket, None)
 
     @property
     def _capabilities(self) -> Capabilities:

@@ -73,6 +73,14 @@ class GatewayDecorator:
     async def restore_rbac(self, meta: RbacMeta) -> None:
         await self._call("restore_rbac", "", lambda: self._inner.restore_rbac(meta))
 
+    async def pause_gc(self, seconds: int, collection_id: int = 0) -> str:
+        return await self._call(
+            "pause_gc", str(collection_id), lambda: self._inner.pause_gc(seconds, collection_id)
+        )
+
+    async def resume_gc(self, ticket: str) -> None:
+        await self._call("resume_gc", ticket, lambda: self._inner.resume_gc(ticket))
+
     async def list_collections(self, database: str) -> list[CollectionName]:
         return await self._call(
             "list_collections", database, lambda: self._inner.list_collections(database)

@@ -42,15 +42,25 @@ class Newer:
 async def newer(
     version: str,
     world: World | None = None,
+    *,
     limits: WorkLimits = LIMITS,
     around: Callable[[MilvusGateway], MilvusGateway] = lambda inner: inner,
     records: ObjectStore | None = None,
+    management: str = "",
 ) -> AsyncIterator[Newer]:
-    """Run a service over a simulated Milvus of a version; operations are recorded in `records`, if given."""
+    """Run a service over a simulated Milvus of a version.
+
+    Operations are recorded in `records`, if given; `management` is another address of the management API.
+    """
     world = world or World()
     milvus = SimulatedMilvus(world.milvus_store, version, ROOT)
     async with simulator(milvus) as served:
-        settings = MilvusSettings(host="127.0.0.1", port=served.port, retry_seconds=0.1)
+        settings = MilvusSettings(
+            host="127.0.0.1",
+            port=served.port,
+            retry_seconds=0.1,
+            management_endpoint=management or f"http://127.0.0.1:{served.management_port}/",
+        )
         gateway = GrpcMilvusGateway(settings)
         decorators = Decorators(gateway=lambda _: around(gateway))
         try:

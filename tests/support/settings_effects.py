@@ -235,6 +235,14 @@ EFFECTS = [
         lambda it: gateway_settings(it).rest_endpoint,
         "http://x:1",
     ),
+    Row(
+        "milvus.management.endpoint",
+        "http://localhost:9091",
+        "http://x:1",
+        lambda it: gateway_settings(it).management_endpoint,
+        "http://x:1",
+    ),
+    Row("backup.pauseGC", True, "false", lambda it: work_limits(it).pause_gc, False),
     Row("restore.concurrency.importJobs", 768, "1", lambda it: work_limits(it).import_jobs, 1),
     Row(
         "restore.maxSegmentsPerImportJob",

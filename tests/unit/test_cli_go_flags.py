@@ -149,6 +149,7 @@ async def test_ways_to_write_a_create(service: ScriptedService, address: str, wo
         ("--strategy skip_flush", CreateBackupRequest(strategy=BACKUP_STRATEGY_SKIP_FLUSH)),
         ("--strategy=meta_only", CreateBackupRequest(strategy=BACKUP_STRATEGY_META_ONLY)),
         ("--rbac --pause-gc", CreateBackupRequest(rbac=True, pause_gc=True)),
+        ("--gc-pause-seconds 60", CreateBackupRequest(gc_pause_seconds=60)),
         ("--allow-partial", CreateBackupRequest(allow_partial=True)),
     ],
 )

@@ -113,6 +113,7 @@ def partition_messages(
         partitions=PARTITIONS,
         strategy=st.sampled_from(BackupStrategy),
         pause_gc=st.booleans(),
+        gc_pause_seconds=st.integers(0, 2**31 - 1),
         rbac=st.booleans(),
         allow_partial=st.booleans(),
     )
@@ -127,6 +128,7 @@ def test_create_request(request: CreateRequest) -> None:
         partitions=partition_messages(request.partitions),
         strategy=mapping_backups.STRATEGIES[request.strategy],
         pause_gc=request.pause_gc,
+        gc_pause_seconds=request.gc_pause_seconds,
         rbac=request.rbac,
         allow_partial=request.allow_partial,
     )

@@ -46,7 +46,6 @@ SEEN_ELSEWHERE = {
 
 WITHOUT_EFFECT = {
     "server.debugMode": (False, "true"),
-    "milvus.management.endpoint": ("http://localhost:9091", "http://x:1"),
     "milvus.replicate.rpcChannelName": ("by-dev-replicate-msg", "x"),
     "milvus.etcd.endpoints": (("localhost:2379",), "x:1"),
     "milvus.etcd.rootPath": ("by-dev", "x"),
@@ -55,7 +54,6 @@ WITHOUT_EFFECT = {
     "backup.storage.milvusAddress": ("", "x"),
     "backup.storage.milvusPort": (0, "1"),
     "backup.concurrency.segments": (1024, "1"),
-    "backup.pauseGC": (True, "false"),
     "restore.concurrency.collections": (2, "1"),
     "restore.keepTempFiles": (False, "true"),
     "zillizCloud.endpoint": ("https://api.cloud.zilliz.com", "http://x"),

@@ -114,6 +114,7 @@ class CreateBackupRequest(_message.Message):
     RBAC_FIELD_NUMBER: _builtins.int
     ALLOW_PARTIAL_FIELD_NUMBER: _builtins.int
     PLACE_FIELD_NUMBER: _builtins.int
+    GC_PAUSE_SECONDS_FIELD_NUMBER: _builtins.int
     backup_name: _builtins.str
     """The name: `[A-Za-z_][A-Za-z0-9_]*`, at most 128 characters, free in the repository. Empty: one is made from the
     time (`backup_YYYY_MM_DD_HH_MM_SS_nanoseconds`).
@@ -129,8 +130,10 @@ class CreateBackupRequest(_message.Message):
     strategy: _backup_pb2.BackupStrategy.ValueType
     """How Milvus is flushed, and whether rows are backed up. Default: AUTO."""
     pause_gc: _builtins.bool
-    """Pause Milvus's garbage collection meanwhile. Where that cannot be done, a warning of the operation says so; the backup
-    is as good without: a collection whose objects vanish meanwhile is flushed and copied anew.
+    """Pause Milvus's garbage collection meanwhile, also where the settings do not ask for it; from Milvus 2.6.8 on that of
+    at most 50 selected collections one by one. The pause is a lease that is renewed, and given back at the end, whatever
+    that is. Where it cannot be had, a warning of the operation says so; the backup is as good without: a collection whose
+    objects vanish meanwhile is flushed and copied anew.
     """
     rbac: _builtins.bool
     """Also back up users (with the hashes of their passwords), roles, grants and privilege groups, as they are when the
@@ -140,6 +143,10 @@ class CreateBackupRequest(_message.Message):
     """Whether the backup is complete without the collections that fail; it names them then. Either way the operation
     has PARTIALLY_SUCCEEDED if some fail and not all; without this the backup is INCOMPLETE. A retry does only those that
     failed.
+    """
+    gc_pause_seconds: _builtins.int
+    """How long a lease of that pause lasts, in seconds: so long the pause stays when the service crashes and nobody resumes
+    or sweeps. 0: 900. Negative is an error.
     """
     @_builtins.property
     def collections(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -179,10 +186,11 @@ class CreateBackupRequest(_message.Message):
         rbac: _builtins.bool = ...,
         allow_partial: _builtins.bool = ...,
         place: _backup_pb2.BackupPlace | None = ...,
+        gc_pause_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["place", b"place"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_partial", b"allow_partial", "backup_name", b"backup_name", "collections", b"collections", "labels", b"labels", "partitions", b"partitions", "pause_gc", b"pause_gc", "place", b"place", "rbac", b"rbac", "request_id", b"request_id", "strategy", b"strategy", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_partial", b"allow_partial", "backup_name", b"backup_name", "collections", b"collections", "gc_pause_seconds", b"gc_pause_seconds", "labels", b"labels", "partitions", b"partitions", "pause_gc", b"pause_gc", "place", b"place", "rbac", b"rbac", "request_id", b"request_id", "strategy", b"strategy", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cmilvus_backup/v1/sweep.proto\x12\x10milvus_backup.v1\"\xc4\x01\n\x08Leftover\x12,\n\x04kind\x18\x01 \x01(\x0e\x32\x1e.milvus_backup.v1.LeftoverKind\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x11\n\toperation\x18\x03 \x01(\t\x12\x14\n\x0cobject_count\x18\x04 \x01(\x03\x12\x12\n\nsize_bytes\x18\x05 \x01(\x03\x12.\n\x05state\x18\x06 \x01(\x0e\x32\x1f.milvus_backup.v1.LeftoverState\x12\x0c\n\x04note\x18\x07 \x01(\t\"\xa6\x01\n\x0bSweepResult\x12\x0f\n\x07\x61pplied\x18\x01 \x01(\x08\x12-\n\tleftovers\x18\x02 \x03(\x0b\x32\x1a.milvus_backup.v1.Leftover\x12\x16\n\x0eleftover_count\x18\x03 \x01(\x03\x12\x15\n\rremoved_count\x18\x04 \x01(\x03\x12\x12\n\nkept_count\x18\x05 \x01(\x03\x12\x14\n\x0c\x66\x61iled_count\x18\x06 \x01(\x03*\xe8\x01\n\x0cLeftoverKind\x12\x1d\n\x19LEFTOVER_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17LEFTOVER_KIND_OPERATION\x10\x01\x12\x18\n\x14LEFTOVER_KIND_BACKUP\x10\x02\x12\x16\n\x12LEFTOVER_KIND_PLAN\x10\x03\x12\x19\n\x15LEFTOVER_KIND_STAGING\x10\x04\x12\x1c\n\x18LEFTOVER_KIND_COLLECTION\x10\x05\x12\x18\n\x14LEFTOVER_KIND_UPLOAD\x10\x06\x12\x17\n\x13LEFTOVER_KIND_SPOOL\x10\x07*\x99\x01\n\rLeftoverState\x12\x1e\n\x1aLEFTOVER_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14LEFTOVER_STATE_FOUND\x10\x01\x12\x1a\n\x16LEFTOVER_STATE_REMOVED\x10\x02\x12\x17\n\x13LEFTOVER_STATE_KEPT\x10\x03\x12\x19\n\x15LEFTOVER_STATE_FAILED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cmilvus_backup/v1/sweep.proto\x12\x10milvus_backup.v1\"\xc4\x01\n\x08Leftover\x12,\n\x04kind\x18\x01 \x01(\x0e\x32\x1e.milvus_backup.v1.LeftoverKind\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x11\n\toperation\x18\x03 \x01(\t\x12\x14\n\x0cobject_count\x18\x04 \x01(\x03\x12\x12\n\nsize_bytes\x18\x05 \x01(\x03\x12.\n\x05state\x18\x06 \x01(\x0e\x32\x1f.milvus_backup.v1.LeftoverState\x12\x0c\n\x04note\x18\x07 \x01(\t\"\xa6\x01\n\x0bSweepResult\x12\x0f\n\x07\x61pplied\x18\x01 \x01(\x08\x12-\n\tleftovers\x18\x02 \x03(\x0b\x32\x1a.milvus_backup.v1.Leftover\x12\x16\n\x0eleftover_count\x18\x03 \x01(\x03\x12\x15\n\rremoved_count\x18\x04 \x01(\x03\x12\x12\n\nkept_count\x18\x05 \x01(\x03\x12\x14\n\x0c\x66\x61iled_count\x18\x06 \x01(\x03*\x84\x02\n\x0cLeftoverKind\x12\x1d\n\x19LEFTOVER_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17LEFTOVER_KIND_OPERATION\x10\x01\x12\x18\n\x14LEFTOVER_KIND_BACKUP\x10\x02\x12\x16\n\x12LEFTOVER_KIND_PLAN\x10\x03\x12\x19\n\x15LEFTOVER_KIND_STAGING\x10\x04\x12\x1c\n\x18LEFTOVER_KIND_COLLECTION\x10\x05\x12\x18\n\x14LEFTOVER_KIND_UPLOAD\x10\x06\x12\x17\n\x13LEFTOVER_KIND_SPOOL\x10\x07\x12\x1a\n\x16LEFTOVER_KIND_GC_PAUSE\x10\x08*\x99\x01\n\rLeftoverState\x12\x1e\n\x1aLEFTOVER_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14LEFTOVER_STATE_FOUND\x10\x01\x12\x1a\n\x16LEFTOVER_STATE_REMOVED\x10\x02\x12\x17\n\x13LEFTOVER_STATE_KEPT\x10\x03\x12\x19\n\x15LEFTOVER_STATE_FAILED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,9 +32,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'milvus_backup.v1.sweep_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_LEFTOVERKIND']._serialized_start=419
-  _globals['_LEFTOVERKIND']._serialized_end=651
-  _globals['_LEFTOVERSTATE']._serialized_start=654
-  _globals['_LEFTOVERSTATE']._serialized_end=807
+  _globals['_LEFTOVERKIND']._serialized_end=679
+  _globals['_LEFTOVERSTATE']._serialized_start=682
+  _globals['_LEFTOVERSTATE']._serialized_end=835
   _globals['_LEFTOVER']._serialized_start=51
   _globals['_LEFTOVER']._serialized_end=247
   _globals['_SWEEPRESULT']._serialized_start=250

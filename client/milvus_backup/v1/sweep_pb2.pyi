@@ -41,6 +41,10 @@ class _LeftoverKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Leftover
     """A multipart upload into a backup."""
     LEFTOVER_KIND_SPOOL: _LeftoverKind.ValueType  # 7
     """A directory on the disk of the service's machine."""
+    LEFTOVER_KIND_GC_PAUSE: _LeftoverKind.ValueType  # 8
+    """A pause of Milvus's garbage collection that an operation did not give back. It runs out by itself, so it is told of
+    whatever its age is.
+    """
 
 class LeftoverKind(_LeftoverKind, metaclass=_LeftoverKindEnumTypeWrapper):
     """What an operation that did not come to its end left behind."""
@@ -61,6 +65,10 @@ LEFTOVER_KIND_UPLOAD: LeftoverKind.ValueType  # 6
 """A multipart upload into a backup."""
 LEFTOVER_KIND_SPOOL: LeftoverKind.ValueType  # 7
 """A directory on the disk of the service's machine."""
+LEFTOVER_KIND_GC_PAUSE: LeftoverKind.ValueType  # 8
+"""A pause of Milvus's garbage collection that an operation did not give back. It runs out by itself, so it is told of
+whatever its age is.
+"""
 Global___LeftoverKind: _TypeAlias = LeftoverKind  # noqa: Y015
 
 class _LeftoverState:

@@ -92,6 +92,13 @@ def _check(options: dict[str, Any]) -> None:
     help="Pause Milvus's garbage collection meanwhile, where it can be done.",
 )
 @click.option(
+    "--gc-pause-seconds",
+    type=click.IntRange(min=0, max=(1 << 31) - 1),
+    default=0,
+    metavar="SECONDS",
+    help="So long the pause stays behind a crash of the service.  [default: 900]",
+)
+@click.option(
     "--allow-partial",
     is_flag=True,
     help="Make it complete without the collections that fail; it names them.",
@@ -121,6 +128,7 @@ async def create(
     strategy: str,
     rbac: bool,
     pause_gc: bool,
+    gc_pause_seconds: int,
     allow_partial: bool,
     place: BackupPlace | None,
     labels: dict[str, str],
@@ -139,6 +147,7 @@ async def create(
         partitions=partitions,
         strategy=BackupStrategy.Value(f"BACKUP_STRATEGY_{strategy.upper() or 'UNSPECIFIED'}"),
         pause_gc=pause_gc,
+        gc_pause_seconds=gc_pause_seconds,
         rbac=rbac,
         allow_partial=allow_partial,
         place=place,

@@ -59,6 +59,7 @@ def create_request(message: backup_service_pb2.CreateBackupRequest) -> CreateReq
         partitions=_partitions(message.partitions),
         strategy=read_enum("strategy", message.strategy, STRATEGIES, BackupStrategy.AUTO),
         pause_gc=message.pause_gc,
+        gc_pause_seconds=message.gc_pause_seconds,
         rbac=message.rbac,
         allow_partial=message.allow_partial,
         place=read_place(message.place),

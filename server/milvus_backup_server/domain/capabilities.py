@@ -15,6 +15,7 @@ TESTED_RANGE = f">= {TESTED_FROM}, < {TESTED_BEFORE}"
 
 DATABASE_PROPERTIES_FROM = MilvusVersion(2, 4, 3)
 GC_PAUSE_FROM = MilvusVersion(2, 4, 0)
+GC_TICKETS_FROM = MilvusVersion(2, 6, 8)
 RBAC_FROM = MilvusVersion(2, 4, 9)
 BULK_FLUSH_FROM = MilvusVersion(2, 6, 11)
 L0_FROM = MilvusVersion(2, 4, 0)
@@ -57,6 +58,7 @@ class Capabilities:
         parallel_import: Import jobs run beside each other; without it one after another.
         rest_import: Import jobs are made through the REST API, with lists of directory pairs.
         gc_pause: The management API can pause the garbage collection.
+        gc_pause_by_collection: It can pause that of one collection, and each pause has a ticket.
         rbac: Users, roles, grants and privilege groups can be read and added as a whole.
         database_properties: Databases have properties, and DescribeDatabase tells them.
         segment_descriptions: The REST API names the log objects of a segment.
@@ -74,6 +76,7 @@ class Capabilities:
     parallel_import: bool = False
     rest_import: bool = False
     gc_pause: bool = False
+    gc_pause_by_collection: bool = False
     rbac: bool = False
     database_properties: bool = False
     segment_descriptions: bool = False
@@ -100,6 +103,7 @@ def capabilities_of(version: MilvusVersion | None) -> Capabilities:
         parallel_import=version >= MilvusVersion(2, 4, 0),
         rest_import=version >= MilvusVersion(2, 4, 0),
         gc_pause=version >= GC_PAUSE_FROM,
+        gc_pause_by_collection=version >= GC_TICKETS_FROM,
         rbac=version >= RBAC_FROM,
         database_properties=version >= DATABASE_PROPERTIES_FROM,
         segment_descriptions=version >= MilvusVersion(2, 5, 8),

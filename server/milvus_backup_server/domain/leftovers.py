@@ -28,6 +28,8 @@ class LeftoverKind(Enum):
     """A multipart upload."""
     SPOOL = "spool"
     """A directory on this machine's disk."""
+    GC_PAUSE = "gc_pause"
+    """A pause of Milvus's garbage collection."""
 
 
 class LeftoverState(Enum):

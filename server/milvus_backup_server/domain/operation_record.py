@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from milvus_backup_server.domain.conflicts import Footprint
 from milvus_backup_server.domain.errors import BackupError, OperationInterrupted
+from milvus_backup_server.domain.gc_lease import GcLease
 from milvus_backup_server.domain.operations import (
     CollectionProgress,
     Operation,
@@ -57,6 +58,7 @@ class OperationRecord:
             another number, or owner, than its own has lost the operation.
         accepted: False while it is only announced: then it has not begun, and its caller has no
             answer yet.
+        gc_leases: Pauses of Milvus's garbage collection that it holds: whoever ends it gives them back.
         cancel_requested: A service that is not its owner was asked to cancel it.
     """
 
@@ -67,6 +69,7 @@ class OperationRecord:
     attempt: int = 1
     accepted: bool = False
     cancel_requested: bool = False
+    gc_leases: tuple[GcLease, ...] = ()
 
     @property
     def name(self) -> str:

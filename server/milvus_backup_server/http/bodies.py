@@ -79,12 +79,12 @@ class CreateBody(Body):
     )
     gc_pause_enable: bool = Field(
         default=False,
-        description="Pause Milvus's garbage collection meanwhile. Where that cannot be done, a warning of the "
-        "operation says so.",
+        description="Pause Milvus's garbage collection meanwhile, also where `backup.pauseGC` of the settings "
+        "is false. Where that cannot be done, a warning of the operation says so.",
     )
     gc_pause_seconds: Int32 = Field(
         default=0,
-        description="Without effect, as in the Go tool: a pause lasts as long as the backup.",
+        description="So long a pause stays when the service crashes; else it ends with the backup. 0: 900.",
     )
     gc_pause_address: str = Field(
         default="", description="`milvus.management.endpoint` of the settings; no other is asked."

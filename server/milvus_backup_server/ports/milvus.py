@@ -81,6 +81,22 @@ class MilvusGateway(Protocol):
         """
         ...
 
+    async def pause_gc(self, seconds: int, collection_id: int = 0) -> str:
+        """Pause the garbage collection for some seconds; only where ``Capabilities.gc_pause``.
+
+        Args:
+            seconds: From now on; a later pause prolongs it.
+            collection_id: Of which, only where ``Capabilities.gc_pause_by_collection``; 0: of all.
+
+        Returns:
+            The ticket with which this pause ends; empty where Milvus gives none.
+        """
+        ...
+
+    async def resume_gc(self, ticket: str) -> None:
+        """End a pause; without a ticket all of them. No error if it has run out."""
+        ...
+
     async def list_collections(self, database: str) -> list[CollectionName]:
         """Return the collections of a database."""
         ...

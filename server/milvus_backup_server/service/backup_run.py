@@ -32,6 +32,7 @@ from milvus_backup_server.service.create_work import CheckedCreate, backup_info,
 from milvus_backup_server.service.earlier_run import EarlierRun
 from milvus_backup_server.service.fates import Fates
 from milvus_backup_server.service.flushing import Flushing
+from milvus_backup_server.service.gc_pause import GcPause
 from milvus_backup_server.service.held_name import HeldName
 from milvus_backup_server.service.late_writes import LateWrites
 from milvus_backup_server.service.metadata_writer import MetadataWriter
@@ -94,6 +95,13 @@ class BackupRun:
             require_name=self._name.require,
         )
         self._selected = checked.selected
+        self._gc = GcPause(
+            checked.cluster,
+            checked.capabilities,
+            checked.operation,
+            tracker,
+            checked.pausing,
+        )
         self._fates = Fates(tracker)
         self._plans: dict[CollectionName, CollectionPlan] = {}
         self._manifests: dict[CollectionName, Spool] = {}
@@ -122,6 +130,8 @@ class BackupRun:
             if isinstance(error, Unavailable):
                 raise WorkInterrupted(error) from error
             raise
+        finally:
+            await self._gc.end()
 
     async def give_up(self) -> None:
         """Remove everything that this run and earlier ones of the operation wrote.
@@ -168,6 +178,7 @@ class BackupRun:
             return
         self._selected, self._flushing.flush_all = recalled.selected, recalled.flush_all
         self._add_collections()
+        await self._gc.begin(self._selected.collections)
         await self._earlier.look()
         await self._for_each(lambda name: self._recall_one(name, recalled.plans.get(name), spools))
 
@@ -193,7 +204,7 @@ class BackupRun:
 
     async def _plan(self, spools: SpoolDirectory) -> None:
         self._tracker.enter(Phase.PLANNING)
-        if self._checked.pause_gc:
+        if self._checked.pause_gc and not self._checked.capabilities.gc_pause:
             self._tracker.warn(not_paused(self._checked.milvus_version))
         # The operation may have waited for its turn, and collections come and go meanwhile.
         faults = Faults()
@@ -202,6 +213,7 @@ class BackupRun:
         )
         faults.raise_all()
         self._add_collections()
+        await self._gc.begin(self._selected.collections)
         if self._checked.strategy.flushes:
             await self._snapshots.wait_past(self._checked.accepted)
         self._tracker.enter(Phase.FLUSHING)

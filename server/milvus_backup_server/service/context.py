@@ -44,12 +44,14 @@ class Cluster:
 
     Attributes:
         management_endpoint: The address of its management API, empty if the settings name none.
+        gc_holders: The operations of this service that hold a pause of its garbage collection.
     """
 
     name: str
     gateway: MilvusGateway
     storage: Storage | None = None
     management_endpoint: str = ""
+    gc_holders: set[str] = field(default_factory=set, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,7 @@ class WorkLimits:
         import_jobs: Import jobs in flight at one time, where Milvus runs them beside each other.
         import_job_segments: Segments in one import job, where it lists them.
         import_api: Through which API import jobs are made.
+        pause_gc: Whether creates pause Milvus's garbage collection also where they are not asked to.
         replans: How often a collection is planned anew when its objects vanish.
         create_bucket: Whether a create makes a missing backup bucket.
         allow_untested_versions: Whether versions of Milvus outside the tested range are accepted.
@@ -165,6 +168,7 @@ class WorkLimits:
     import_jobs: int = 768
     import_job_segments: int = 256
     import_api: ImportApi = ImportApi.AUTO
+    pause_gc: bool = False
     replans: int = 3
     create_bucket: bool = True
     allow_untested_versions: bool = False

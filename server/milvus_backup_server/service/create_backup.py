@@ -26,7 +26,7 @@ from milvus_backup_server.service.checks import (
 )
 from milvus_backup_server.service.claim import is_left_by, refuse_taken_name
 from milvus_backup_server.service.context import Environment, Repository
-from milvus_backup_server.service.create_options import option_faults
+from milvus_backup_server.service.create_options import gc_pausing, option_faults
 from milvus_backup_server.service.create_plan import CreatePlanner
 from milvus_backup_server.service.create_work import CheckedCreate
 from milvus_backup_server.service.operations import OperationManager
@@ -128,6 +128,7 @@ class CreateBackup:
             accepted=accepted,
             accept_time=datetime.now(UTC),
             strategy=request.strategy,
+            pausing=gc_pausing(request, limits, capabilities),
             pause_gc=request.pause_gc,
             rbac=request.rbac,
             allow_partial=request.allow_partial,

@@ -19,7 +19,8 @@ from milvus_backup_server.domain.errors import (
 from milvus_backup_server.domain.requests import CreateRequest
 from milvus_backup_server.domain.strategies import BackupStrategy
 from milvus_backup_server.service.checks import version_needed
-from milvus_backup_server.service.context import Cluster
+from milvus_backup_server.service.context import Cluster, WorkLimits
+from milvus_backup_server.service.gc_pause import GcPausing
 
 
 def option_faults(
@@ -37,12 +38,21 @@ def option_faults(
         yield "gc_pause_address", InvalidRequest(FieldViolation("gc_pause_address", text))
 
 
+def gc_pausing(
+    request: CreateRequest, limits: WorkLimits, capabilities: Capabilities
+) -> GcPausing | None:
+    """Return how a create pauses the garbage collection; None if it does not, or cannot."""
+    wanted = request.pause_gc or limits.pause_gc
+    if not wanted or not capabilities.gc_pause or not request.strategy.copies:
+        return None
+    return GcPausing(request.gc_pause_seconds, everything=request.selection.everything)
+
+
 def not_paused(version: str) -> MilvusVersionUnsupported:
     """Return the warning that the garbage collection goes on; it names what that means."""
     return MilvusVersionUnsupported(
-        f"Milvus's garbage collection was not paused: that needs Milvus {GC_PAUSE_FROM} or later and is "
-        f"not done by this service yet (this is {version}); a collection whose objects vanish "
-        "meanwhile is flushed and copied anew",
+        f"Milvus's garbage collection is not paused: that needs Milvus {GC_PAUSE_FROM} or later (this is "
+        f"{version}); a collection whose objects vanish meanwhile is flushed and copied anew",
         subject="milvus",
         version=version,
         needed=str(GC_PAUSE_FROM),

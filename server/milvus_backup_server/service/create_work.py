@@ -15,6 +15,7 @@ from milvus_backup_server.domain.selection import Selection
 from milvus_backup_server.domain.strategies import BackupStrategy
 from milvus_backup_server.service.cluster_records import ClusterRecords
 from milvus_backup_server.service.context import Cluster, Repository, Storage
+from milvus_backup_server.service.gc_pause import GcPausing
 from milvus_backup_server.service.snapshot import Selected
 
 
@@ -28,7 +29,8 @@ class CheckedCreate:
         accepted: Milvus's timestamp when the call was accepted; the moments lie behind it.
         accept_time: The same by our own clock.
         strategy: How Milvus is flushed, and whether rows are copied.
-        pause_gc: Whether a pause of Milvus's garbage collection was asked for.
+        pausing: How Milvus's garbage collection is paused; None: it is not.
+        pause_gc: Whether that was asked for.
         rbac: Whether users, roles and grants are backed up too.
         allow_partial: Whether the backup is complete without the collections that fail.
     """
@@ -47,6 +49,7 @@ class CheckedCreate:
     accepted: int
     accept_time: datetime
     strategy: BackupStrategy = BackupStrategy.AUTO
+    pausing: GcPausing | None = None
     pause_gc: bool = False
     rbac: bool = False
     allow_partial: bool = False

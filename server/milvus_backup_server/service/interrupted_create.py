@@ -11,7 +11,9 @@ from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.backup_run import BackupRun
 from milvus_backup_server.service.checks import Deadline, cluster_storage, supported_version
 from milvus_backup_server.service.context import Environment
+from milvus_backup_server.service.create_options import gc_pausing
 from milvus_backup_server.service.create_work import CheckedCreate
+from milvus_backup_server.service.gc_pause import end_gc_leases
 from milvus_backup_server.service.held_name import HeldName
 from milvus_backup_server.service.plan_journal import PlanJournal
 from milvus_backup_server.service.snapshot import Selected
@@ -72,6 +74,7 @@ class InterruptedCreate:
             accepted=accepted,
             accept_time=self._accept_time,
             strategy=request.strategy,
+            pausing=gc_pausing(request, limits, capabilities),
             pause_gc=request.pause_gc,
             rbac=request.rbac,
             allow_partial=request.allow_partial,
@@ -86,7 +89,9 @@ class InterruptedCreate:
         return await run.run()
 
     async def undo(self, tracker: Tracker) -> None:
-        """Remove what it wrote, unless the backup is complete; Milvus is not asked.
+        """Remove what it wrote, unless the backup is complete.
+
+        Milvus is asked for no more than to collect garbage again.
 
         Raises:
             BackupNameLost: The name is another's now, or the backup was removed.
@@ -94,6 +99,7 @@ class InterruptedCreate:
             LeftBehind: It could not be removed.
         """
         environment = self._environment
+        await end_gc_leases(environment.registry.cluster(), tracker)
         repository = environment.registry.repository_at(self._place)
         layout = repository.layout(self._backup_name)
         name = HeldName(repository, layout, self._operation, environment)

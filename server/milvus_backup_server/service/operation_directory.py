@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from milvus_backup_server.domain.backups import Page, page_of
 from milvus_backup_server.domain.errors import (
@@ -19,6 +19,7 @@ from milvus_backup_server.domain.errors import (
     ServerStopping,
     StorageUnavailable,
 )
+from milvus_backup_server.domain.gc_lease import GcLease
 from milvus_backup_server.domain.names import is_operation_name
 from milvus_backup_server.domain.operation_record import OperationRecord
 from milvus_backup_server.domain.operations import (
@@ -169,6 +170,21 @@ class OperationDirectory:
             entry.show()
             for entry in reversed(await self._entries())
             if not entry.state.final and not self._is_at_work_here(entry.name)
+        ]
+
+    async def gc_leases(self) -> list[tuple[str, GcLease]]:
+        """Return pauses of the garbage collection that nobody gives back, each with its operation.
+
+        Raises:
+            StorageUnavailable: The store does not answer in time.
+        """
+        now = datetime.now(UTC)
+        return [
+            (record.name, lease)
+            for record in await self._records()
+            if not record.active
+            for lease in record.gc_leases
+            if lease.runs_at(now)
         ]
 
     def _is_at_work_here(self, name: str) -> bool:

@@ -70,6 +70,7 @@ def record_of(running: Running, owner: Owner, *, accepted: bool = True) -> Opera
         owner=owner,
         attempt=running.attempt,
         accepted=accepted,
+        gc_leases=running.tracker.gc_leases,
     )
 
 

@@ -20,6 +20,7 @@ last file of a backup, it awaits ``tracker.require_owner()``.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,7 @@ from milvus_backup_server.domain.errors import (
     OperationNotFound,
     OperationNotResumable,
 )
+from milvus_backup_server.domain.gc_lease import GcLease
 from milvus_backup_server.domain.operation_record import NOBODY, OperationRecord
 from milvus_backup_server.domain.operations import (
     Operation,
@@ -227,6 +229,15 @@ class OperationControl:
             raise asyncio.CancelledError
 
         await self._restart(stored, OperationState.CANCELLING, body)
+
+    async def forget_gc_lease(self, name: str, lease: GcLease) -> None:
+        """Note that a pause of the garbage collection was given back for an operation."""
+        stored = await self.directory.stored(name)
+        if self.journal is None or stored is None or stored.record.active:
+            return
+        kept = tuple(it for it in stored.record.gc_leases if it != lease)
+        with contextlib.suppress(ObjectChanged):  # somebody goes on with it, and knows better
+            await self.journal.log.replace(replace(stored.record, gc_leases=kept), stored.version)
 
     async def _interrupted(self, name: str) -> Stored:
         """Return the record of an interrupted operation."""

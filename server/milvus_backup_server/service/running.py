@@ -166,6 +166,7 @@ class Running:
         if before is not None:
             self.create_time = before.operation.create_time
             self.changed.version = before.operation.revision + 1
+            self.tracker.gc_leases = before.gc_leases
         self._start_time: datetime | None = None
         self._end_time: datetime | None = None
         self._error: BackupError | None = None

@@ -10,6 +10,7 @@ from functools import partial
 
 from milvus_backup_server.domain.conflicts import Footprint
 from milvus_backup_server.domain.errors import BackupError
+from milvus_backup_server.domain.gc_lease import GcLease
 from milvus_backup_server.domain.leftovers import (
     Leftover,
     LeftoverKind,
@@ -30,7 +31,8 @@ from milvus_backup_server.domain.places import HOME
 from milvus_backup_server.domain.requests import SweepRequest
 from milvus_backup_server.service.checks import Deadline, require_bucket
 from milvus_backup_server.service.cluster_leftovers import ClusterLeftovers
-from milvus_backup_server.service.context import Environment, Repository
+from milvus_backup_server.service.context import Cluster, Environment, Repository
+from milvus_backup_server.service.gc_pause import end_gc_lease
 from milvus_backup_server.service.operation_directory import OperationDirectory
 from milvus_backup_server.service.operation_fates import Fates
 from milvus_backup_server.service.operations import OperationManager
@@ -120,6 +122,7 @@ class SweepRun:
             ours.uploads(),
             theirs.collections(),
             theirs.staging(),
+            self._gc_pauses(cluster),
             _spools(self._request.min_age_seconds),
         ):
             await self._look(place)
@@ -159,6 +162,20 @@ class SweepRun:
             if (operation.end_time or operation.create_time) < before:
                 item = Leftover(LeftoverKind.OPERATION, operation.backup_name, operation.name)
                 yield Found(item, partial(self._cancel, operation.name))
+
+    async def _gc_pauses(self, cluster: Cluster) -> AsyncIterator[Found]:
+        """Yield pauses of operations that nobody works on; they are too short to wait for their age."""
+        for name, lease in await self._directory.gc_leases():
+            what = f"collection {lease.collection_id}" if lease.collection_id else "all collections"
+            subject = f"garbage collection of {what}, until {lease.until:%Y-%m-%d %H:%M:%S} UTC"
+            yield Found(
+                Leftover(LeftoverKind.GC_PAUSE, subject, name),
+                partial(self._resume_gc, cluster, name, lease),
+            )
+
+    async def _resume_gc(self, cluster: Cluster, name: str, lease: GcLease) -> None:
+        await end_gc_lease(cluster, lease)
+        await self._control.forget_gc_lease(name, lease)
 
     async def _cancel(self, name: str) -> None:
         """Take back what an operation made; one that cannot do that itself just ends."""

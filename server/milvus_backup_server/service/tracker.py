@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TypedDict, Unpack
 
 from milvus_backup_server.domain.errors import BackupError
+from milvus_backup_server.domain.gc_lease import GcLease
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import (
     SHOWN_COLLECTIONS,
@@ -73,11 +74,13 @@ class Tracker:
         require_owner: Await it before something that cannot be taken back: it raises
             OperationInterrupted where another service has taken the operation over meanwhile, because
             this one slept or was cut off. Then nothing may be finished or cleaned up.
+        gc_leases: Pauses of Milvus's garbage collection that are to be given back.
     """
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self.cancel_requested = False
         self.require_owner: Callable[[], Awaitable[None]] = _always_ours
+        self.gc_leases: tuple[GcLease, ...] = ()
         self._changed = changed
         self._phases: dict[Phase, PhaseProgress] = {}
         self._present: Phase | None = None
@@ -126,6 +129,11 @@ class Tracker:
         if collection is not None:
             known_collection = self._collections[collection]
             self.collection(collection, bytes_done=known_collection.bytes_done + done.bytes)
+        self._changed()
+
+    def set_gc_leases(self, leases: tuple[GcLease, ...]) -> None:
+        """State which pauses of the garbage collection are held now."""
+        self.gc_leases = leases
         self._changed()
 
     def wait_for(self, what: str) -> None:

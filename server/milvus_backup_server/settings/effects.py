@@ -16,12 +16,10 @@ _SNAPSHOTS: Final = (
 )
 _ONE_COLLECTION: Final = "the collections of a restore are imported one after another"
 _INDEX_EXTRA: Final = "only restores into a secondary cluster need it, which are not made here"
-_NO_GC_PAUSE: Final = "this service does not pause Milvus's garbage collection yet"
 _NO_CLOUD: Final = "this service does not move backups to Zilliz Cloud"
 
 NO_EFFECT: Final = {
     "server.debugMode": "log.level: debug is what this service has",
-    "milvus.management.endpoint": _NO_GC_PAUSE,
     "milvus.replicate.rpcChannelName": _INDEX_EXTRA,
     "milvus.etcd.endpoints": _INDEX_EXTRA,
     "milvus.etcd.rootPath": _INDEX_EXTRA,
@@ -34,7 +32,6 @@ NO_EFFECT: Final = {
         )
     },
     "backup.concurrency.segments": "transfer.concurrency bounds the objects of all segments",
-    "backup.pauseGC": _NO_GC_PAUSE,
     "restore.concurrency.collections": _ONE_COLLECTION,
     "restore.keepTempFiles": "temporary copies are always removed",
     "zillizCloud.endpoint": _NO_CLOUD,

@@ -189,7 +189,7 @@ V1_KEYS: Final = (
 
 RETIRED: Final = {
     "backup.maxSegmentGroupSize": "groups of segments are not split any more",
-    "backup.gcPause.seconds": "this service does not pause Milvus's garbage collection yet",
+    "backup.gcPause.seconds": "a pause lasts as long as the backup",
     "http.simpleResponse": "the HTTP API answers in one form",
     "milvus.authorizationEnabled": "milvus.user and milvus.password say as whom to log in",
 }

@@ -147,6 +147,7 @@ class ManagementFace:
     """Answers on the management port: garbage collection, health.
 
     Attributes:
+        asked: how many pauses were asked for.
         paused: leases by ticket, or by `""` where there are none: collection id and seconds.
         resumed: tickets that were resumed.
         refuse: the status with which every request is refused; 0 for none.
@@ -154,6 +155,7 @@ class ManagementFace:
 
     def __init__(self, milvus: SimulatedMilvus) -> None:
         self._milvus = milvus
+        self.asked = 0
         self.paused: dict[str, tuple[int, int]] = {}
         self.resumed: list[str] = []
         self.refuse = 0
@@ -171,6 +173,7 @@ class ManagementFace:
         return web.Response(text="OK")
 
     async def _pause(self, request: web.Request) -> web.Response:
+        self.asked += 1
         if self.refuse:
             return _text(f"refused with {self.refuse}", self.refuse)
         try:
@@ -188,6 +191,8 @@ class ManagementFace:
         return web.Response(text=f'{{"msg": "OK", "ticket": "{ticket}"}}')
 
     async def _resume(self, request: web.Request) -> web.Response:
+        if self.refuse:
+            return _text(f"refused with {self.refuse}", self.refuse)
         ticket = request.query.get("ticket", "")
         if self._milvus.version < _TICKETS:
             self.paused.clear()

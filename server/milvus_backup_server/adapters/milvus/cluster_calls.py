@@ -1,4 +1,4 @@
-"""The calls about what a Milvus has beside collections: its databases' properties, its users."""
+"""The calls about what a Milvus has beside collections: databases, users, its garbage collection."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from milvus_backup_server.adapters.milvus.connection import MilvusConnection
+from milvus_backup_server.adapters.milvus.management import ManagementConnection
 from milvus_backup_server.adapters.milvus.rbac import rbac_message, rbac_meta
 from milvus_backup_server.adapters.milvus.schemas import key_values
 from milvus_backup_server.adapters.milvus.stubs import milvus_pb2
@@ -20,6 +21,7 @@ class ClusterCalls:
     """Part of GrpcMilvusGateway."""
 
     _connection: MilvusConnection
+    _management: ManagementConnection
 
     async def describe_database(self, database: str) -> DatabaseBackupInfo:
         """Return a database with its id and properties; only from Milvus 2.4.3 on."""
@@ -41,6 +43,14 @@ class ClusterCalls:
         request = milvus_pb2.RestoreRBACMetaRequest(RBAC_meta=rbac_message(meta))
         with _without_passwords(meta):
             await self._connection.call("RestoreRBAC", request)
+
+    async def pause_gc(self, seconds: int, collection_id: int = 0) -> str:
+        """Pause the garbage collection, of one collection from 2.6.8 on; return the ticket, if there is one."""
+        return await self._management.pause(seconds, collection_id)
+
+    async def resume_gc(self, ticket: str) -> None:
+        """End a pause; all pauses where there are no tickets."""
+        await self._management.resume(ticket)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from milvus_backup_server.adapters.milvus.answers import Answer
 from milvus_backup_server.adapters.milvus.cluster_calls import ClusterCalls
 from milvus_backup_server.adapters.milvus.connection import MilvusConnection
 from milvus_backup_server.adapters.milvus.import_calls import ImportCalls
+from milvus_backup_server.adapters.milvus.management import ManagementConnection
 from milvus_backup_server.adapters.milvus.rest import RestConnection
 from milvus_backup_server.adapters.milvus.schemas import (
     field_message,
@@ -54,12 +55,14 @@ class GrpcMilvusGateway(ClusterCalls, ImportCalls, SegmentCalls, ServingCalls):
         self._address = settings.address
         self._connection = MilvusConnection(settings)
         self._rest = RestConnection(settings)
+        self._management = ManagementConnection(settings)
         self._call = self._connection.call
 
     async def close(self) -> None:
-        """Close the channel and the HTTP session."""
+        """Close the channel and the HTTP sessions."""
         await self._connection.close()
         await self._rest.close()
+        await self._management.close()
 
     @property
     def address(self) -> str:

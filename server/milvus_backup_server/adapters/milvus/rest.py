@@ -60,7 +60,7 @@ class RestConnection:
         secure = settings.tls is not TlsMode.DISABLED
         scheme = "https" if secure else "http"
         self._endpoint = settings.rest_endpoint.rstrip("/") or f"{scheme}://{settings.address}"
-        self._tls = _tls(settings) if secure else None
+        self._tls = tls_context(settings) if secure else None
         self._session: aiohttp.ClientSession | None = None
 
     async def call(
@@ -166,7 +166,12 @@ def _not_from_milvus(asked: Asked, status: int, text: str) -> BackupError:
     return milvus_error(kind, asked, said, status)
 
 
-def _tls(settings: MilvusSettings) -> ssl.SSLContext:
+def tls_context(settings: MilvusSettings) -> ssl.SSLContext:
+    """Return whom to trust, and our own certificate.
+
+    Raises:
+        InvalidSettings: A file cannot be read.
+    """
     try:
         context = ssl.create_default_context(cafile=settings.ca)
         if settings.tls is TlsMode.MUTUAL and settings.certificate is not None:

@@ -30,6 +30,7 @@ class MilvusSettings:
         key: File with its key.
         server_name: The name that the server's certificate is for, if it is not ``host``.
         rest_endpoint: URL of the REST API, if it is not where gRPC is.
+        management_endpoint: URL of the management API, which is not where gRPC is.
         call_seconds: How long one call may take, its repetitions included.
         retry_seconds: How long a call whose error may pass is begun anew.
     """
@@ -44,6 +45,7 @@ class MilvusSettings:
     key: Path | None = None
     server_name: str = ""
     rest_endpoint: str = ""
+    management_endpoint: str = ""
     call_seconds: float = 10.0
     retry_seconds: float = 3.0
 
