@@ -228,20 +228,23 @@ class BackupMethods:
         sample_percent: int = 0,
         sample_seed: int = 0,
         place: BackupPlace | None = None,
+        collections: Sequence[str] = (),
         request_id: str | None = None,
         timeout_seconds: float | None = None,
     ) -> Operation:
         """Begin to compare a backup with what was recorded of it; nothing in it is changed.
 
-        Damage makes the operation fail: waiting for it raises BackupCorrupt, whose ``operation`` has
-        the result that says what is damaged.
+        Damage makes the operation fail: waiting for it raises BackupCorrupt, or RowsDiffer where only
+        its restored rows are others; the error's ``operation`` has the result that says what is wrong.
 
         Args:
             backup_name: A complete or legacy backup.
-            level: LISTING, the default, reads no data; CONTENT reads every byte.
+            level: LISTING, the default, reads no data; CONTENT reads every byte; RESTORED restores it
+                under temporary names too, compares all rows with its logs, and drops it.
             sample_percent: With CONTENT, the share of the data objects that is read; 0: all.
             sample_seed: Chooses which those are; 0: the service takes a new one and names it.
             place: Where the backup lies, as in ``create_backup``.
+            collections: With RESTORED, those that are restored, as in ``create_backup``; none: all.
             request_id: As in ``create_backup``.
             timeout_seconds: See the class.
 
@@ -254,6 +257,7 @@ class BackupMethods:
             sample_percent=sample_percent,
             sample_seed=sample_seed,
             place=place,
+            collections=collections,
             request_id=_request_id(request_id),
         )
         return await self._connection.call(

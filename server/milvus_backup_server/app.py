@@ -47,11 +47,13 @@ from milvus_backup_server.service.retrying import RetryOperation
 from milvus_backup_server.service.sweep import Sweep
 from milvus_backup_server.service.use_cases import UseCases
 from milvus_backup_server.service.verify_backup import VerifyBackup
+from milvus_backup_server.service.verify_restored import RestoredVerification
 from milvus_backup_server.settings import Loaded
 from milvus_backup_server.settings.models import ServiceSettings, Settings
 from milvus_backup_server.wiring import (
     MIB,
     Adapters,
+    binlog_reader,
     open_adapters,
     operation_limits,
     place_storages,
@@ -215,7 +217,11 @@ def build_use_cases(
     register(control, environment, engine)
     create = CreateBackup(environment, engine, operations)
     restore = RestoreBackup(environment, catalog, engine, operations)
+    verify = VerifyBackup(
+        environment, catalog, operations, RestoredVerification(restore.tools, binlog_reader)
+    )
     control.resumers[OperationKind.RESTORE_BACKUP] = restore.resumed
+    control.resumers[OperationKind.VERIFY_BACKUP] = verify.resumed
     return UseCases(
         create=create,
         restore=restore,
@@ -225,7 +231,7 @@ def build_use_cases(
         diagnostics=Diagnostics(environment, engine, operations),
         export=ExportBackup(environment, catalog, operations),
         import_=ImportBackup(environment, operations),
-        verify=VerifyBackup(environment, catalog, operations),
+        verify=verify,
         sweep=Sweep(environment, operations, directory, control),
         directory=directory,
         control=control,

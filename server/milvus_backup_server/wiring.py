@@ -29,6 +29,7 @@ from milvus_backup_server.adapters.store_rates import RateLimiter
 from milvus_backup_server.adapters.store_wrappers import RequestLimiter, RetryPolicy, reliable
 from milvus_backup_server.adapters.transfer import CopyMode, TransferSettings
 from milvus_backup_server.domain.errors import (
+    BinlogsNotInstalled,
     FieldViolation,
     InvalidSettings,
     StorageUnavailable,
@@ -37,6 +38,7 @@ from milvus_backup_server.domain.import_units import ImportApi
 from milvus_backup_server.domain.operation_record import Owner
 from milvus_backup_server.domain.places import Place
 from milvus_backup_server.log_file import RotatingLogFile
+from milvus_backup_server.ports.binlogs import BinlogReader
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.ports.operation_log import Retention
@@ -144,6 +146,23 @@ def place_storages(settings: Settings, adapters: Adapters) -> dict[Place, Storag
         )
         for place in settings.places.prefixes
     }
+
+
+def binlog_reader() -> BinlogReader:
+    """Return what reads the rows in Milvus's logs.
+
+    Raises:
+        BinlogsNotInstalled: It needs libraries that are large, and not there.
+    """
+    try:
+        from milvus_backup_server.adapters.binlog import ArrowBinlogReader  # noqa: PLC0415 see above
+    except ModuleNotFoundError as missing:
+        raise BinlogsNotInstalled(
+            f"{missing.name} is not installed where the service runs, and reads the rows of the backup: "
+            "pip install 'milvus-backup[binlogs]' there, and start the service again",
+            subject=str(missing.name),
+        ) from None
+    return ArrowBinlogReader()
 
 
 def rates_of(settings: Settings) -> tuple[int, int]:

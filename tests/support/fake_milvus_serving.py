@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
+from milvus_backup_server.domain.binlogs import RowBatch
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.milvus_types import is_vector
 from milvus_backup_server.domain.records import IndexInfo
 from milvus_backup_server.ports.object_store import ObjectStore
+from tests.support.fake_binlogs import fake_rows
 from tests.support.fake_milvus_cluster import FakeCluster, refused
-from tests.support.fake_milvus_state import FakeCollection, live
+from tests.support.fake_milvus_state import FakeCollection, Key, live
 
 
 class FakeServing(FakeCluster):
@@ -16,6 +18,7 @@ class FakeServing(FakeCluster):
     Attributes:
         query_nodes: how many replicas a collection may have.
         load_polls: how often a collection that is being loaded does not answer queries.
+        altered: keys whose rows queries answer with other values than those that were written.
     """
 
     def __init__(self, store: ObjectStore, root: str) -> None:
@@ -23,6 +26,7 @@ class FakeServing(FakeCluster):
         super().__init__(store, root)
         self.query_nodes = 1
         self.load_polls = 1
+        self.altered: set[Key] = set()
 
     async def create_alias(self, collection: CollectionName, alias: str) -> None:
         own = self.collection(collection).description.name.name
@@ -80,6 +84,33 @@ class FakeServing(FakeCluster):
         found.load_state = "Loaded"
         return len(live(_loaded_rows(found), found.deleted))
 
+    async def query_rows(
+        self,
+        collection: CollectionName,
+        fields: Sequence[str],
+        *,
+        key: str,
+        partition: str,
+        after: Key | None,
+        limit: int,
+    ) -> RowBatch:
+        found = self.collection(collection)
+        if found.load_state != "Loaded":
+            raise refused(f"collection not loaded[collection={collection.name}]")
+        if partition and any(item.is_partition_key for item in found.schema.fields):
+            raise refused("not support manually specifying the partition names")
+        wanted = self._partition(collection, partition).partition_id if partition else None
+        rows = [
+            row
+            for segment in found.segments
+            if wanted in (None, segment.partition_id)
+            for row in segment.rows
+        ]
+        keys = sorted({key for key, _ in live(rows, found.deleted)}, key=_order)
+        if after is not None:
+            keys = [item for item in keys if _order(item) > _order(after)]
+        return fake_rows(found.schema, fields, keys[:limit], self.altered)
+
     async def drop_index(self, collection: CollectionName, index: IndexInfo) -> None:
         found = self.collection(collection)
         if found.load_state != "NotLoad":
@@ -91,6 +122,10 @@ class FakeServing(FakeCluster):
         found = self.collection(name)
         found.load_state = state
         found.loaded = list(partitions) or [partition.name for partition in found.partitions]
+
+
+def _order(key: Key) -> tuple[str, Key]:
+    return type(key).__name__, key
 
 
 def _loaded_rows(found: FakeCollection) -> list[tuple[int | str, int]]:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
+from milvus_backup_server.domain.binlogs import Key, RowBatch
 from milvus_backup_server.domain.errors import MilvusRefused, MilvusUnavailable
 from milvus_backup_server.domain.milvus import (
     CollectionDescription,
@@ -236,6 +237,23 @@ class GatewayDecorator:
         return await self._call(
             "count_rows", str(collection), lambda: self._inner.count_rows(collection)
         )
+
+    async def query_rows(
+        self,
+        collection: CollectionName,
+        fields: Sequence[str],
+        *,
+        key: str,
+        partition: str,
+        after: Key | None,
+        limit: int,
+    ) -> RowBatch:
+        def query() -> Awaitable[RowBatch]:
+            return self._inner.query_rows(
+                collection, fields, key=key, partition=partition, after=after, limit=limit
+            )
+
+        return await self._call("query_rows", str(collection), query)
 
     async def drop_collection(self, collection: CollectionName) -> None:
         await self._call(

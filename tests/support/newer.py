@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from milvus_backup_server.adapters.binlog import ArrowBinlogReader
 from milvus_backup_server.adapters.milvus import GrpcMilvusGateway, MilvusSettings
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.ports.object_store import ObjectStore
@@ -64,7 +65,9 @@ async def newer(
         gateway = GrpcMilvusGateway(settings)
         decorators = Decorators(gateway=lambda _: around(gateway))
         try:
-            async with running(world, decorators, limits=limits, records=records) as service:
+            async with running(
+                world, decorators, limits=limits, records=records, binlogs=ArrowBinlogReader
+            ) as service:
                 yield Newer(service, served)
         finally:
             await gateway.close()

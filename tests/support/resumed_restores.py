@@ -1,4 +1,4 @@
-"""Going on with a restore, or undoing it, after the service that ran it is gone."""
+"""Going on with a restore or a verification, or undoing it, after the service that ran it is gone."""
 
 import asyncio
 from dataclasses import replace
@@ -13,7 +13,8 @@ from milvus_backup_server.domain.operations import (
     OperationState,
     Result,
 )
-from milvus_backup_server.domain.requests import RestoreRequest
+from milvus_backup_server.domain.requests import RestoreRequest, VerifyRequest
+from milvus_backup_server.service.resuming import Continuation
 from milvus_backup_server.service.running import Body
 from milvus_backup_server.service.tracker import Tracker
 from tests.support.service import CALLER, Service
@@ -35,17 +36,29 @@ def interrupted(name: str, attempt: int = 1, **fields: Any) -> OperationRecord:
     return OperationRecord(operation, Footprint(kind, "b"), request, NOBODY, attempt, accepted=True)
 
 
+def interrupted_verification(name: str, **fields: Any) -> OperationRecord:
+    """Return the record of an interrupted verification of the backup `b`."""
+    kind, state = OperationKind.VERIFY_BACKUP, OperationState.INTERRUPTED
+    operation = Operation(name, kind, state, "b", datetime.now(UTC), CALLER)
+    request = VerifyRequest("b", **fields)
+    return OperationRecord(operation, Footprint(kind, "b"), request, NOBODY, accepted=True)
+
+
+async def _resumed(service: Service, record: OperationRecord) -> Continuation:
+    return await service.use_cases.control.resumers[record.footprint.kind](record)
+
+
 async def resume(service: Service, record: OperationRecord) -> Operation:
-    """Check, go on with a restore, and return how it ends."""
-    continuation = await service.use_cases.restore.resumed(record)
+    """Check, go on with an operation, and return how it ends."""
+    continuation = await _resumed(service, record)
     assert continuation.check is not None
     await continuation.check()
     return await _restarted(service, record, OperationState.PENDING, continuation.go_on)
 
 
 async def undo(service: Service, record: OperationRecord) -> Operation:
-    """Cancel an interrupted restore, and return how it ends."""
-    undoing = (await service.use_cases.restore.resumed(record)).undo
+    """Cancel an interrupted operation, and return how it ends."""
+    undoing = (await _resumed(service, record)).undo
     assert undoing is not None
 
     async def body(tracker: Tracker) -> Result:

@@ -62,6 +62,8 @@ from milvus_backup_server.service.retrying import RetryOperation
 from milvus_backup_server.service.sweep import Sweep
 from milvus_backup_server.service.use_cases import UseCases
 from milvus_backup_server.service.verify_backup import VerifyBackup
+from milvus_backup_server.service.verify_restored import Binlogs, RestoredVerification
+from tests.support.fake_binlogs import FakeBinlogReader
 from tests.support.fake_milvus import FakeMilvus
 from tests.support.fake_milvus_state import Key
 from tests.support.replicas import QUICK
@@ -251,6 +253,7 @@ async def running(
     generation: int = 1,
     records: ObjectStore | None = None,
     recording: RecordingLimits = QUICK,
+    binlogs: Binlogs = FakeBinlogReader,
 ) -> AsyncIterator[Service]:
     """Run the use cases for the time of a block; operations are recorded in `records`, if given."""
     around = decorators or Decorators()
@@ -287,7 +290,10 @@ async def running(
         register(control, environment, engine)
         create = CreateBackup(environment, engine, manager)
         restore = RestoreBackup(environment, catalog, engine, manager)
+        restored = RestoredVerification(restore.tools, binlogs)
+        verify = VerifyBackup(environment, catalog, manager, restored)
         control.resumers[OperationKind.RESTORE_BACKUP] = restore.resumed
+        control.resumers[OperationKind.VERIFY_BACKUP] = verify.resumed
         yield Service(
             world,
             UseCases(
@@ -299,7 +305,7 @@ async def running(
                 diagnostics=Diagnostics(environment, engine, manager),
                 export=ExportBackup(environment, catalog, manager),
                 import_=ImportBackup(environment, manager),
-                verify=VerifyBackup(environment, catalog, manager),
+                verify=verify,
                 sweep=Sweep(environment, manager, directory, control),
                 directory=directory,
                 control=control,

@@ -12,7 +12,7 @@ from milvus_backup_server.domain.verification import (
 )
 from tests.support.service import World, add_collection, flushed, running
 
-LISTING, CONTENT = VerifyLevel.LISTING, VerifyLevel.CONTENT
+LISTING, CONTENT, RESTORED = VerifyLevel.LISTING, VerifyLevel.CONTENT, VerifyLevel.RESTORED
 RECORD = "backup/.milvus-backup/verifications/b.json"
 C, D = CollectionName("default", "c"), CollectionName("shop", "d")
 

@@ -198,6 +198,8 @@ def test_how_a_backup_was_verified_is_said_in_a_line_and_in_json() -> None:
         "sound": True,
         "problem_count": 0,
         "operation": "op_1",
+        "restored_collection_count": 0,
+        "some_collections": False,
     }
     part = verification_pb2.BackupVerification(
         level=verification_pb2.VERIFY_LEVEL_CONTENT,
@@ -207,4 +209,68 @@ def test_how_a_backup_was_verified_is_said_in_a_line_and_in_json() -> None:
     )
     assert verification_text(part) == (
         "2023-11-14 22:13:20Z by level content of 5 percent: 1,200 problems"
+    )
+    some = verification_pb2.BackupVerification(
+        level=verification_pb2.VERIFY_LEVEL_RESTORED,
+        sample_percent=100,
+        end_time=ACCEPTED,
+        sound=True,
+        restored_collection_count=2,
+        some_collections=True,
+    )
+    assert verification_text(some) == (
+        "2023-11-14 22:13:20Z by level restored of 2 collections: sound"
+    )
+
+
+async def test_rows_that_differ_are_told_with_their_keys(
+    service: ScriptedService, address: str
+) -> None:
+    rows = verification_pb2.RowDifference(
+        partition="p",
+        missing_count=7,
+        different_count=1,
+        missing_keys=["1", "2"],
+        different_keys=["x y"],
+    )
+    problem = verification_pb2.Problem(
+        kind=verification_pb2.PROBLEM_KIND_ROWS,
+        message="partition 'p' of shop.hats is restored to other rows: 7 missing, 1 different",
+        database="shop",
+        collection="hats",
+        rows=rows,
+    )
+    result = verification_pb2.VerifyBackupResult(
+        level=verification_pb2.VERIFY_LEVEL_RESTORED, problem_count=1, problems=[problem]
+    )
+    differ = status(grpc.StatusCode.DATA_LOSS, "ROWS_DIFFER", "other rows")
+    last = operation(pb.OPERATION_STATE_FAILED, verify_backup=result, error=differ)
+    service.on("WatchOperation", last)
+    command = ("verify", "-n", "nightly", "--level", "restored", "--filter", "shop.hats,books")
+    ended = await run(address, *command)
+    assert ended.exit_code == 1
+    (request,) = service.requests["VerifyBackup"]
+    assert isinstance(request, VerifyBackupRequest)
+    assert request.level == verification_pb2.VERIFY_LEVEL_RESTORED
+    assert request.collections == ["shop.hats", "books"]
+    assert (
+        "Damaged: partition 'p' of shop.hats is restored to other rows: 7 missing, 1 different; "
+        "missing 1, 2; different x y\n"
+    ) in ended.stderr
+
+
+async def test_what_was_restored_and_compared_is_told(
+    service: ScriptedService, address: str
+) -> None:
+    ends(
+        service,
+        level=verification_pb2.VERIFY_LEVEL_RESTORED,
+        sound=True,
+        restored_collection_count=2,
+        compared_row_count=3400,
+    )
+    ended = await run(address, "verify", "-n", "nightly", "--level", "restored")
+    assert ended.exit_code == 0
+    assert "  3,400 rows of 2 collections restored, compared with the logs, and dropped\n" in (
+        ended.stdout
     )

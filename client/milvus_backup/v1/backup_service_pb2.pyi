@@ -800,6 +800,7 @@ class VerifyBackupRequest(_message.Message):
     SAMPLE_SEED_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PLACE_FIELD_NUMBER: _builtins.int
+    COLLECTIONS_FIELD_NUMBER: _builtins.int
     backup_name: _builtins.str
     """The backup's name. It must be complete or legacy."""
     level: _verification_pb2.VerifyLevel.ValueType
@@ -818,6 +819,12 @@ class VerifyBackupRequest(_message.Message):
     def place(self) -> _backup_pb2.BackupPlace:
         """Where the backup lies. Default: the repository of the settings."""
 
+    @_builtins.property
+    def collections(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Level RESTORED restores only these collections; written as in RestoreBackupRequest. Default: all. With another level
+        an error. The objects of all collections are verified at every level.
+        """
+
     def __init__(
         self,
         *,
@@ -827,10 +834,11 @@ class VerifyBackupRequest(_message.Message):
         sample_seed: _builtins.int = ...,
         request_id: _builtins.str = ...,
         place: _backup_pb2.BackupPlace | None = ...,
+        collections: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["place", b"place"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "level", b"level", "place", b"place", "request_id", b"request_id", "sample_percent", b"sample_percent", "sample_seed", b"sample_seed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backup_name", b"backup_name", "collections", b"collections", "level", b"level", "place", b"place", "request_id", b"request_id", "sample_percent", b"sample_percent", "sample_seed", b"sample_seed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -157,6 +157,8 @@ class _OperationPhaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Operat
     """Objects of the backup are sent to the caller."""
     OPERATION_PHASE_RECEIVING: _OperationPhase.ValueType  # 14
     """Objects come from the caller and are written."""
+    OPERATION_PHASE_COMPARING: _OperationPhase.ValueType  # 15
+    """A verification loads what it restored and compares its rows, counted in `rows`, with those of the backup's logs."""
 
 class OperationPhase(_OperationPhase, metaclass=_OperationPhaseEnumTypeWrapper):
     """What an operation is doing. Which phases occur depends on its kind."""
@@ -193,6 +195,8 @@ OPERATION_PHASE_SENDING: OperationPhase.ValueType  # 13
 """Objects of the backup are sent to the caller."""
 OPERATION_PHASE_RECEIVING: OperationPhase.ValueType  # 14
 """Objects come from the caller and are written."""
+OPERATION_PHASE_COMPARING: OperationPhase.ValueType  # 15
+"""A verification loads what it restored and compares its rows, counted in `rows`, with those of the backup's logs."""
 Global___OperationPhase: _TypeAlias = OperationPhase  # noqa: Y015
 
 class _CollectionState:

@@ -34,6 +34,12 @@ class _VerifyLevelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VerifyLev
     """Also every byte of the data objects is read and compared with the recorded hash, or where there is none with the
     store's own ETag if that is an MD5.
     """
+    VERIFY_LEVEL_RESTORED: _VerifyLevel.ValueType  # 3
+    """Also, if nothing is wrong by then, the collections are restored into the Milvus of the settings under temporary
+    names, one after another, and loaded; their rows are compared with those that the backup's own logs hold at its
+    moment; then each is dropped. Needs the extra `binlogs` where the service runs, and as much of Milvus as a restore
+    with load does.
+    """
 
 class VerifyLevel(_VerifyLevel, metaclass=_VerifyLevelEnumTypeWrapper):
     """How thoroughly a backup is verified. Each level includes the one before. The metadata files are read whole at every
@@ -47,6 +53,12 @@ VERIFY_LEVEL_LISTING: VerifyLevel.ValueType  # 1
 VERIFY_LEVEL_CONTENT: VerifyLevel.ValueType  # 2
 """Also every byte of the data objects is read and compared with the recorded hash, or where there is none with the
 store's own ETag if that is an MD5.
+"""
+VERIFY_LEVEL_RESTORED: VerifyLevel.ValueType  # 3
+"""Also, if nothing is wrong by then, the collections are restored into the Milvus of the settings under temporary
+names, one after another, and loaded; their rows are compared with those that the backup's own logs hold at its
+moment; then each is dropped. Needs the extra `binlogs` where the service runs, and as much of Milvus as a restore
+with load does.
 """
 Global___VerifyLevel: _TypeAlias = VerifyLevel  # noqa: Y015
 
@@ -94,6 +106,8 @@ class _ProblemKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ProblemKi
     """It lies among the data and does not belong to the backup: an import could read it."""
     PROBLEM_KIND_UNREADABLE: _ProblemKind.ValueType  # 6
     """The store cannot give its bytes."""
+    PROBLEM_KIND_ROWS: _ProblemKind.ValueType  # 7
+    """The objects are as they should be, and restored they give other rows than their logs hold."""
 
 class ProblemKind(_ProblemKind, metaclass=_ProblemKindEnumTypeWrapper):
     """What is wrong with an object of a backup."""
@@ -112,11 +126,65 @@ PROBLEM_KIND_EXTRA: ProblemKind.ValueType  # 5
 """It lies among the data and does not belong to the backup: an import could read it."""
 PROBLEM_KIND_UNREADABLE: ProblemKind.ValueType  # 6
 """The store cannot give its bytes."""
+PROBLEM_KIND_ROWS: ProblemKind.ValueType  # 7
+"""The objects are as they should be, and restored they give other rows than their logs hold."""
 Global___ProblemKind: _TypeAlias = ProblemKind  # noqa: Y015
 
 @_typing.final
+class RowDifference(_message.Message):
+    """How the rows of a restored partition differ from those that the backup's logs hold. Of a row only its key is told."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTITION_FIELD_NUMBER: _builtins.int
+    MISSING_COUNT_FIELD_NUMBER: _builtins.int
+    EXTRA_COUNT_FIELD_NUMBER: _builtins.int
+    DIFFERENT_COUNT_FIELD_NUMBER: _builtins.int
+    MISSING_KEYS_FIELD_NUMBER: _builtins.int
+    EXTRA_KEYS_FIELD_NUMBER: _builtins.int
+    DIFFERENT_KEYS_FIELD_NUMBER: _builtins.int
+    partition: _builtins.str
+    """The partition. Empty for a whole collection: one whose rows go to partitions by a key, or has rows twice."""
+    missing_count: _builtins.int
+    """Rows of the backup that were not restored."""
+    extra_count: _builtins.int
+    """Restored rows that the backup does not have."""
+    different_count: _builtins.int
+    """Rows with the same key in which other fields are not the same."""
+    @_builtins.property
+    def missing_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The first primary keys of the missing rows as text, at most 5."""
+
+    @_builtins.property
+    def extra_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The same of the extra rows."""
+
+    @_builtins.property
+    def different_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The same of the rows that differ."""
+
+    def __init__(
+        self,
+        *,
+        partition: _builtins.str = ...,
+        missing_count: _builtins.int = ...,
+        extra_count: _builtins.int = ...,
+        different_count: _builtins.int = ...,
+        missing_keys: _abc.Iterable[_builtins.str] | None = ...,
+        extra_keys: _abc.Iterable[_builtins.str] | None = ...,
+        different_keys: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["different_count", b"different_count", "different_keys", b"different_keys", "extra_count", b"extra_count", "extra_keys", b"extra_keys", "missing_count", b"missing_count", "missing_keys", b"missing_keys", "partition", b"partition"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RowDifference: _TypeAlias = RowDifference  # noqa: Y015
+
+@_typing.final
 class Problem(_message.Message):
-    """An object of a backup that is not as it should be."""
+    """An object of a backup that is not as it should be, or a partition that is not restored to its rows."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -125,8 +193,9 @@ class Problem(_message.Message):
     MESSAGE_FIELD_NUMBER: _builtins.int
     DATABASE_FIELD_NUMBER: _builtins.int
     COLLECTION_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
-    """The object's key, relative to the backup's directory."""
+    """The object's key, relative to the backup's directory. Of kind ROWS: the directory of the insert logs."""
     kind: Global___ProblemKind.ValueType
     """What is wrong."""
     message: _builtins.str
@@ -135,6 +204,10 @@ class Problem(_message.Message):
     """The database of the collection that it hits. Empty where `collection` is."""
     collection: _builtins.str
     """The collection that it hits. Empty for metadata that all collections need, and for what belongs to no collection."""
+    @_builtins.property
+    def rows(self) -> Global___RowDifference:
+        """How the rows differ. Of kind ROWS only."""
+
     def __init__(
         self,
         *,
@@ -143,10 +216,11 @@ class Problem(_message.Message):
         message: _builtins.str = ...,
         database: _builtins.str = ...,
         collection: _builtins.str = ...,
+        rows: Global___RowDifference | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "database", b"database", "key", b"key", "kind", b"kind", "message", b"message"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "database", b"database", "key", b"key", "kind", b"kind", "message", b"message", "rows", b"rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -204,6 +278,8 @@ class VerifyBackupResult(_message.Message):
     PROBLEM_COUNTS_FIELD_NUMBER: _builtins.int
     PROBLEMS_FIELD_NUMBER: _builtins.int
     NOTES_FIELD_NUMBER: _builtins.int
+    RESTORED_COLLECTION_COUNT_FIELD_NUMBER: _builtins.int
+    COMPARED_ROW_COUNT_FIELD_NUMBER: _builtins.int
     level: Global___VerifyLevel.ValueType
     """How thorough it was."""
     sound: _builtins.bool
@@ -236,6 +312,10 @@ class VerifyBackupResult(_message.Message):
     """
     problem_count: _builtins.int
     """All problems."""
+    restored_collection_count: _builtins.int
+    """Collections that were restored and whose rows were compared. Of level RESTORED only, as all below."""
+    compared_row_count: _builtins.int
+    """Rows of the backup that were compared with restored ones."""
     @_builtins.property
     def problem_counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProblemCount]:
         """All problems by kind; kinds without any are left out."""
@@ -269,10 +349,12 @@ class VerifyBackupResult(_message.Message):
         problem_counts: _abc.Iterable[Global___ProblemCount] | None = ...,
         problems: _abc.Iterable[Global___Problem] | None = ...,
         notes: _abc.Iterable[_builtins.str] | None = ...,
+        restored_collection_count: _builtins.int = ...,
+        compared_row_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "etag_checked_count", b"etag_checked_count", "hash_checked_count", b"hash_checked_count", "hit_collection_count", b"hit_collection_count", "level", b"level", "listed_count", b"listed_count", "metadata_file_count", b"metadata_file_count", "notes", b"notes", "problem_count", b"problem_count", "problem_counts", b"problem_counts", "problems", b"problems", "read_bytes", b"read_bytes", "read_count", b"read_count", "sample_percent", b"sample_percent", "sample_seed", b"sample_seed", "size_bytes", b"size_bytes", "sound", b"sound", "unjudged_collection_count", b"unjudged_collection_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "compared_row_count", b"compared_row_count", "etag_checked_count", b"etag_checked_count", "hash_checked_count", b"hash_checked_count", "hit_collection_count", b"hit_collection_count", "level", b"level", "listed_count", b"listed_count", "metadata_file_count", b"metadata_file_count", "notes", b"notes", "problem_count", b"problem_count", "problem_counts", b"problem_counts", "problems", b"problems", "read_bytes", b"read_bytes", "read_count", b"read_count", "restored_collection_count", b"restored_collection_count", "sample_percent", b"sample_percent", "sample_seed", b"sample_seed", "size_bytes", b"size_bytes", "sound", b"sound", "unjudged_collection_count", b"unjudged_collection_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -290,6 +372,8 @@ class BackupVerification(_message.Message):
     SOUND_FIELD_NUMBER: _builtins.int
     PROBLEM_COUNT_FIELD_NUMBER: _builtins.int
     OPERATION_FIELD_NUMBER: _builtins.int
+    RESTORED_COLLECTION_COUNT_FIELD_NUMBER: _builtins.int
+    SOME_COLLECTIONS_FIELD_NUMBER: _builtins.int
     level: Global___VerifyLevel.ValueType
     """How thorough it was."""
     sample_percent: _builtins.int
@@ -300,6 +384,10 @@ class BackupVerification(_message.Message):
     """The problems that it found."""
     operation: _builtins.str
     """The operation that did it. Services may have forgotten it."""
+    restored_collection_count: _builtins.int
+    """Collections that were restored and compared, of level RESTORED."""
+    some_collections: _builtins.bool
+    """True if these were some that were chosen, and not all of the backup."""
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
         """When it ended."""
@@ -313,10 +401,12 @@ class BackupVerification(_message.Message):
         sound: _builtins.bool = ...,
         problem_count: _builtins.int = ...,
         operation: _builtins.str = ...,
+        restored_collection_count: _builtins.int = ...,
+        some_collections: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "level", b"level", "operation", b"operation", "problem_count", b"problem_count", "sample_percent", b"sample_percent", "sound", b"sound"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "level", b"level", "operation", b"operation", "problem_count", b"problem_count", "restored_collection_count", b"restored_collection_count", "sample_percent", b"sample_percent", "some_collections", b"some_collections", "sound", b"sound"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

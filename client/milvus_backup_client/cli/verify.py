@@ -6,6 +6,7 @@ import click
 
 from milvus_backup.v1.backup_pb2 import BackupPlace
 from milvus_backup.v1.verification_pb2 import VerifyLevel
+from milvus_backup_client.cli.arguments import split_names
 from milvus_backup_client.cli.commands import Command
 from milvus_backup_client.cli.exits import ExitCode
 from milvus_backup_client.cli.follow import start
@@ -25,6 +26,7 @@ _MOST = 2**64 - 1
     examples=(
         "milvus-backup verify -n nightly",
         "milvus-backup verify -n nightly --level content --sample 10",
+        "milvus-backup verify -n nightly --level restored --filter default.books",
     ),
 )
 @NAME
@@ -33,7 +35,8 @@ _MOST = 2**64 - 1
     type=click.Choice(list(_LEVELS)),
     default="listing",
     show_default=True,
-    help="listing: metadata, and presence, size and ETag of the data. content: also every byte of it.",
+    help="listing: metadata, and presence, size and ETag of the data. content: also every byte of it. "
+    "restored: also restore it under temporary names, compare every row with the logs, and drop it.",
 )
 @click.option(
     "--sample",
@@ -50,6 +53,15 @@ _MOST = 2**64 - 1
     help="Which objects a sample has.  [default: others each time]",
 )
 @place_flags
+@click.option(
+    "--filter",
+    "-f",
+    "collections",
+    default="",
+    metavar="NAMES",
+    callback=split_names,
+    help="Restore only these collections, separated by commas.  [default: all]",
+)
 @DETACH
 @service_command
 async def verify(
@@ -60,11 +72,13 @@ async def verify(
     sample: int | None,
     seed: int | None,
     place: BackupPlace | None,
+    collections: tuple[str, ...],
     detach: bool,
 ) -> ExitCode:
     """Compare a backup with what was recorded of it.
 
-    Damage is told in a line each, and the exit code is 1. Nothing in the backup is changed.
+    Damage is told in a line each, and the exit code is 1. Nothing in the backup is changed. Level
+    restored needs Milvus, and pyarrow where the service runs: pip install 'milvus-backup[binlogs]'.
     """
     call = session.client.verify_backup(
         name,
@@ -72,5 +86,6 @@ async def verify(
         sample_percent=sample or 0,
         sample_seed=seed or 0,
         place=place,
+        collections=collections,
     )
     return await start(session, call, detach=detach)

@@ -13,8 +13,10 @@
                                      StorageNotConfigured, BucketNotFound, StorageDenied,
                                      StorageRefused, MilvusDenied, MilvusRefused, ImportFailed,
                                      RowCountMismatch, NotABackup, BackupNameLost, LeftBehind,
-                                     OperationEnded, OperationNotResumable
+                                     OperationEnded, OperationNotResumable,
+                                     BinlogsNotInstalled
       BackupCorrupt                  the backup's files do not agree with each other
+      RowsDiffer                     a restore of the backup gives other rows than its logs hold
       ArchiveInvalid                 an archive to import is damaged, or holds what no backup does
       TooManyOperations              the bound of waiting operations is reached
       Unavailable                    StorageUnavailable, MilvusUnavailable, OperationStalled,
@@ -41,6 +43,7 @@ from milvus_backup_client.errors.base import (
 from milvus_backup_client.errors.contents import (
     ArchiveInvalid,
     BackupCorrupt,
+    RowsDiffer,
 )
 from milvus_backup_client.errors.names import (
     AliasAlreadyExists,
@@ -73,6 +76,7 @@ from milvus_backup_client.errors.operations import (
 from milvus_backup_client.errors.preconditions import (
     BackupNameLost,
     BackupNotRestorable,
+    BinlogsNotInstalled,
     BucketNotFound,
     ImportFailed,
     LeftBehind,
@@ -106,6 +110,7 @@ __all__ = [
     "BackupNotFound",
     "BackupNotRestorable",
     "BackupServiceError",
+    "BinlogsNotInstalled",
     "BucketNotFound",
     "CollectionNotFound",
     "DatabaseNotFound",
@@ -134,6 +139,7 @@ __all__ = [
     "PreconditionFailed",
     "RequestIdReused",
     "RowCountMismatch",
+    "RowsDiffer",
     "ServerStopping",
     "ServiceUnreachable",
     "SourceInconsistent",

@@ -11,6 +11,12 @@ class BackupCorrupt(BackupServiceError):
     reason = "BACKUP_CORRUPT"
 
 
+class RowsDiffer(BackupServiceError):
+    """A restore of the backup gave other rows than its logs hold; the verification's result tells which."""
+
+    reason = "ROWS_DIFFER"
+
+
 class ArchiveInvalid(BackupServiceError):
     """An archive to import is damaged or holds what no backup does; ``metadata["entry"]`` names the entry."""
 

@@ -115,3 +115,9 @@ class RowCountMismatch(PreconditionFailed):
     """Milvus imported another number of rows than the backup holds."""
 
     reason = "ROW_COUNT_MISMATCH"
+
+
+class BinlogsNotInstalled(PreconditionFailed):
+    """What reads rows in Milvus's logs is not installed where the service runs; the message says what to install."""
+
+    reason = "BINLOGS_NOT_INSTALLED"

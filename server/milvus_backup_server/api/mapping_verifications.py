@@ -11,6 +11,7 @@ from milvus_backup_server.domain.verification import (
     SHOWN_PROBLEMS,
     Problem,
     ProblemKind,
+    RowDifference,
     Verification,
     VerifyBasis,
     VerifyLevel,
@@ -43,6 +44,7 @@ def verify_request(message: backup_service_pb2.VerifyBackupRequest) -> VerifyReq
         sample_seed=message.sample_seed,
         request_id=message.request_id,
         place=read_place(message.place),
+        collections=tuple(message.collections),
     )
 
 
@@ -72,6 +74,8 @@ def verify_result(result: VerifyResult) -> verification_pb2.VerifyBackupResult:
         ],
         problems=map(problem_message, result.problems[:SHOWN_PROBLEMS]),
         notes=[fit(note) for note in result.notes[:MAX_NOTES]],
+        restored_collection_count=counts.restored_collections,
+        compared_row_count=fit_int(counts.compared_rows),
     )
 
 
@@ -84,6 +88,19 @@ def problem_message(problem: Problem) -> verification_pb2.Problem:
         message=fit(problem.message),
         database=fit(collection.database) if collection else "",
         collection=fit(collection.name) if collection else "",
+        rows=None if problem.rows is None else _row_difference(problem.rows),
+    )
+
+
+def _row_difference(rows: RowDifference) -> verification_pb2.RowDifference:
+    return verification_pb2.RowDifference(
+        partition=fit(rows.partition),
+        missing_count=fit_int(rows.missing),
+        extra_count=fit_int(rows.extra),
+        different_count=fit_int(rows.different),
+        missing_keys=map(fit, rows.missing_keys),
+        extra_keys=map(fit, rows.extra_keys),
+        different_keys=map(fit, rows.different_keys),
     )
 
 
@@ -96,6 +113,8 @@ def verification_message(item: Verification) -> verification_pb2.BackupVerificat
         sound=not item.problem_count,
         problem_count=fit_int(item.problem_count),
         operation=fit(item.operation),
+        restored_collection_count=fit_int(item.restored_collections),
+        some_collections=item.some,
     )
 
 

@@ -84,6 +84,7 @@ class Phase(Enum):
     CLEANING_UP = "cleaning_up"
     SENDING = "sending"
     RECEIVING = "receiving"
+    COMPARING = "comparing"
 
 
 class CollectionState(Enum):

@@ -200,6 +200,7 @@ class VerifyRequest:
     Attributes:
         sample_percent: 0 stands for all.
         sample_seed: 0 stands for a new one.
+        collections: Those that level RESTORED restores; none: all.
     """
 
     backup_name: str
@@ -208,12 +209,15 @@ class VerifyRequest:
     sample_seed: int = 0
     request_id: str = ""
     place: Place = HOME
+    collections: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Raise InvalidRequest with every fault of the fields."""
         _raise(
             *_backup_name_faults(self.backup_name, required=True),
             *_sample_faults(self.level, self.sample_percent),
+            *_restored_faults(self.level, self.collections),
+            *entry_faults("collections", self.collections),
             *_id_faults("request_id", self.request_id),
             *place_faults(self.place),
         )
@@ -303,9 +307,19 @@ def _sample_faults(level: VerifyLevel, percent: int) -> Iterator[FieldViolation]
     if not 0 <= percent <= 100:  # noqa: PLR2004 percent
         yield FieldViolation("sample_percent", f"{percent} is not a share: 1 to 100 are allowed")
     elif percent and level is not VerifyLevel.CONTENT:
+        how = "reads all objects" if level.reads else "reads no objects"
         yield FieldViolation(
             "sample_percent",
-            f"level {level.value} reads no objects; a sample is of level {VerifyLevel.CONTENT.value}",
+            f"level {level.value} {how}; a sample is of level {VerifyLevel.CONTENT.value}",
+        )
+
+
+def _restored_faults(level: VerifyLevel, collections: Sequence[str]) -> Iterator[FieldViolation]:
+    if collections and level is not VerifyLevel.RESTORED:
+        yield FieldViolation(
+            "collections",
+            f"level {level.value} restores nothing; collections are chosen for level "
+            f"{VerifyLevel.RESTORED.value}",
         )
 
 

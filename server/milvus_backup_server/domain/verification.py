@@ -16,6 +16,9 @@ from milvus_backup_server.domain.objects import ObjectInfo, md5_of_etag
 SHOWN_PROBLEMS = 100
 """Problems that an operation carries."""
 
+SHOWN_KEYS = 5
+"""Primary keys that are told of each way in which rows differ."""
+
 KEPT_PROBLEMS = 1000
 """Problems that are kept of a verification; the others are only counted."""
 
@@ -27,6 +30,12 @@ class VerifyLevel(Enum):
 
     LISTING = "listing"
     CONTENT = "content"
+    RESTORED = "restored"
+
+    @property
+    def reads(self) -> bool:
+        """True if it reads the data objects."""
+        return self is not VerifyLevel.LISTING
 
 
 class VerifyBasis(Enum):
@@ -45,22 +54,60 @@ class ProblemKind(Enum):
     CONTENT = "with other bytes"
     EXTRA = "that do not belong to it"
     UNREADABLE = "unreadable"
+    ROWS = "restored to other rows"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowDifference:
+    """How the rows of a restored partition differ from those of the backup's logs.
+
+    Attributes:
+        partition: Empty for a whole collection, whose rows go to partitions by a key.
+        missing: Rows of the backup whose keys were not restored.
+        extra: Restored rows whose keys the backup does not have.
+        different: Rows with the same key and other fields.
+        missing_keys: The first of their primary keys, as text; so with the others.
+    """
+
+    partition: str = ""
+    missing: int = 0
+    extra: int = 0
+    different: int = 0
+    missing_keys: tuple[str, ...] = ()
+    extra_keys: tuple[str, ...] = ()
+    different_keys: tuple[str, ...] = ()
+
+    @property
+    def any(self) -> bool:
+        """True if there is a difference."""
+        return bool(self.missing or self.extra or self.different)
+
+    def __str__(self) -> str:
+        """Return the numbers as text, without keys: `2 missing, 1 too many`."""
+        counts = (
+            (self.missing, "missing"),
+            (self.extra, "too many"),
+            (self.different, "different"),
+        )
+        return ", ".join(f"{count} {what}" for count, what in counts if count)
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An object that is not as it should be.
+    """An object that is not as it should be, or a partition that is not restored to its rows.
 
     Attributes:
         key: Relative to the backup's directory.
         collection: The collection that it hits; None for metadata that all need, and for what belongs
             to none.
+        rows: How the rows differ, of kind ROWS.
     """
 
     key: str
     kind: ProblemKind
     message: str
     collection: CollectionName | None = None
+    rows: RowDifference | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +142,8 @@ class VerifyCounts:
     read: int = 0
     listed: int = 0
     unjudged_collections: int = 0
+    restored_collections: int = 0
+    compared_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,19 +189,26 @@ class BackupIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """A verification of a backup, as it is remembered."""
+    """A verification of a backup, as it is remembered.
+
+    Attributes:
+        restored_collections: How many collections were restored, by level RESTORED.
+        some: These were not all that the backup has.
+    """
 
     level: VerifyLevel
     sample_percent: int
     end_time: datetime
     problem_count: int
     operation: str
+    restored_collections: int = 0
+    some: bool = False
 
 
 def remembered(known: tuple[Verification, ...], new: Verification) -> tuple[Verification, ...]:
     """Return the verifications with a new one, the newest first.
 
-    It takes the place of the one of its level; sampled and whole ones do not replace each other, so
+    It takes the place of the one of its level; partial and whole ones do not replace each other, so
     that a quick look does not hide that everything was read last week.
     """
     others = (item for item in known if _slot(item) != _slot(new))
@@ -160,7 +216,7 @@ def remembered(known: tuple[Verification, ...], new: Verification) -> tuple[Veri
 
 
 def _slot(item: Verification) -> tuple[VerifyLevel, bool]:
-    return item.level, Sample(item.sample_percent).whole
+    return item.level, Sample(item.sample_percent).whole and not item.some
 
 
 def listing_problem(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from milvus_backup_server.domain.binlogs import Key, RowBatch
 from milvus_backup_server.domain.errors import MilvusRefused, MilvusUnavailable
 from milvus_backup_server.domain.milvus import (
     CollectionDescription,
@@ -214,6 +215,31 @@ class MilvusGateway(Protocol):
 
     async def count_rows(self, collection: CollectionName) -> int | None:
         """Return the rows that a loaded collection finds; None while it does not answer queries."""
+        ...
+
+    async def query_rows(
+        self,
+        collection: CollectionName,
+        fields: Sequence[str],
+        *,
+        key: str,
+        partition: str,
+        after: Key | None,
+        limit: int,
+    ) -> RowBatch:
+        """Return rows of a loaded collection, those with the smallest primary keys; none behind the last.
+
+        Of rows with the same key one is returned. Milvus does not tell when rows were written: their
+        timestamps are 0.
+
+        Args:
+            collection: To which nobody writes.
+            fields: Names of the fields to return, as ``RowBatch`` calls them; the key is one of them.
+            key: Name of the primary key.
+            partition: Its name; empty for all.
+            after: Only rows with larger keys; None for all.
+            limit: At most so many; there may be fewer though more rows follow.
+        """
         ...
 
     async def drop_collection(self, collection: CollectionName) -> None:

@@ -9,28 +9,27 @@ from milvus_backup_server.domain.operations import (
     Caller,
     Operation,
     OperationKind,
-    RestoreResult,
     Result,
 )
 from milvus_backup_server.domain.requests import RestoreRequest
 from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.catalog import Catalog
 from milvus_backup_server.service.context import Environment
-from milvus_backup_server.service.importing import ImportQueue
 from milvus_backup_server.service.operations import OperationManager
 from milvus_backup_server.service.planning import planned_operation
-from milvus_backup_server.service.restore_checks import RestoreChecks
-from milvus_backup_server.service.restore_journal import RestoreJournal
 from milvus_backup_server.service.restore_resume import InterruptedRestore
-from milvus_backup_server.service.restore_run import RestoreRun
-from milvus_backup_server.service.restore_work import CheckedRestore
+from milvus_backup_server.service.restore_tools import RestoreTools
 from milvus_backup_server.service.resuming import Continuation
 from milvus_backup_server.service.running import OperationRequest, new_operation_name
 from milvus_backup_server.service.tracker import Tracker
 
 
 class RestoreBackup:
-    """The use case: restore collections of a backup into a cluster."""
+    """The use case: restore collections of a backup into a cluster.
+
+    Attributes:
+        tools: What it restores with.
+    """
 
     def __init__(
         self,
@@ -40,11 +39,8 @@ class RestoreBackup:
         operations: OperationManager,
     ) -> None:
         self._environment = environment
-        self._checks = RestoreChecks(environment, catalog)
-        self._engine = engine
         self._operations = operations
-        gateway = environment.registry.cluster().gateway
-        self._queue = ImportQueue(gateway, environment.limits)
+        self.tools = RestoreTools(environment, catalog, engine)
 
     async def start(self, request: RestoreRequest, caller: Caller) -> Operation:
         """Check a request and begin the operation; with ``validate_only`` return the plan.
@@ -69,7 +65,7 @@ class RestoreBackup:
             Footprint(OperationKind.RESTORE_BACKUP, request.backup_name, place=place)
         )
         try:
-            checked, plan, faults = await self._checks.check(request, name)
+            checked, plan, faults = await self.tools.check(request, name)
         except Unavailable:
             raise
         except BackupError:
@@ -97,34 +93,20 @@ class RestoreBackup:
             return planned_operation(asked, plan, faults)
 
         async def body(tracker: Tracker) -> Result:
-            storage = self._environment.registry.repository().storage
             kept = not request.options.skip_create_collections  # else nothing can be built anew
-            journal = RestoreJournal(storage, name, kept=kept)
-            return await self._run(checked, tracker, journal)
+            journal = self.tools.journal(name, kept=kept)
+            return await self.tools.run(checked, tracker, journal)
 
         return await self._operations.begin(asked, body)
-
-    async def _run(
-        self, checked: CheckedRestore, tracker: Tracker, journal: RestoreJournal
-    ) -> RestoreResult:
-        run = RestoreRun(
-            checked,
-            self._environment,
-            self._engine,
-            self._queue,
-            tracker=tracker,
-            journal=journal,
-        )
-        return await run.run()
 
     async def resumed(self, record: OperationRecord) -> Continuation:
         """Return how an interrupted restore goes on, or is undone."""
         assert isinstance(record.request, RestoreRequest)  # noqa: S101 by the record's kind
         restore = InterruptedRestore(
             self._environment,
-            self._checks,
-            self._queue,
-            self._run,
+            self.tools.checks,
+            self.tools.queue,
+            self.tools.run,
             request=record.request,
             operation=record.name,
             attempt=record.attempt + 1,

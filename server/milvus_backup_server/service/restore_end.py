@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from milvus_backup_server.domain.errors import BackupError, LeftBehind
 from milvus_backup_server.domain.milvus import CollectionName
-from milvus_backup_server.domain.operations import CollectionState, Phase
+from milvus_backup_server.domain.operations import CollectionState, Phase, RestoreResult
+from milvus_backup_server.domain.rbac import RbacCounts
+from milvus_backup_server.domain.records import CollectionBackupInfo
+from milvus_backup_server.domain.target_collection import TargetCollection
 from milvus_backup_server.service.building import Built, CollectionBuilder
 from milvus_backup_server.service.replacing import Replacements
+from milvus_backup_server.service.restore_finished import FinishedRestores
 from milvus_backup_server.service.restore_journal import RestoreJournal
 from milvus_backup_server.service.restore_work import RestoreMarks
 from milvus_backup_server.service.serving import Served, TargetServing
@@ -16,49 +22,103 @@ from milvus_backup_server.service.staging import StagedCopies
 from milvus_backup_server.service.tracker import Tracker
 
 
-class RestoreEnd:
-    """The last step of a restore: whole collections take their final names and are served.
+@dataclass(frozen=True, slots=True)
+class EndParts:
+    """What the end of a restore works with.
 
-    Args:
-        builder: Gives names.
+    Attributes:
+        builder: Gives names, and takes away.
         replacements: Puts collections into the places of others.
         serving: Gives aliases and loads.
+        finished: Remembers that it has finished.
+        operation: Its name.
         tracker: Where progress goes.
         marks: Notes how single collections fare.
         journal: Knows the collections that are whole.
     """
 
-    def __init__(
-        self,
-        builder: CollectionBuilder,
-        replacements: Replacements,
-        serving: TargetServing,
-        *,
-        tracker: Tracker,
-        marks: RestoreMarks,
-        journal: RestoreJournal,
-    ) -> None:
-        self._builder = builder
-        self._replacements = replacements
-        self._serving = serving
+    builder: CollectionBuilder
+    replacements: Replacements
+    serving: TargetServing
+    finished: FinishedRestores
+    operation: str
+    tracker: Tracker
+    marks: RestoreMarks
+    journal: RestoreJournal
+
+
+class Ending(Protocol):
+    """What becomes of the collections that a restore builds."""
+
+    @property
+    def looks(self) -> Phase:
+        """The phase in which the backup's objects are looked at before anything is made."""
+        ...
+
+    def shaped(self, record: CollectionBackupInfo, wanted: TargetCollection) -> TargetCollection:
+        """Return how a collection is made."""
+        ...
+
+    def remember(self, target: CollectionName, served: Served) -> None:
+        """Take down how a collection is to be served when it has its final name."""
+        ...
+
+    async def whole(self, built: Built, record: CollectionBackupInfo, moment: int | None) -> None:
+        """Take a collection that has everything, cut at a moment if there is one, but its final name."""
+        ...
+
+    async def finish(self, *, resumed: bool, staged: int, rbac: RbacCounts | None) -> RestoreResult:
+        """Make an end when all collections are whole or failed.
+
+        Args:
+            resumed: Some may have their names already.
+            staged: Objects that were copied for the imports.
+            rbac: The users, roles and grants that were added; None if they were not asked for.
+
+        Raises:
+            BackupError: No collection was restored; it is what the first one failed with.
+        """
+        ...
+
+
+class RestoreEnd:
+    """The end of a restore: whole collections take their final names and are served."""
+
+    looks = Phase.VERIFYING
+
+    def __init__(self, parts: EndParts) -> None:
+        self._parts = parts
+        self._builder = parts.builder
+        self._replacements = parts.replacements
+        self._serving = parts.serving
         self._served: dict[CollectionName, Served] = {}
-        self._tracker = tracker
-        self._marks = marks
-        self._journal = journal
+        self._tracker = parts.tracker
+        self._marks = parts.marks
+        self._journal = parts.journal
+
+    def shaped(self, record: CollectionBackupInfo, wanted: TargetCollection) -> TargetCollection:  # noqa: ARG002
+        """Return it as the request wants it."""
+        return wanted
 
     def remember(self, target: CollectionName, served: Served) -> None:
         """Take down how a collection is to be served when it has its final name."""
         self._served[target] = served
 
-    async def finish(self, *, resumed: bool) -> list[Built]:
-        """Give whole collections their final names, and return those that have them and are served.
+    async def whole(self, built: Built, record: CollectionBackupInfo, moment: int | None) -> None:
+        """Leave it until all are."""
 
-        Args:
-            resumed: Some may have their names already.
+    async def finish(self, *, resumed: bool, staged: int, rbac: RbacCounts | None) -> RestoreResult:
+        """Give whole collections their final names, and serve them."""
+        served = await self._finish(resumed=resumed)
+        result = self._journal.result((it.target for it in served), staged=staged)
+        result = replace(result, rbac=rbac)
+        if self._journal.lasting:
+            await self._parts.finished.note(self._parts.operation, result)
+            with contextlib.suppress(BackupError):  # it is removed when the result is forgotten
+                await self._journal.remove()
+        return result
 
-        Raises:
-            BackupError: No collection was restored; it is what the first one failed with.
-        """
+    async def _finish(self, *, resumed: bool) -> list[Built]:
         self._tracker.enter(Phase.FINISHING)
         await self._journal.begin_renaming(self._replacements.replaced)
         named = [

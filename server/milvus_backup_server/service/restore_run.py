@@ -10,8 +10,8 @@ journal says is done.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
+from collections.abc import Callable
 from dataclasses import replace
 
 from milvus_backup_server.domain.errors import BackupError, OperationInterrupted, Unavailable
@@ -35,7 +35,7 @@ from milvus_backup_server.service.filling import CollectionFiller
 from milvus_backup_server.service.function_checks import FunctionChecks
 from milvus_backup_server.service.importing import ImportLost, ImportQueue
 from milvus_backup_server.service.replacing import Replacements, replacing
-from milvus_backup_server.service.restore_end import CleanUp, RestoreEnd
+from milvus_backup_server.service.restore_end import CleanUp, Ending, EndParts, RestoreEnd
 from milvus_backup_server.service.restore_finished import FinishedRestores
 from milvus_backup_server.service.restore_import import CollectionImport
 from milvus_backup_server.service.restore_journal import RestoreJournal
@@ -62,6 +62,7 @@ class RestoreRun:
         queue: Where imports are issued.
         tracker: Where progress goes.
         journal: Loaded where an earlier run is continued.
+        ending: What becomes of the collections.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class RestoreRun:
         *,
         tracker: Tracker,
         journal: RestoreJournal,
+        ending: Callable[[EndParts], Ending] = RestoreEnd,
     ) -> None:
         limits = environment.limits
         repository = checked.repository
@@ -102,13 +104,17 @@ class RestoreRun:
         switchable = checked.capabilities.function_checks
         self._function_checks = FunctionChecks(gateway, switchable=switchable)
         self._replacements = Replacements(gateway, checked.present, self._builder, tracker, limits)
-        self._end = RestoreEnd(
-            self._builder,
-            self._replacements,
-            TargetServing(gateway, tracker, limits),
-            tracker=tracker,
-            marks=self._marks,
-            journal=journal,
+        self._end = ending(
+            EndParts(
+                self._builder,
+                self._replacements,
+                TargetServing(gateway, tracker, limits),
+                self._finished,
+                checked.operation,
+                tracker,
+                self._marks,
+                journal,
+            )
         )
         self._clean_up = CleanUp(
             self._builder, self._replacements, self._copies, tracker=tracker, journal=journal
@@ -179,18 +185,13 @@ class RestoreRun:
         if self._resumed:
             await self._copies.clear()
         await self._rbac.run()
-        named = await self._end.finish(resumed=self._resumed)
-        result = self._journal.result((it.target for it in named), staged=self._staging.count)
-        result = replace(result, rbac=self._rbac.added)
-        if self._journal.lasting:
-            await self._finished.note(self._checked.operation, result)
-            with contextlib.suppress(BackupError):  # it is removed when the result is forgotten
-                await self._journal.remove()
-        return result
+        return await self._end.finish(
+            resumed=self._resumed, staged=self._staging.count, rbac=self._rbac.added
+        )
 
     async def _build(self, spools: SpoolDirectory) -> None:
         databases = await self._begin()
-        self._tracker.enter(Phase.VERIFYING, self._source_totals)
+        self._tracker.enter(self._end.looks, self._source_totals)
         objects = await self._source.verify(spools)
         self._marks.require_some(objects)
         await self._importer.choose_route()
@@ -245,8 +246,9 @@ class RestoreRun:
         self, target: Target, record: CollectionBackupInfo, objects: SourceObjects
     ) -> None:
         request = self._checked.request
-        wanted = target_collection(record, target, request.options, indexes=request.restore_indexes)
         options = request.options
+        wanted = target_collection(record, target, options, indexes=request.restore_indexes)
+        wanted = self._end.shaped(record, wanted)
         cut = options.truncate_to_checkpoints or objects.moment is not None
         served = Served.of(wanted, row_count(record, cut=cut), replicas=objects.replicas)
         if options.skip_create_collections:
@@ -263,6 +265,7 @@ class RestoreRun:
             await self._builder.create_indexes(Built.of(entry), wanted.indexes)
             await self._function_checks.put_back(entry.place, wanted)
             await self._journal.note_whole(target.name)
+        await self._end.whole(Built.of(entry), record, objects.moment)
 
     async def _import_whole(
         self,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Self
 
@@ -131,46 +131,63 @@ class BackupRows:
 
     async def of_collection(self, record: CollectionBackupInfo) -> AsyncGenerator[RowBatch, None]:
         """Yield the rows of a collection; its metadata must be sound."""
-        with DeleteIndex(self.moment) as everywhere:
-            await self._note(record.collection_id, record.l0_segments, everywhere)
+        async with self.opened(record) as opened:
             for partition in record.partition_backups:
-                async with aclosing(self._of_partition(record, partition, everywhere)) as batches:
+                async with aclosing(opened.of_partition(partition)) as batches:
                     async for batch in batches:
                         yield batch
 
-    async def _of_partition(
-        self, record: CollectionBackupInfo, partition: PartitionBackupInfo, everywhere: DeleteIndex
-    ) -> AsyncGenerator[RowBatch, None]:
-        segments = partition.segment_backups
-        with DeleteIndex(self.moment) as inside:
-            await self._note(record.collection_id, [it for it in segments if it.is_l0], inside)
+    @asynccontextmanager
+    async def opened(self, record: CollectionBackupInfo) -> AsyncIterator[CollectionRows]:
+        """Read the deletes that hold for a whole collection, for the time of a block."""
+        with DeleteIndex(self.moment) as everywhere:
+            opened = CollectionRows(self, record, everywhere)
+            await opened.note(record.l0_segments, everywhere)
+            yield opened
+
+
+class CollectionRows:
+    """The rows of one collection of a backup, partition by partition; see ``BackupRows.opened``."""
+
+    def __init__(
+        self, backup: BackupRows, record: CollectionBackupInfo, everywhere: DeleteIndex
+    ) -> None:
+        self._backup = backup
+        self._record = record
+        self._everywhere = everywhere
+
+    async def of_partition(self, partition: PartitionBackupInfo) -> AsyncGenerator[RowBatch, None]:
+        """Yield the rows of a partition."""
+        segments, backup = partition.segment_backups, self._backup
+        with DeleteIndex(backup.moment) as inside:
+            await self.note([it for it in segments if it.is_l0], inside)
             for segment in segments:
                 if segment.is_l0:
                     continue
                 rows = live_rows(
-                    self.reader,
-                    self.store,
-                    self._logs(record.collection_id, segment),
-                    record.schema or CollectionSchema(),
-                    deletes=(inside, everywhere),
-                    moment=self.moment,
-                    fields=self.fields,
+                    backup.reader,
+                    backup.store,
+                    self._logs(segment),
+                    self._record.schema or CollectionSchema(),
+                    deletes=(inside, self._everywhere),
+                    moment=backup.moment,
+                    fields=backup.fields,
                 )
                 async with aclosing(rows) as batches:
                     async for batch in batches:
                         yield batch
 
-    async def _note(
-        self, collection_id: int, segments: Iterable[SegmentBackupInfo], index: DeleteIndex
-    ) -> None:
+    async def note(self, segments: Iterable[SegmentBackupInfo], index: DeleteIndex) -> None:
+        """Add the deletes of L0 segments to an index."""
         for segment in segments:
-            logs = self._logs(collection_id, segment)
-            await note_deletes(self.reader, self.store, logs.deltas, index)
+            logs = self._logs(segment)
+            await note_deletes(self._backup.reader, self._backup.store, logs.deltas, index)
 
-    def _logs(self, collection_id: int, segment: SegmentBackupInfo) -> SegmentLogs:
-        found = segment_objects(collection_id, segment.partition_id, segment)
-        keys = [f"{self.directory}{key}" for key, _ in found]
-        deltas = [key for key in keys if key.startswith(f"{self.directory}{_DELTAS}")]
+    def _logs(self, segment: SegmentBackupInfo) -> SegmentLogs:
+        directory = self._backup.directory
+        found = segment_objects(self._record.collection_id, segment.partition_id, segment)
+        keys = [f"{directory}{key}" for key, _ in found]
+        deltas = [key for key in keys if key.startswith(f"{directory}{_DELTAS}")]
         inserts = keys[: len(keys) - len(deltas)]
         return SegmentLogs(columns_of(inserts), deltas)
 

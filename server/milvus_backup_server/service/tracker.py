@@ -87,6 +87,7 @@ class Tracker:
         self._waiting_for = ""
         self._rate = _Rate()
         self._collections: dict[CollectionName, CollectionProgress] = {}
+        self._known_as: dict[CollectionName, CollectionName] = {}
         self._by_state: dict[CollectionState, dict[CollectionName, None]] = {
             state: {} for state in CollectionState
         }
@@ -127,7 +128,7 @@ class Tracker:
             self._phases[self._present] = replace(known, done=known.done + done)
             self._rate.add(max(done.bytes, 0))  # what is taken back did move
         if collection is not None:
-            known_collection = self._collections[collection]
+            known_collection = self._collections[self._known_as.get(collection, collection)]
             self.collection(collection, bytes_done=known_collection.bytes_done + done.bytes)
         self._changed()
 
@@ -160,15 +161,28 @@ class Tracker:
             raise asyncio.CancelledError from error
 
     def add_collections(self, collections: Iterable[CollectionProgress]) -> None:
-        """State which collections the operation works on; one with a target is known by that."""
+        """State which collections the operation works on; one with a target is known by that.
+
+        One that is known by a name already begins anew under it.
+        """
         for item in collections:
             name = item.target or item.source
+            if name in self._known_as:
+                name = self._known_as[name]
+                item = replace(item, target=None)  # noqa: PLW2901 its other name is nobody's business
+            if name in self._collections:
+                del self._by_state[self._collections[name].state][name]
             self._collections[name] = item
             self._by_state[item.state][name] = None
         self._changed()
 
+    def know_as(self, name: CollectionName, other: CollectionName) -> None:
+        """Let a collection be told of by another name from now on, which nobody sees."""
+        self._known_as[other] = name
+
     def collection(self, source: CollectionName, **changes: Unpack[CollectionChanges]) -> None:
         """Change fields of a collection's progress."""
+        source = self._known_as.get(source, source)
         before = self._collections[source]
         after = replace(before, **changes)
         self._collections[source] = after

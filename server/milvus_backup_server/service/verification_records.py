@@ -35,6 +35,8 @@ class _Entry(Record):
     end_time: str = json_key("end_time", "")
     problem_count: int = json_key("problem_count", 0, always=True)
     operation: str = json_key("operation", "")
+    restored_collections: int = json_key("restored_collections", 0)
+    some: bool = json_key("some", default=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +116,8 @@ def _entry(item: Verification) -> _Entry:
         end_time=item.end_time.isoformat(),
         problem_count=item.problem_count,
         operation=item.operation,
+        restored_collections=item.restored_collections,
+        some=item.some,
     )
 
 
@@ -125,4 +129,6 @@ def _verification(entry: _Entry) -> Verification:
         datetime.fromisoformat(entry.end_time),
         entry.problem_count,
         entry.operation,
+        entry.restored_collections,
+        entry.some,
     )

@@ -4,32 +4,47 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Mapping
 
 from milvus_backup_server.domain.conflicts import Footprint
-from milvus_backup_server.domain.errors import BackupCorrupt
+from milvus_backup_server.domain.errors import BackupCorrupt, BackupError
+from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.operation_record import OperationRecord
 from milvus_backup_server.domain.operations import Caller, Operation, OperationKind, Result
 from milvus_backup_server.domain.requests import VerifyRequest
-from milvus_backup_server.domain.verification import Sample
+from milvus_backup_server.domain.verification import Sample, VerifyLevel, VerifyResult
 from milvus_backup_server.service.catalog import Catalog
 from milvus_backup_server.service.checks import require_restorable
 from milvus_backup_server.service.context import Environment, Repository
 from milvus_backup_server.service.operations import OperationManager
+from milvus_backup_server.service.restore_work import CheckedRestore
+from milvus_backup_server.service.resuming import Continuation
 from milvus_backup_server.service.running import OperationRequest
 from milvus_backup_server.service.tracker import Tracker
+from milvus_backup_server.service.verify_report import VerifyReport
+from milvus_backup_server.service.verify_restored import RestoredVerification
 from milvus_backup_server.service.verify_run import CheckedVerify, VerifyRun
 
 _SEED_BITS = 63
 
 
 class VerifyBackup:
-    """The use case: compare a backup with what was recorded of it. Milvus is not needed."""
+    """The use case: compare a backup with what was recorded of it.
+
+    Milvus is needed by level RESTORED alone.
+    """
 
     def __init__(
-        self, environment: Environment, catalog: Catalog, operations: OperationManager
+        self,
+        environment: Environment,
+        catalog: Catalog,
+        operations: OperationManager,
+        restored: RestoredVerification,
     ) -> None:
         self._environment = environment
         self._catalog = catalog
         self._operations = operations
+        self._restored = restored
         self._reading = asyncio.Semaphore(environment.limits.objects_read)
 
     async def start(self, request: VerifyRequest, caller: Caller) -> Operation:
@@ -39,8 +54,10 @@ class VerifyBackup:
             InvalidRequest: A field is wrong.
             BackupNotFound: Nothing of that name is there.
             BackupNotRestorable: It is incomplete, or of a format that this service does not read.
+            BinlogsNotInstalled: Level RESTORED reads rows, and what reads them is not installed.
             OperationConflict: Another operation works on the backup.
             StorageUnavailable, StorageDenied: The store does not answer, or refuses us.
+            BackupError: Level RESTORED: anything that a restore is refused for.
         """
         request.check()
         known = await self._operations.repeated(request.request_id, request)
@@ -57,18 +74,73 @@ class VerifyBackup:
         )
         await self._operations.refuse_conflict(asked.footprint)
         await self._require_verifiable(repository, request.backup_name)
-        checked = CheckedVerify(
-            operation=asked.name,
-            layout=repository.layout(request.backup_name),
-            repository=repository,
-            level=request.level,
-            sample=_sample(request),
-        )
+        checked: CheckedRestore | None = None
+        if request.level is VerifyLevel.RESTORED:
+            checked = await self._restored.check(request, asked.name)
 
         async def body(tracker: Tracker) -> Result:
-            return await VerifyRun(checked, self._environment.limits, self._reading, tracker).run()
+            return await self._run(request, asked.name, tracker, checked)
 
         return await self._operations.begin(asked, body)
+
+    async def _run(
+        self,
+        request: VerifyRequest,
+        name: str,
+        tracker: Tracker,
+        checked: CheckedRestore | None = None,
+        attempt: int = 1,
+    ) -> VerifyResult:
+        repository = self._environment.registry.repository_at(request.place)
+
+        async def restore(
+            report: VerifyReport, tracker: Tracker
+        ) -> Mapping[CollectionName, BackupError]:
+            return await self._restored.run(
+                request, checked, report, tracker, operation=name, attempt=attempt
+            )
+
+        run = VerifyRun(
+            CheckedVerify(
+                operation=name,
+                layout=repository.layout(request.backup_name),
+                repository=repository,
+                level=request.level,
+                sample=_sample(request),
+                some=bool(request.collections),
+            ),
+            self._environment.limits,
+            self._reading,
+            tracker,
+            restore if request.level is VerifyLevel.RESTORED else None,
+        )
+        return await run.run()
+
+    async def resumed(self, record: OperationRecord) -> Continuation:
+        """Return how an interrupted verification is made anew, or what it left is removed."""
+        request, attempt = record.request, record.attempt + 1
+        assert isinstance(request, VerifyRequest)  # noqa: S101 by the record's kind
+        repository = self._environment.registry.repository_at(request.place)
+
+        async def undo(tracker: Tracker) -> None:
+            if request.level is VerifyLevel.RESTORED:
+                await self._restored.clear(record.name, attempt, tracker)
+
+        async def go_on(tracker: Tracker) -> Result:
+            try:
+                await undo(tracker)
+            except asyncio.CancelledError:
+                if tracker.cancel_requested:  # which asks for the same, to its end
+                    await undo(tracker)
+                raise
+            return await self._run(request, record.name, tracker, attempt=attempt)
+
+        async def check() -> None:
+            await self._require_verifiable(repository, request.backup_name)
+            if request.level is VerifyLevel.RESTORED:
+                await self._restored.check(request, record.name)
+
+        return Continuation(go_on, undo, check)
 
     async def _require_verifiable(self, repository: Repository, name: str) -> None:
         try:

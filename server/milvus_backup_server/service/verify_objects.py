@@ -48,7 +48,7 @@ class ObjectsCheck:
         report: Gets what is wrong.
         tracker: Where progress goes.
         level: How thoroughly.
-        sample: What level CONTENT reads.
+        sample: What is read where the level reads.
         limits: Bounds of the work.
         reading: Held while an object is read; all verifications share it.
     """
@@ -70,7 +70,7 @@ class ObjectsCheck:
         self._layout = layout
         self._report = report
         self._tracker = tracker
-        self._reads = level is VerifyLevel.CONTENT
+        self._reads = level.reads
         self._sample = sample
         self._limits = limits
         self._reading = reading

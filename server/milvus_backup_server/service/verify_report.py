@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import fields
 
-from milvus_backup_server.domain.errors import BackupCorrupt
+from milvus_backup_server.domain.errors import BackupCorrupt, BackupError, RowsDiffer
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.verification import (
     KEPT_PROBLEMS,
@@ -19,6 +19,8 @@ from milvus_backup_server.domain.verification import (
     VerifyResult,
     counted,
 )
+
+_ROWS = "is restored to other rows than its logs hold"
 
 
 class VerifyReport:
@@ -52,21 +54,27 @@ class VerifyReport:
         for name, amount in amounts.items():
             self._counts[name] += amount
 
-    def collection_error(self, name: CollectionName) -> BackupCorrupt | None:
+    def collection_error(self, name: CollectionName) -> BackupError | None:
         """Return what is wrong with a collection; None if nothing is."""
         by_kind = self._by_collection.get(name)
         if by_kind is None:
             return None
+        if by_kind.keys() == {ProblemKind.ROWS}:
+            return RowsDiffer(f"{name} {_ROWS}", collection=str(name), **_numbers(by_kind.items()))
         return BackupCorrupt(
             f"damaged objects: {counted(by_kind)}",
             collection=str(name),
             **_numbers(by_kind.items()),
         )
 
-    def error(self, backup: str) -> BackupCorrupt | None:
+    def error(self, backup: str) -> BackupError | None:
         """Return what is wrong with the backup; None if nothing is."""
         if not self._by_kind:
             return None
+        if self._by_kind.keys() == {ProblemKind.ROWS}:
+            hit = len(self._by_collection)
+            text = f"backup {backup!r} {_ROWS}, in {hit} collection{'s' * (hit > 1)}"
+            return RowsDiffer(text, backup=backup, problems=self._by_kind.total())
         return BackupCorrupt(
             f"backup {backup!r} is damaged (objects: {counted(self._by_kind)})",
             backup=backup,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from milvus_backup_server.domain.errors import BackupError, BackupNameLost
 from milvus_backup_server.domain.layout import CLAIM, BackupLayout, manifest_generation
+from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.objects import ObjectInfo
 from milvus_backup_server.domain.operations import CollectionProgress, CollectionState, Phase
 from milvus_backup_server.domain.verification import (
@@ -45,6 +46,7 @@ class CheckedVerify:
 
     Attributes:
         operation: The name of the operation.
+        some: Level RESTORED restores some collections and not all.
     """
 
     operation: str
@@ -52,6 +54,11 @@ class CheckedVerify:
     repository: Repository
     level: VerifyLevel
     sample: Sample
+    some: bool = False
+
+
+Restore = Callable[[VerifyReport, Tracker], Awaitable[Mapping[CollectionName, BackupError]]]
+"""Restores and compares rows, reports what differs, and returns why collections could not be compared."""
 
 
 class VerifyRun:
@@ -62,6 +69,7 @@ class VerifyRun:
         limits: Bounds of the work.
         reading: Held while an object is read; all verifications share it.
         tracker: Where progress goes.
+        restore: Does level RESTORED; None for others.
     """
 
     def __init__(
@@ -70,7 +78,9 @@ class VerifyRun:
         limits: WorkLimits,
         reading: asyncio.Semaphore,
         tracker: Tracker,
+        restore: Restore | None = None,
     ) -> None:
+        self._restore = restore
         self._checked = checked
         self._limits = limits
         self._tracker = tracker
@@ -95,7 +105,7 @@ class VerifyRun:
         """Verify, remember it and return what was found.
 
         Raises:
-            FailedWithResult: There is damage.
+            FailedWithResult: There is damage, or collections could not be restored.
             BackupNameLost: The backup was removed or replaced meanwhile.
             StorageUnavailable, StorageDenied, StorageRefused: The store cannot be read.
         """
@@ -106,12 +116,27 @@ class VerifyRun:
             await self._verify_collections(metadata)
             await self._look_around(metadata)
         await self._require_same(files)
+        failed = await self._restored(files)
         result = self._report.result(self._checked.level, metadata.basis, self._checked.sample)
-        await self._remember(result, metadata.identity)
-        error = self._report.error(self._layout.name)
+        if not failed:
+            await self._remember(result, metadata.identity)
+        error = self._report.error(self._layout.name) or next(iter(failed.values()), None)
         if error is not None:
             raise FailedWithResult(error, result)
         return result
+
+    async def _restored(
+        self, files: Mapping[str, ObjectInfo]
+    ) -> Mapping[CollectionName, BackupError]:
+        """Restore the backup and compare its rows, if that is asked for and nothing is wrong so far."""
+        if self._restore is None:
+            return {}
+        if self._report.by_kind:
+            self._report.notes.append("nothing was restored, as the backup is damaged")
+            return {}
+        failed = await self._restore(self._report, self._tracker)
+        await self._require_same(files)
+        return failed
 
     async def _metadata(
         self, files: Mapping[str, ObjectInfo], spools: SpoolDirectory
@@ -169,7 +194,7 @@ class VerifyRun:
 
     @property
     def _reads_all(self) -> bool:
-        return self._checked.level is VerifyLevel.CONTENT and self._checked.sample.whole
+        return self._checked.level.reads and self._checked.sample.whole
 
     # --- end
 
@@ -194,6 +219,8 @@ class VerifyRun:
             end_time=datetime.now(UTC),
             problem_count=result.problem_count,
             operation=self._checked.operation,
+            restored_collections=result.counts.restored_collections,
+            some=self._checked.some,
         )
         try:
             records = VerificationRecords(self._checked.repository)

@@ -16,6 +16,7 @@ from milvus_backup_server.domain.capabilities import BULK_FLUSH_FROM, RBAC_FROM
 from milvus_backup_server.domain.milvus import physical_milliseconds
 from tests.support.simulator.imports import COMPLETED, FAILED, PENDING, ImportJobs, Job
 from tests.support.simulator.model import NOT_LOADED, Collection, Fault, SimulatedMilvus, pairs
+from tests.support.simulator.queries import query
 
 _UNEXPECTED = 1
 _ALL = 100
@@ -209,16 +210,7 @@ class GrpcFace(Servicer):  # type: ignore[misc] # the generated classes come wit
         return answer(milvus_pb2.GetReplicasResponse, found)
 
     async def Query(self, request: Message, _: Any) -> Message:
-        def found() -> Message:
-            collection = self._of(request)
-            if collection.load == NOT_LOADED:
-                raise Fault(101, f"collection not loaded[collection={collection.name}]")
-            reply = milvus_pb2.QueryResults(status=ok())
-            count = reply.fields_data.add(field_name="count(*)")
-            count.scalars.long_data.data.append(len(collection.seen()))
-            return reply
-
-        return answer(milvus_pb2.QueryResults, found)
+        return answer(milvus_pb2.QueryResults, lambda: query(self._of(request), request))
 
     async def GetPersistentSegmentInfo(self, request: Message, _: Any) -> Message:
         def found() -> Message:

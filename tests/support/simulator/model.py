@@ -108,6 +108,14 @@ class Collection:
         ids = {self.partitions[name] for name in self.loaded}
         return [item for item in self.stored if not ids or item.partition_id in ids]
 
+    def named_fields(self) -> Iterator[tuple[str, Message]]:
+        """Yield its fields by name, those of structs as `struct[field]`."""
+        for item in self.schema.fields:
+            yield item.name, item
+        for struct in self.schema.struct_array_fields:
+            for item in struct.fields:
+                yield f"{struct.name}[{item.name}]", item
+
     def rows(self) -> Rows:
         """Return its rows by primary key.
 
@@ -287,9 +295,9 @@ class SimulatedMilvus:
     def load(self, collection: Collection, replicas: int, partitions: Sequence[str] = ()) -> None:
         """Load a collection or some of its partitions; every vector needs its index."""
         indexed = {index.field_name for index in collection.indexes}
-        for item in collection.user_fields():
-            if is_vector(item.data_type) and item.name not in indexed:
-                text = f"there is no vector index on field: [{item.name}]"
+        for name, item in collection.named_fields():
+            if is_vector(item.data_type) and name not in indexed:
+                text = f"there is no vector index on field: [{name}]"
                 raise Fault(65535, f"{text}, please create index firstly")
         for name in partitions:
             self.partition_id(collection, name)
@@ -299,7 +307,7 @@ class SimulatedMilvus:
     def create_index(self, request: Message) -> None:
         """Make an index; the same again is no error."""
         found = self.collection(request.db_name, request.collection_name)
-        if request.field_name not in {item.name for item in found.user_fields()}:
+        if request.field_name not in dict(found.named_fields()):
             raise Fault(1100, f"cannot create index on non-exist field: {request.field_name}")
         if request.index_name and not _INDEX_NAME.fullmatch(request.index_name):
             raise Fault(1100, f"Invalid index name: {request.index_name}")

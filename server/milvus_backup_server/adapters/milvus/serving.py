@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Sequence
 
 from milvus_backup_server.adapters.milvus.answers import Answer
 from milvus_backup_server.adapters.milvus.connection import MilvusConnection
+from milvus_backup_server.adapters.milvus.row_values import asked_fields, row_batch
 from milvus_backup_server.adapters.milvus.stubs import common_pb2, milvus_pb2
+from milvus_backup_server.domain.binlogs import Key, RowBatch
 from milvus_backup_server.domain.milvus import CollectionName
 
 _RESOURCE_GROUP = "__default_resource_group"
@@ -108,3 +112,31 @@ class ServingCalls:
         for column in answer.fields_data:
             return int(column.scalars.long_data.data[0])
         return None
+
+    async def query_rows(
+        self,
+        collection: CollectionName,
+        fields: Sequence[str],
+        *,
+        key: str,
+        partition: str,
+        after: Key | None,
+        limit: int,
+    ) -> RowBatch:
+        """Return the rows behind a key, in the order of keys.
+
+        The two flags are those of pymilvus's iterators: without them Milvus 2.4 and later answer any
+        rows. 2.3 does not know the first, and answers in the order of keys.
+        """
+        flags = {"limit": str(limit), "iterator": "True", "reduce_stop_for_best": "True"}
+        request = milvus_pb2.QueryRequest(
+            db_name=collection.database,
+            collection_name=collection.name,
+            expr="" if after is None else f"{key} > {json.dumps(after, ensure_ascii=False)}",
+            output_fields=asked_fields(fields),
+            partition_names=[partition] if partition else [],
+            consistency_level=common_pb2.ConsistencyLevel.Strong,
+            query_params=[common_pb2.KeyValuePair(key=it, value=to) for it, to in flags.items()],
+        )
+        answer = await self._connection.call("Query", request, collection)
+        return await asyncio.to_thread(row_batch, answer, key)

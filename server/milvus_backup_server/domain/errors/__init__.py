@@ -13,8 +13,9 @@
                              SourceInconsistent, StorageNotConfigured, BucketNotFound,
                              StorageDenied, StorageRefused, MilvusDenied, MilvusRefused,
                              ImportFailed, RowCountMismatch, NotABackup, BackupNameLost, LeftBehind,
-                             OperationEnded, OperationNotResumable
+                             OperationEnded, OperationNotResumable, BinlogsNotInstalled
       BackupCorrupt          the backup's files do not agree with each other
+      RowsDiffer             a restore of the backup gives other rows than its logs hold
       ArchiveInvalid         an archive to import is damaged, or holds what no backup does
       Unavailable            StorageUnavailable, MilvusUnavailable, ServerStopping,
                              OperationStalled, WorkSpaceUnavailable
@@ -48,6 +49,7 @@ from milvus_backup_server.domain.errors.contents import (
     ObjectChanged,
     ObjectNotFound,
     ObjectStoreError,
+    RowsDiffer,
     UploadNotFound,
 )
 from milvus_backup_server.domain.errors.names import (
@@ -79,6 +81,7 @@ from milvus_backup_server.domain.errors.operations import (
 from milvus_backup_server.domain.errors.preconditions import (
     BackupNameLost,
     BackupNotRestorable,
+    BinlogsNotInstalled,
     BucketNotFound,
     ImportFailed,
     LeftBehind,
@@ -108,6 +111,7 @@ __all__ = [
     "BackupNameLost",
     "BackupNotFound",
     "BackupNotRestorable",
+    "BinlogsNotInstalled",
     "BucketNotFound",
     "CollectionNotFound",
     "CopyDenied",
@@ -141,6 +145,7 @@ __all__ = [
     "PreconditionFailed",
     "RequestIdReused",
     "RowCountMismatch",
+    "RowsDiffer",
     "ServerStopping",
     "SourceInconsistent",
     "SourceStorageMismatch",

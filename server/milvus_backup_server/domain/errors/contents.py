@@ -11,6 +11,12 @@ class BackupCorrupt(BackupError):
     reason = "BACKUP_CORRUPT"
 
 
+class RowsDiffer(BackupError):
+    """A restore of the backup gave other rows than its logs hold; the verification's result tells which."""
+
+    reason = "ROWS_DIFFER"
+
+
 class ArchiveInvalid(BackupError):
     """An archive to import is damaged or holds what no backup does; ``metadata["entry"]`` names the entry."""
 
