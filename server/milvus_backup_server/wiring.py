@@ -276,6 +276,7 @@ def work_limits(settings: Settings) -> WorkLimits:
         objects_read=_objects_read(settings),
         memory=ByteBudget(settings.service.limits.memory_mib * MIB),
         streams=settings.service.limits.archives,
+        archive_metadata_bytes=settings.service.limits.archive_metadata_mib * MIB,
         stream_stall_seconds=settings.service.limits.archive_stall_seconds,
     )
 

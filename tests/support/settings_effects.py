@@ -319,6 +319,13 @@ EFFECTS = [
     Row("service.limits.mibPerSecond", 0, "7", lambda it: rates_of(it)[1], 7 * MIB),
     Row("service.limits.archives", 4, "7", lambda it: work_limits(it).streams, 7),
     Row(
+        "service.limits.archiveMetadataMiB",
+        4096,
+        "7",
+        lambda it: work_limits(it).archive_metadata_bytes,
+        7 * MIB,
+    ),
+    Row(
         "service.limits.archiveStallSeconds",
         300.0,
         "7",

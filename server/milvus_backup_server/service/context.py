@@ -152,6 +152,7 @@ class WorkLimits:
         objects_read: Objects whose content a restore reads at one time.
         memory: What all that holds bytes of objects shares: streamed copies, reads that compare, archives.
         streams: Exports and imports at one time.
+        archive_metadata_bytes: Metadata of one import, on disk until all that it names was compared.
         stream_stall_seconds: How long the caller of an export takes nothing, or that of an import
             sends nothing, until it ends.
     """
@@ -176,6 +177,7 @@ class WorkLimits:
     objects_read: int = 8
     memory: ByteBudget = field(default_factory=lambda: ByteBudget(256 << 20), compare=False)
     streams: int = 4
+    archive_metadata_bytes: int = 4 << 30
     stream_stall_seconds: float = 300.0
 
     def import_rules(self, capabilities: Capabilities, *, rest: bool) -> ImportRules:

@@ -33,6 +33,7 @@ class ImportBackup:
     def __init__(self, environment: Environment, operations: OperationManager) -> None:
         self._environment = environment
         self._operations = operations
+        self._unnamed = 0
 
     async def run(
         self, request: ImportRequest, chunks: AsyncIterable[bytes], caller: Caller
@@ -60,7 +61,8 @@ class ImportBackup:
             BucketNotFound, StorageDenied, StorageUnavailable: As they say.
         """
         request.check()
-        refuse_many_streams(self._operations, self._environment.limits.streams)
+        limit = self._environment.limits.streams
+        refuse_many_streams(self._operations, limit, self._unnamed)
         repository = self._environment.registry.repository_at(request.place)
         opening = ArchiveOpening(chunks)
         name = request.backup_name or await self._name_of(opening)
@@ -79,11 +81,12 @@ class ImportBackup:
             return await ImportRun(checked, pipe, self._environment, tracker).run()
 
         # Others may have begun meanwhile.
-        refuse_many_streams(self._operations, self._environment.limits.streams)
+        refuse_many_streams(self._operations, limit)
         return await self._worked_off(await self._operations.begin(asked, body), opening, pipe)
 
     async def _name_of(self, opening: ArchiveOpening) -> str:
         seconds = self._environment.limits.stream_stall_seconds
+        self._unnamed += 1
         try:
             async with asyncio.timeout(seconds):
                 name = await opening.top()
@@ -92,6 +95,8 @@ class ImportBackup:
                 f"the caller sent no archive within {seconds:g} s",
                 waited_for="the caller of the stream",
             ) from None
+        finally:
+            self._unnamed -= 1
         if not is_backup_name(name):
             raise InvalidRequest(
                 FieldViolation(

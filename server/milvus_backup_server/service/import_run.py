@@ -80,6 +80,7 @@ class ImportRun:
         self._layout = checked.repository.layout(checked.backup_name)
         self._name = HeldName(checked.repository, self._layout, checked.operation, environment)
         self._meta: dict[str, Spool] = {}
+        self._meta_bytes = 0
 
     async def run(self) -> ImportResult:
         """Make the backup and return what it holds."""
@@ -142,6 +143,12 @@ class ImportRun:
             raise _twice(entry)
         if len(self._meta) == _MAX_META_FILES:
             raise ArchiveInvalid(f"the archive has more than {_MAX_META_FILES} metadata files")
+        self._meta_bytes += entry.size
+        if self._meta_bytes > self._limits.archive_metadata_bytes:
+            raise ArchiveInvalid(
+                f"the archive's metadata is larger than {self._limits.archive_metadata_bytes >> 20} MiB, "
+                "which is what this service keeps on disk (service.limits.archiveMetadataMiB)"
+            )
         spool = self._meta[file] = spools.spool()
         async for piece in self._archive.content(entry):
             await spool.append(piece)

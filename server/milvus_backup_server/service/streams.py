@@ -17,13 +17,19 @@ _KINDS = frozenset({OperationKind.EXPORT_BACKUP, OperationKind.IMPORT_BACKUP})
 _ACTIVE = frozenset(state for state in OperationState if not state.ends_watch)
 
 
-def refuse_many_streams(operations: OperationManager, limit: int) -> None:
+def refuse_many_streams(operations: OperationManager, limit: int, beginning: int = 0) -> None:
     """Raise TooManyOperations if so many exports and imports run already.
 
     They do not wait for a place as other operations do: their callers are connected, and one who
     reads or sends slowly must not hold up the others.
+
+    Args:
+        operations: What runs.
+        limit: The most that may run.
+        beginning: Imports that are no operation yet, as their archives have not told their names.
     """
-    if len(operations.list("", limit, kinds=_KINDS, states=_ACTIVE).items) == limit:
+    running = len(operations.list("", limit, kinds=_KINDS, states=_ACTIVE).items)
+    if running + beginning >= limit:
         raise TooManyOperations(f"{limit} exports and imports run already", limit=limit)
 
 

@@ -264,6 +264,7 @@ class LimitSettings(Section):
     mib_per_second: CountOrNone = 0
     memory_mib: Annotated[Count, Field(ge=32)] = 256
     archives: Count = 4
+    archive_metadata_mib: Count = 4096
     archive_stall_seconds: Seconds = 300.0
 
 
