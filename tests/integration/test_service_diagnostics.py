@@ -362,6 +362,8 @@ async def test_a_version_outside_the_tested_range_fails_unless_it_is_allowed() -
         info = await service.use_cases.diagnostics.server_info()
     assert info.cluster.supported
     assert "rest_import" in info.cluster.capabilities
+    names = ", ".join(info.cluster.capabilities)
+    assert found["milvus_version"].message.endswith(f"; capabilities: {names}")
 
 
 @pytest.mark.parametrize("after", [True, False])

@@ -275,6 +275,42 @@ async def test_users_that_are_refused_leave_no_collection_behind() -> None:
     assert world.collections() == ["default.", "default.one"]
 
 
+async def test_users_that_were_added_before_a_failure_stay_and_that_is_said() -> None:
+    world = World()
+    world.milvus = type(world.milvus)(world.milvus_store, "files", version="2.6.18")
+    await add_collection(world.milvus, "one", range(5))
+    world.milvus.access = RbacMeta.from_json(ACCESS)
+    refusal = MilvusRefused("Milvus refuses RenameCollection", subject="fake", call="x")
+    around = Decorators(
+        gateway=lambda inner: FailingGateway(inner, "rename_collection", refusal, times=9)
+    )
+    async with running(world, around) as service:
+        await service.create(rbac=True)
+        world.milvus.access = RbacMeta()
+        last = await service.end(await service.start_restore(**rights(suffix="_r")))
+    assert last.state is OperationState.FAILED
+    assert [warning.message for warning in last.warnings] == [
+        "the users, roles and grants that were added to Milvus stay"
+    ]
+    assert world.milvus.access == RbacMeta.from_json(ACCESS)
+    assert world.collections() == ["default.", "default.one"]
+
+
+async def test_who_may_not_read_a_database_gets_its_name_and_a_warning() -> None:
+    world = World()
+    world.milvus = type(world.milvus)(world.milvus_store, "files", version="2.6.18")
+    denial = MilvusDenied("Milvus refuses DescribeDatabase", subject="fake", call="x")
+    around = Decorators(gateway=lambda inner: FailingGateway(inner, "describe_database", denial))
+    async with running(world, around) as service:
+        operation = await service.create()
+    full = json.loads(await world.backup_store.get("backup/b/meta/full_meta.json"))
+    assert full["database_backups"] == [{"db_name": "default"}]
+    (warning,) = operation.warnings
+    assert warning.message == (
+        "the properties of database 'default' are not in the backup: Milvus refuses DescribeDatabase"
+    )
+
+
 async def test_an_answer_that_was_lost_is_no_failure() -> None:
     world = World()
     world.milvus = type(world.milvus)(world.milvus_store, "files", version="2.6.18")

@@ -59,6 +59,7 @@ class FakeMilvus(FakeServing):
         imports: its import jobs: a gate, faults to come, what each job read.
         flush_polls: how often `is_flushed` says no before it says yes.
         database_properties: what databases were made with.
+        gc_paused: how often it was paused.
         gc_pauses: the pauses of the garbage collection by ticket: collection id, or 0.
         access: its users, roles, grants and privilege groups, but its own ones.
     """
@@ -72,6 +73,7 @@ class FakeMilvus(FakeServing):
         self.flush_polls = 1
         self.database_properties: dict[str, tuple[KeyValue, ...]] = {}
         self.access = RbacMeta()
+        self.gc_paused = 0
         self.gc_pauses: dict[str, int] = {}
         self._version = version
         self._polls: Counter[tuple[int, int]] = Counter()
@@ -127,6 +129,7 @@ class FakeMilvus(FakeServing):
         self._require(self._capabilities.gc_pause)
         tickets = self._capabilities.gc_pause_by_collection
         ticket = f"ticket-{next(self._numbers)}" if tickets else ""
+        self.gc_paused += 1
         self.gc_pauses[ticket] = collection_id
         return ticket
 

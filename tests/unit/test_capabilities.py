@@ -1,9 +1,13 @@
+import re
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
 from milvus_backup_server.domain.capabilities import TESTED_RANGE, Capabilities, capabilities_of
 from milvus_backup_server.domain.milvus import MilvusVersion
+
+ROOT = Path(__file__).parents[2]
 
 FIRST = {
     "hybrid_end_ts": ("2.3.22", "2.4.0"),
@@ -34,6 +38,12 @@ def test_each_ability_has_its_first_version(ability: str) -> None:
 
 def test_every_ability_is_in_the_table() -> None:
     assert set(FIRST) == {item.name for item in fields(Capabilities)} - {"tested"}
+
+
+def test_the_page_of_versions_has_the_same_table() -> None:
+    page = (ROOT / "docs" / "milvus_versions.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| ([\d.]+) \|", page, re.MULTILINE)
+    assert dict(rows) == {name: first for name, (_, first) in FIRST.items()}
 
 
 @pytest.mark.parametrize("version", ["v2.3.0", "v2.3.5-lite", "2.3.21"])

@@ -161,6 +161,7 @@ class BackupRun:
             self._checked.capabilities,
             self._selected.databases,
             rbac=self._checked.rbac,
+            warn=self._tracker.warn,
         )
         await self._copy(spools)
         return await self._write(spools, records)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from milvus_backup_server.domain.capabilities import Capabilities
-from milvus_backup_server.domain.errors import DatabaseNotFound
+from milvus_backup_server.domain.errors import (
+    BackupError,
+    DatabaseNotFound,
+    MilvusDenied,
+    MilvusRefused,
+)
 from milvus_backup_server.domain.rbac import RbacCounts
 from milvus_backup_server.domain.records import DatabaseBackupInfo, RbacMeta
 from milvus_backup_server.ports.milvus import MilvusGateway
@@ -34,7 +38,12 @@ class ClusterRecords:
 
 
 async def read_cluster_records(
-    gateway: MilvusGateway, capabilities: Capabilities, databases: Sequence[str], *, rbac: bool
+    gateway: MilvusGateway,
+    capabilities: Capabilities,
+    databases: Sequence[str],
+    *,
+    rbac: bool,
+    warn: Callable[[BackupError], None],
 ) -> ClusterRecords:
     """Read what Milvus tells now. It is kept in memory alone until the backup is written: it holds hashes.
 
@@ -43,14 +52,18 @@ async def read_cluster_records(
         capabilities: What it can do.
         databases: The names of those that are backed up.
         rbac: Whether users and so on are, too.
+        warn: Told of databases whose properties we may not read; they are backed up by name.
     """
     found = {name: DatabaseBackupInfo(db_name=name) for name in databases}
 
     async def describe(name: str) -> None:
-        with contextlib.suppress(
-            DatabaseNotFound
-        ):  # dropped since: its name is what is known of it
+        try:
             found[name] = await gateway.describe_database(name)
+        except DatabaseNotFound:
+            return  # dropped since: its name is what is known of it
+        except (MilvusDenied, MilvusRefused) as error:
+            text = f"the properties of database {name!r} are not in the backup: {error.message}"
+            warn(type(error)(text, **error.metadata))
 
     if capabilities.database_properties:
         await for_each(databases, describe, concurrent=_CALLS_AT_ONCE)

@@ -78,12 +78,14 @@ class Preflight:
     async def _version(self) -> CheckItem:
         async with self._deadline.asking_milvus(self._gateway):
             version = await self._gateway.version()
+        capabilities = capabilities_of(MilvusVersion.parse(version))
+        able = f"; capabilities: {', '.join(capabilities.names())}" if capabilities.names() else ""
         text = f"Milvus {version}; tested: {TESTED_RANGE}"
-        if capabilities_of(MilvusVersion.parse(version)).tested:
-            return CheckItem("milvus_version", CheckState.OK, text)
+        if capabilities.tested:
+            return CheckItem("milvus_version", CheckState.OK, text + able)
         allowed = self._limits.allow_untested_versions
         state = CheckState.WARNING if allowed else CheckState.FAILED
-        return CheckItem("milvus_version", state, f"{text}; this version is outside of it")
+        return CheckItem("milvus_version", state, f"{text}; this version is outside of it{able}")
 
     async def _permissions(self) -> CheckItem:
         """Ask what a create asks, of one collection; what would change something is not tried."""
