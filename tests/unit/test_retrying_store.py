@@ -13,7 +13,10 @@ from milvus_backup_server.adapters.store_wrappers import (
     RetryPolicy,
 )
 from milvus_backup_server.domain.errors import (
+    BackupError,
     ObjectAlreadyExists,
+    ObjectChanged,
+    ObjectNotFound,
     StorageDenied,
     StorageUnavailable,
     UploadNotFound,
@@ -115,6 +118,19 @@ async def test_another_ones_creation_stays_a_conflict_after_a_retry() -> None:
             await rig.store.put("claim", own, if_absent=True)
     assert rig.faults.injected["put"] == 1
     assert await rig.memory.get("claim") == b"owner 2"
+
+
+@pytest.mark.parametrize("gone", [ObjectNotFound("gone"), ObjectChanged("other")])
+async def test_a_conflict_stays_one_when_what_is_there_goes_while_it_is_looked_at(
+    gone: BackupError,
+) -> None:
+    rig = Rig()
+    rig.faults.fail("put", LOST, at=[1])
+    rig.faults.fail("get", gone)
+    await rig.memory.put("x", b"2")
+    with pytest.raises(ObjectAlreadyExists):
+        await rig.store.put("x", b"1", if_absent=True)
+    assert rig.faults.injected == {"put": 1, "get": 1}
 
 
 async def test_a_conflict_at_the_first_try_is_not_looked_into() -> None:
