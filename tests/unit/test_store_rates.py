@@ -10,7 +10,7 @@ from milvus_backup_server.adapters.memory_store import MemoryServer
 from milvus_backup_server.adapters.store_rates import Meter, RateLimiter
 from milvus_backup_server.adapters.store_wrappers import LimitedStore, RequestLimiter
 from milvus_backup_server.domain.errors import StorageUnavailable
-from milvus_backup_server.domain.objects import Upload
+from milvus_backup_server.domain.objects import Upload, UploadedPart
 from tests.support.stores import CountingStore, GatedStore
 
 KIB = 1 << 10
@@ -142,7 +142,9 @@ async def test_whoever_waits_for_the_rate_holds_no_slot() -> None:
 
 
 async def test_the_deadline_grows_with_the_size() -> None:
-    gated = GatedStore(MemoryServer().store("bucket"), "copy", "upload_part", "head")
+    gated = GatedStore(
+        MemoryServer().store("bucket"), "copy", "upload_part", "complete_upload", "head"
+    )
     store = LimitedStore(
         gated, RequestLimiter(4), deadline_seconds=0.01, slowest_bytes_per_second=1000
     )
@@ -152,3 +154,7 @@ async def test_the_deadline_grows_with_the_size() -> None:
         await store.copy(store.location, "x", "y", if_match="", size=100)
     with pytest.raises(StorageUnavailable, match=r"did not finish upload_part in 0.06 s"):
         await store.upload_part(Upload("x", "u"), 1, bytes(50))
+    with pytest.raises(StorageUnavailable, match=r"did not finish complete_upload in 0.07 s"):
+        await store.complete_upload(
+            Upload("x", "u"), [UploadedPart(1, "a", 40), UploadedPart(2, "b", 20)]
+        )

@@ -157,7 +157,7 @@ class MemoryStore:
         """Keep a part."""
         parts = _parts(await self._bucket(), upload)
         parts[number] = _content(bytes(data))
-        return UploadedPart(number, parts[number].etag)
+        return UploadedPart(number, parts[number].etag, len(parts[number].data))
 
     async def copy_part(
         self,
@@ -174,7 +174,7 @@ class MemoryStore:
         parts = _parts(await self._bucket(), upload)
         found = _find(self._other(source), source_key, if_match)
         parts[number] = _content(found.data[offset : offset + length])
-        return UploadedPart(number, parts[number].etag)
+        return UploadedPart(number, parts[number].etag, len(parts[number].data))
 
     async def complete_upload(self, upload: Upload, parts: Sequence[UploadedPart]) -> str:
         """Join the parts; the ETag is that of S3: the MD5 of the parts' MD5s and their number."""

@@ -20,6 +20,7 @@ from milvus_backup_server.adapters.store_rates import RateLimiter
 from milvus_backup_server.domain.errors import (
     ObjectAlreadyExists,
     ObjectChanged,
+    ObjectNotFound,
     StorageUnavailable,
     UploadNotFound,
 )
@@ -86,12 +87,24 @@ class LimitedStore(StoreDecorator):
             self._limiter.rates.note(len(data))
         return data
 
+    async def complete_upload(self, upload: Upload, parts: Sequence[UploadedPart]) -> str:
+        """Pass on; a directory moves all bytes once more, which no limit of bytes counts twice."""
+        size = sum(part.size for part in parts)
+        return await self._within(
+            "complete_upload", size, lambda: self._inner.complete_upload(upload, parts)
+        )
+
     async def _request(self, method: str, call: Callable[[], Awaitable[T]]) -> T:
         return await self._moving(method, 0, call)
 
     async def _moving(self, method: str, size: int, call: Callable[[], Awaitable[T]]) -> T:
+        return await self._within(method, size, call, counted=size)
+
+    async def _within(
+        self, method: str, size: int, call: Callable[[], Awaitable[T]], *, counted: int = 0
+    ) -> T:
         seconds = self._deadline + size / self._slowest
-        async with self._limiter.slot(size):
+        async with self._limiter.slot(counted):
             try:
                 async with asyncio.timeout(seconds):
                     return await call()
@@ -225,7 +238,10 @@ class RetryingStore(StoreDecorator):
         found = await self.head(key)
         if found is None or found.size != len(data):
             return None
-        return found if await self.get(key, if_match=found.etag) == data else None
+        try:
+            return found if await self.get(key, if_match=found.etag) == data else None
+        except (ObjectNotFound, ObjectChanged):  # somebody else is at work there
+            return None
 
     async def _request(self, method: str, call: Callable[[], Awaitable[T]]) -> T:
         return await self._repeat(method, call, _Tries(self._policy))

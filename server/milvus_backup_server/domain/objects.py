@@ -87,6 +87,7 @@ class UploadedPart:
 
     number: int
     etag: str
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)

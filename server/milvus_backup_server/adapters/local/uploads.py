@@ -84,4 +84,4 @@ def _joined(directory: Path, parts: Sequence[UploadedPart]) -> Iterator[bytes]:
 
 def _described(path: Path) -> UploadedPart:
     found = os.stat(path)  # noqa: PTH116
-    return UploadedPart(int(path.name), f"{found.st_mtime_ns:x}-{found.st_size:x}")
+    return UploadedPart(int(path.name), f"{found.st_mtime_ns:x}-{found.st_size:x}", found.st_size)

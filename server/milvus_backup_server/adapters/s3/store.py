@@ -224,7 +224,7 @@ class S3Store:
                 Body=data,
                 ContentMD5=digest,
             )
-            return UploadedPart(number, bare(answer["ETag"]))
+            return UploadedPart(number, bare(answer["ETag"]), len(data))
 
     async def copy_part(
         self,
@@ -248,7 +248,7 @@ class S3Store:
                 CopySourceRange=f"bytes={offset}-{offset + length - 1}",
                 **_copy_condition(if_match),
             )
-            return UploadedPart(number, bare(answer["CopyPartResult"]["ETag"]))
+            return UploadedPart(number, bare(answer["CopyPartResult"]["ETag"]), length)
 
     async def complete_upload(self, upload: Upload, parts: Sequence[UploadedPart]) -> str:
         """Make the object of its parts."""
