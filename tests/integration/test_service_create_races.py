@@ -5,13 +5,17 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.errors import MilvusUnavailable
+from milvus_backup_server.domain.milvus import CollectionName, Flush
 from milvus_backup_server.domain.operations import CreateResult, OperationState, Phase
+from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.operations import OperationLimits
 from tests.support.fake_milvus_state import Key
+from tests.support.gateways import GatewayDecorator
 from tests.support.held_calls import BACKUP_STORE, GATEWAY, MILVUS_STORE
 from tests.support.meanwhile import Action, Meanwhile
 from tests.support.phases import PhaseGate
+from tests.support.running_service import Decorators
 from tests.support.service import (
     Service,
     World,
@@ -209,6 +213,49 @@ async def test_rows_and_deletes_behind_the_moment_are_not_restored() -> None:
     assert keys == writer.keys_at(shown.moment)
     assert {1, 2, 5} <= set(keys)
     assert 500 not in keys
+
+
+class Forgetting(GatewayDecorator):
+    """A Milvus that is killed behind a flush: when it is back it never counts that one as done."""
+
+    def __init__(self, inner: MilvusGateway, silences: int) -> None:
+        super().__init__(inner)
+        self.flushes: list[Flush] = []
+        self.silences = {"is_flushed": silences, "flush": silences - 1}
+
+    def _answer(self, method: str) -> None:
+        if self.flushes and self.silences[method] > 0:
+            self.silences[method] -= 1
+            raise MilvusUnavailable("it starts")
+
+    async def flush(self, database: str, collections: Sequence[str]) -> dict[str, Flush]:
+        self._answer("flush")
+        flushes = await super().flush(database, collections)
+        self.flushes += flushes.values()
+        return flushes
+
+    async def is_flushed(self, collection: CollectionName, flush: Flush) -> bool:
+        self._answer("is_flushed")
+        return flush != self.flushes[0] and await super().is_flushed(collection, flush)
+
+
+@pytest.mark.parametrize("silences", [1, 3])
+async def test_a_flush_that_milvus_forgot_is_made_again(silences: int) -> None:
+    world, made = World(), list[Forgetting]()
+    writer = await written(world)
+
+    def forgetting(inner: MilvusGateway) -> MilvusGateway:
+        made.append(Forgetting(inner, silences))
+        return made[0]
+
+    async with running(world, Decorators(gateway=forgetting)) as service:
+        await service.create()
+        (shown,) = (await service.catalog.get("b")).collections
+        keys = await restored(service)
+    assert made[0].silences == {"is_flushed": 0, "flush": 0}
+    assert shown.moment is not None
+    assert len(made[0].flushes) == 2
+    assert keys == writer.keys_at(shown.moment)
 
 
 @pytest.mark.parametrize("point", [DESCRIBED, LISTED_DELTAS, COPIED_FIRST], ids=str)

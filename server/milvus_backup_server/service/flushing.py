@@ -11,6 +11,7 @@ from milvus_backup_server.domain.errors import (
     BackupError,
     MilvusDenied,
     MilvusRefused,
+    MilvusUnavailable,
     OperationStalled,
 )
 from milvus_backup_server.domain.failures import concerns_all
@@ -134,8 +135,8 @@ class Flushing:
         """Wait until a flush is written, and flush again until there is one that is exact."""
         end = time.monotonic() + self._limits.flush_seconds
         while True:
-            await self._snapshots.wait_flushed(name, flush)
-            settled = await self._late.settled(name, flush, replaced)
+            written = await self._snapshots.wait_flushed(name, flush)
+            settled = await self._late.settled(name, flush, replaced) if written else None
             if settled is not None:
                 return settled
             if time.monotonic() > end:
@@ -145,4 +146,14 @@ class Flushing:
                     collection=str(name),
                 )
             await asyncio.sleep(self._limits.poll_seconds)
-            flush, replaced = (await self._snapshots.flush([name]))[name], None
+            flush, replaced = await self._again(name, 0 if written else end), None
+
+    async def _again(self, name: CollectionName, end: float) -> Flush:
+        """Flush once more; a Milvus that is just coming back is waited for until then."""
+        while True:
+            try:
+                return (await self._snapshots.flush([name]))[name]
+            except MilvusUnavailable:
+                if time.monotonic() > end:
+                    raise
+            await asyncio.sleep(self._limits.poll_seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -37,6 +38,8 @@ from milvus_backup_server.service.context import WorkLimits
 _CALLS_AT_ONCE = 16
 _SEGMENT_GONE = "600"  # Milvus's code for a segment that is not there
 _CLOCK_POLL_SECONDS = 0.01
+_FORGOTTEN_SECONDS = 30.0
+"""A flush that takes longer may be forgotten: a part of Milvus that others hide may have restarted."""
 _NOT_LOADED = "NotLoad"
 
 
@@ -129,15 +132,26 @@ class Snapshots:
             flushes.update(_named(database, names, tasks[database].result()))
         return flushes
 
-    async def wait_flushed(self, name: CollectionName, flush: Flush) -> None:
-        """Wait until everything of a flush is written.
+    async def wait_flushed(self, name: CollectionName, flush: Flush) -> bool:
+        """Wait until everything of a flush is written; False if Milvus may never say so.
+
+        A Milvus that was killed behind a flush writes the segments when it is back, but does not count
+        the flush as done before there is another one (seen on 2.3.5).
 
         Raises:
             OperationStalled: It takes longer than the limit.
         """
+        forgotten = time.monotonic() + _FORGOTTEN_SECONDS
+        silent = False
         try:
             async with asyncio.timeout(self._limits.flush_seconds):
-                while not await self._is_flushed(name, flush):  # noqa: ASYNC110 Milvus is asked
+                while True:
+                    flushed = await self._is_flushed(name, flush)
+                    if flushed:
+                        return True
+                    if flushed is not None and (silent or time.monotonic() > forgotten):
+                        return False
+                    silent = silent or flushed is None
                     await asyncio.sleep(self._limits.poll_seconds)
         except TimeoutError:
             raise OperationStalled(
@@ -221,12 +235,12 @@ class Snapshots:
     async def _replicas(self, name: CollectionName, state: str) -> int:
         return 0 if state == _NOT_LOADED else await self._gateway.replica_count(name)
 
-    async def _is_flushed(self, name: CollectionName, flush: Flush) -> bool:
-        """Ask Milvus; one that restarts goes on with the flush, so silence only means not yet."""
+    async def _is_flushed(self, name: CollectionName, flush: Flush) -> bool | None:
+        """Ask Milvus; None if it does not answer: one that restarts is waited for."""
         try:
             return await self._gateway.is_flushed(name, flush)
         except MilvusUnavailable:
-            return False
+            return None
 
     async def _milliseconds(self) -> int:
         return physical_milliseconds(await self._gateway.allocate_timestamp())
