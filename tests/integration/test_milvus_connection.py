@@ -211,6 +211,23 @@ async def test_goes_on_when_milvus_came_back(milvus: ScriptedMilvus) -> None:
     await gateway.close()
 
 
+async def test_a_milvus_that_was_just_away_may_not_know_its_collections_yet(
+    milvus: ScriptedMilvus, gateway: GrpcMilvusGateway
+) -> None:
+    nothing = milvus_pb2.DescribeCollectionResponse(status=status(100, "not found"))
+    milvus.answers["DescribeCollection"] = [nothing, described(7, "c1")]
+    with pytest.raises(CollectionNotFound):
+        await gateway.describe_collection(C1)
+    milvus.answers["DescribeCollection"] = [
+        grpc.StatusCode.UNAVAILABLE,
+        nothing,
+        nothing,
+        described(7, "c1"),
+    ]
+    assert (await gateway.describe_collection(C1)).collection_id == 7
+    assert milvus.calls["DescribeCollection"] == 5
+
+
 @pytest.mark.parametrize(
     "lost",
     [

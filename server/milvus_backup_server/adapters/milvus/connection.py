@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import math
 import random
 import socket
 from collections.abc import Iterator
@@ -29,12 +30,18 @@ from milvus_backup_server.adapters.milvus.stubs import (
     milvus_pb2,
     milvus_pb2_grpc,
 )
-from milvus_backup_server.domain.errors import FieldViolation, InvalidSettings, MilvusUnavailable
+from milvus_backup_server.domain.errors import (
+    FieldViolation,
+    InvalidSettings,
+    MilvusUnavailable,
+    NotFound,
+)
 from milvus_backup_server.domain.milvus import CollectionName
 
 _ONLY_OK: frozenset[Answer] = frozenset()
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
+_JUST_BACK_SECONDS = 10.0
 _MIB = 1 << 20
 
 _OPTIONS: tuple[tuple[str, int], ...] = (
@@ -72,6 +79,8 @@ class MilvusConnection:
         self._identifier: str | None = None
         self._channel: grpc.aio.Channel | None = None
         self._stub: Message = None
+        self._was_away = False
+        self._back = -math.inf
         self._jitter = random.SystemRandom()
 
     async def call(
@@ -98,7 +107,9 @@ class MilvusConnection:
         for pause in self._pauses():
             try:
                 return await self._attempt(asked, request, accept, end)
-            except MilvusUnavailable:
+            except (MilvusUnavailable, NotFound) as error:
+                if isinstance(error, NotFound) and not (self._just_back() and _looks(method)):
+                    raise
                 if loop.time() + pause > min(end, start + self._settings.retry_seconds):
                     raise
             await asyncio.sleep(pause)
@@ -135,6 +146,7 @@ class MilvusConnection:
             answer = await self._send(asked, request, end)
         except MilvusUnavailable:
             self._identifier = None
+            self._was_away = True
             raise
         status = answer if isinstance(answer, common_pb2.Status) else answer.status
         if meaning(status) not in {Answer.OK, *accept}:
@@ -158,6 +170,12 @@ class MilvusConnection:
         if meaning(answer.status) is not Answer.OK:
             raise error_of(answer.status, asked)
         self._identifier = str(answer.identifier)
+        if self._was_away:
+            self._was_away, self._back = False, asyncio.get_running_loop().time()
+
+    def _just_back(self) -> bool:
+        """Tell whether Milvus was away a moment ago: then it may not know its collections yet (seen on 2.3.5)."""
+        return asyncio.get_running_loop().time() - self._back < _JUST_BACK_SECONDS
 
     def _metadata(self, database: str) -> tuple[tuple[str, str], ...]:
         user = f"{self._settings.user}:{self._settings.password}".encode()
@@ -182,6 +200,11 @@ class MilvusConnection:
         while True:
             yield self._jitter.uniform(pause / 2, pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+
+def _looks(method: str) -> bool:
+    """Tell whether what a call does not find has not been taken away by itself."""
+    return not method.startswith(("Drop", "Rename"))
 
 
 def _greeting(user: str) -> Message:
