@@ -154,7 +154,7 @@ def dataset(environment: Environment) -> Dataset:
     return make_versioned(environment.milvus.uri, NAME, range(100))
 
 
-async def test_what_runs_at_sigterm_is_interrupted_and_its_watchers_are_told(
+async def test_what_runs_at_sigterm_is_interrupted_and_resumed_at_the_next_start(
     environment: Environment, dataset: Dataset, tmp_path: Path
 ) -> None:
     root = "stopped_by_term"
@@ -195,6 +195,15 @@ async def test_what_runs_at_sigterm_is_interrupted_and_its_watchers_are_told(
     keys = list(environment.seaweed.objects.keys(BACKUP_BUCKET, f"{root}/term/"))
     assert f"{root}/term/meta/claim.json" in keys
     assert f"{root}/term/meta/full_meta.json" not in keys
+    values = service_settings(environment.seaweed, environment.milvus, backup_root=root)
+    async with serving(values, tmp_path, operations={"resumeAtStart": True}) as server:
+        async with asyncio.timeout(STOP_SECONDS):
+            await until(lambda: has_succeeded(server.client, operation.name))
+        assert await server.listed() == {"term": backup_pb2.BACKUP_STATE_COMPLETE}
+
+
+async def has_succeeded(client: BackupClient, name: str) -> bool:
+    return (await client.get_operation(name)).state == pb.OPERATION_STATE_SUCCEEDED
 
 
 def assert_interrupted(ended: pb.Operation) -> None:
