@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import MappingProxyType
@@ -11,11 +12,13 @@ import pytest
 
 from milvus_backup_server.adapters.milvus import TlsMode
 from milvus_backup_server.adapters.s3 import S3Profile
+from milvus_backup_server.domain.errors import BinlogsNotInstalled
 from milvus_backup_server.domain.places import HOME, AllowedPlaces, Place
 from milvus_backup_server.settings.models import Settings, StorageSettings
 from milvus_backup_server.settings.stores import StoreAccessSettings
 from milvus_backup_server.wiring import (
     MIB,
+    binlog_reader,
     gateway_settings,
     open_adapters,
     operation_limits,
@@ -149,3 +152,19 @@ async def test_the_places_of_directories_are_directories(tmp_path: Path) -> None
         (storage,) = place_storages(chosen, adapters).values()
         assert (storage.root, storage.mount) == ("", "")
         assert adapters.place_stores[more].location.bucket == f"{tmp_path}/more"
+
+
+def test_without_pyarrow_the_reader_of_rows_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [it for it in sys.modules if it.startswith("milvus_backup_server.adapters.binlog")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(BinlogsNotInstalled) as missing:
+        binlog_reader()
+    assert "pip install 'milvus-backup[binlogs]'" in missing.value.message
+    assert missing.value.metadata == {"subject": "pyarrow"}
+
+
+def test_with_pyarrow_there_is_a_reader_of_rows() -> None:
+    assert type(binlog_reader()).__name__ == "ArrowBinlogReader"

@@ -21,6 +21,7 @@ from milvus_backup_server.http import (
     routes_restores,
     routes_service,
     routes_sweep,
+    routes_verify,
 )
 from milvus_backup_server.http.guard import Guard
 from milvus_backup_server.http.options import API_PATH, HttpOptions
@@ -34,6 +35,7 @@ _ROUTES: Final = (
     routes_operations,
     routes_sweep,
     routes_archives,
+    routes_verify,
     docs,
 )
 _METHODS: Final = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]

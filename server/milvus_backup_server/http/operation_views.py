@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import datetime
-from enum import Enum
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AliasPath, BeforeValidator, Field
 
 from milvus_backup_server.domain.errors import BackupError
 from milvus_backup_server.domain.leftovers import LeftoverKind, LeftoverState, SweepResult
@@ -24,10 +23,8 @@ from milvus_backup_server.domain.operations import (
 from milvus_backup_server.domain.verification import VerifyResult
 from milvus_backup_server.http.answers import Envelope
 from milvus_backup_server.http.faults import callers_error
-
-
-def _name(value: object) -> object:
-    return value.name if isinstance(value, Enum) else value
+from milvus_backup_server.http.verification_views import Verified
+from milvus_backup_server.http.views import View, name_of, names
 
 
 def _error(value: object) -> object:
@@ -52,23 +49,13 @@ def _counts(values: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
             yield name, value
 
 
-def _names(kind: type[Enum]) -> Any:
-    return Field(json_schema_extra={"enum": [item.name for item in kind]})
-
-
-KindName: TypeAlias = Annotated[str, BeforeValidator(_name), _names(OperationKind)]
-StateName: TypeAlias = Annotated[str, BeforeValidator(_name), _names(OperationState)]
-PhaseName: TypeAlias = Annotated[str, BeforeValidator(_name), _names(Phase)]
-OriginName: TypeAlias = Annotated[str, BeforeValidator(_name), _names(Origin)]
-LeftoverKindName: TypeAlias = Annotated[str, BeforeValidator(_name), _names(LeftoverKind)]
-LeftoverStateName: TypeAlias = Annotated[str, BeforeValidator(_name), _names(LeftoverState)]
-CollectionStateName: TypeAlias = Annotated[str, BeforeValidator(_name), _names(CollectionState)]
-
-
-class View(BaseModel):
-    """Base of the models: made from the values of the domain."""
-
-    model_config = ConfigDict(frozen=True, from_attributes=True)
+KindName: TypeAlias = Annotated[str, BeforeValidator(name_of), names(OperationKind)]
+StateName: TypeAlias = Annotated[str, BeforeValidator(name_of), names(OperationState)]
+PhaseName: TypeAlias = Annotated[str, BeforeValidator(name_of), names(Phase)]
+OriginName: TypeAlias = Annotated[str, BeforeValidator(name_of), names(Origin)]
+LeftoverKindName: TypeAlias = Annotated[str, BeforeValidator(name_of), names(LeftoverKind)]
+LeftoverStateName: TypeAlias = Annotated[str, BeforeValidator(name_of), names(LeftoverState)]
+CollectionStateName: TypeAlias = Annotated[str, BeforeValidator(name_of), names(CollectionState)]
 
 
 class ErrorView(View):
@@ -172,6 +159,9 @@ class OperationView(View):
     error: Error | None = None
     result: Annotated[dict[str, int] | None, BeforeValidator(_result)] = Field(
         default=None, description="Counts of what was done, once it has succeeded."
+    )
+    verification: Verified = Field(
+        default=None, validation_alias="result", description="What a verification found."
     )
     leftovers: list[LeftoverView] = Field(
         default=[],
