@@ -24,7 +24,6 @@ from milvus_backup_server.domain.operations import (
     RestoreResult,
 )
 from milvus_backup_server.ports.milvus import MilvusGateway
-from milvus_backup_server.service.importing import poll_pause
 from tests.support.bodies import until
 from tests.support.fake_milvus_imports import ENDED
 from tests.support.gateways import FailingGateway
@@ -80,14 +79,6 @@ async def test_the_job_is_shown_while_it_runs() -> None:
         world.milvus.imports.gate.set()
         last = await service.end(operation)
     assert last.progress.waiting_for == ""
-
-
-@pytest.mark.parametrize(
-    ("jobs", "seconds"), [(1, 0.1), (4, 0.1), (40, 1.0), (120, 3.0), (768, 3.0)]
-)
-def test_many_jobs_are_asked_for_less_often(jobs: int, seconds: float) -> None:
-    assert poll_pause(0.1, jobs) == pytest.approx(seconds)
-    assert poll_pause(5.0, jobs) >= 5.0
 
 
 # --- jobs that do not end well

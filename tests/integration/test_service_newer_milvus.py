@@ -91,6 +91,33 @@ async def test_one_job_at_a_time_where_the_setting_says_so() -> None:
         assert it.simulator.jobs.most_running == 1
 
 
+@pytest.mark.parametrize("api", [ImportApi.REST, ImportApi.GRPC])
+async def test_milvus_may_have_no_room_for_jobs_for_a_while(api: ImportApi) -> None:
+    async with newer("2.6.18", limits=replace(LIMITS, import_api=api)) as it:
+        await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_6_18", name="b")
+        it.simulator.jobs.room = 2
+        operation = await it.service.restore(collections=("deletes",))
+        assert operation.warnings == ()
+        assert it.simulator.jobs.turned_away > 0
+        assert it.simulator.jobs.most_running == 2
+        record = next(it for it in records("fx_mv_2_6_18") if it.collection_name == "deletes")
+        assert_same_rows(expected_rows("fx_mv_2_6_18", record), it.rows("deletes"))
+
+
+async def test_no_room_for_jobs_at_all_interrupts_the_restore() -> None:
+    limits = replace(LIMITS, import_stall_seconds=0.1)
+    async with newer("2.6.18", limits=limits) as it:
+        await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_6_18", name="b")
+        it.simulator.jobs.room = 0
+        last = await it.service.end(await it.service.start_restore(collections=("deletes",)))
+        assert last.state is OperationState.INTERRUPTED
+        assert last.error is not None
+        assert "number of jobs has reached the limit" in last.error.message
+        it.simulator.jobs.room = 8
+        again = await resume(it.service, interrupted(last.name, collections=("deletes",)))
+        assert again.state is OperationState.SUCCEEDED, again.error
+
+
 async def test_a_job_whose_answer_was_lost_is_found_in_the_list() -> None:
     async with newer("2.5.27") as it:
         await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_5_27", name="b")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -29,6 +29,8 @@ from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.context import WorkLimits
 
 _SEARCHES = 5
+# Milvus's codes for too many requests, a rate limit, and too many jobs: it has not taken the job.
+_TOO_MUCH = frozenset({"4", "8", "2100"})
 _AS_FOR_JOBS = 4
 _LONGEST_PAUSE = 3.0
 _ENDED = (ImportState.COMPLETED, ImportState.FAILED)
@@ -121,14 +123,21 @@ class ImportQueue:
     one job of a collection is not known to us, and after a lost answer that is the one.
     """
 
-    def __init__(self, gateway: MilvusGateway, limits: WorkLimits) -> None:
+    def __init__(
+        self,
+        gateway: MilvusGateway,
+        limits: WorkLimits,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._gateway = gateway
+        self._clock = clock
         self._limits = limits
         self._one_in_flight = asyncio.Semaphore(1)
         self._in_flight = asyncio.Semaphore(limits.import_jobs)
         self._issuing = asyncio.Lock()
         self._issued: dict[CollectionName, set[str]] = {}
         self._followed = 0
+        self._moved = 0.0
 
     async def run(self, wanted: Import, watch: ImportWatch) -> ImportJob:
         """Issue a job when it is its turn, and return it when it is completed.
@@ -187,16 +196,22 @@ class ImportQueue:
         return await self._follow(job_id, wanted.target, watch)
 
     async def _issue(self, wanted: Import, watch: ImportWatch) -> str:
-        try:
-            return await self._gateway.submit_import(
-                wanted.collection, wanted.partition, wanted.sources, wanted.options
-            )
-        except ImportOutcomeUnknown:
-            return await self._look_for(wanted)
-        except BackupError:
-            with contextlib.suppress(BackupError):
-                await watch.not_taken()
-            raise
+        begun = self._clock()
+        while True:
+            try:
+                return await self._gateway.submit_import(
+                    wanted.collection, wanted.partition, wanted.sources, wanted.options
+                )
+            except ImportOutcomeUnknown:
+                return await self._look_for(wanted)
+            except BackupError as error:
+                still = self._clock() - max(begun, self._moved)
+                waits = is_too_much(error) and still < self._limits.import_stall_seconds
+                if not (waits and watch.is_wanted()):
+                    with contextlib.suppress(BackupError):
+                        await watch.not_taken()
+                    raise
+            await asyncio.sleep(self._pause())
 
     async def _find_and_follow(self, wanted: Import, job_id: str, watch: ImportWatch) -> ImportJob:
         known = job_id or await self._look_for(wanted)
@@ -211,9 +226,9 @@ class ImportQueue:
         """
         paths = {path for it in wanted.sources for path in (it.insert, it.delta)} - {""}
         known = self._issued.get(wanted.collection, set())
-        end = time.monotonic() + self._limits.import_stall_seconds
+        end = self._clock() + self._limits.import_stall_seconds
         answered = 0
-        while answered < _SEARCHES and time.monotonic() < end:
+        while answered < _SEARCHES and self._clock() < end:
             with contextlib.suppress(MilvusUnavailable):  # what lost the answer may not be over
                 for job in await self._gateway.list_imports(wanted.collection):
                     files = set(job.files) - {""}
@@ -236,24 +251,30 @@ class ImportQueue:
     async def _followed_to_end(
         self, job_id: str, target: CollectionName, watch: ImportWatch
     ) -> ImportJob:
-        moved = time.monotonic()
+        moved = self._clock()
         last = ImportJob(job_id, ImportState.PENDING)
         watch.seen(last)
         while True:
             job = await self._look(last)
             if job != last:
-                moved, last = time.monotonic(), job
+                moved = self._moved = self._clock()
+                last = job
                 watch.seen(job)
             if job.state in _ENDED:
                 return _completed(job, target)
-            if time.monotonic() - moved > self._limits.import_stall_seconds:
+            # One that has not begun moves as long as those do for which it waits.
+            since = max(moved, self._moved) if job.state is ImportState.PENDING else moved
+            if self._clock() - since > self._limits.import_stall_seconds:
                 raise OperationStalled(
                     f"import job {job_id} into {target} shows no progress for "
                     f"{self._limits.import_stall_seconds:g} s (state {job.state.value})",
                     job=job_id,
                     target=str(target),
                 )
-            await asyncio.sleep(poll_pause(self._limits.poll_seconds, self._followed))
+            await asyncio.sleep(self._pause())
+
+    def _pause(self) -> float:
+        return poll_pause(self._limits.poll_seconds, self._followed)
 
     async def _look(self, last: ImportJob) -> ImportJob:
         """Return a job; while Milvus does not answer, the job as it was last seen."""
@@ -265,6 +286,11 @@ class ImportQueue:
         if job.state is ImportState.UNKNOWN:
             raise ImportForgotten(job_id)
         return job
+
+
+def is_too_much(error: BackupError) -> bool:
+    """Tell whether Milvus has not taken a job because it has enough to do for now."""
+    return isinstance(error, MilvusUnavailable) and error.metadata.get("code") in _TOO_MUCH
 
 
 def poll_pause(usual: float, jobs: int) -> float:

@@ -92,7 +92,9 @@ class ImportJobs:
         fail: reasons for which the next jobs fail.
         forget_after: at this many further questions about jobs it forgets all; 0: never.
         forget_ended: so many of the next jobs are at their end and forgotten when they are asked for.
+        turned_away: how many it did not take because of that.
         created: is told of each new job.
+        room: how many jobs it takes at one time.
         most_running: the most that were not at their end at one time.
     """
 
@@ -105,6 +107,8 @@ class ImportJobs:
         self.forget_ended = 0
         self.created: Callable[[Job], object] = lambda _: None
         self.most_running = 0
+        self.room = 1024
+        self.turned_away = 0
 
     async def create(
         self,
@@ -119,6 +123,10 @@ class ImportJobs:
         if not wanted:
             raise Fault(1100, "import request is empty: invalid parameter")
         found = [file for paths in wanted for file in await self._segments(paths, options)]
+        if sum(not item.ended for item in self.jobs.values()) >= self.room:
+            self.turned_away += 1
+            text = "The number of jobs has reached the limit, please try again later."
+            raise Fault(2100, f"{text}: importing data failed")
         job = Job(next(self._milvus.numbers), collection, partition_id, found, options)
         job.created = now()
         self.jobs[job.job_id] = job

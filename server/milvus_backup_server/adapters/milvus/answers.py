@@ -117,7 +117,10 @@ _TEXTS: tuple[tuple[re.Pattern[str], Answer], ...] = (
         Answer.KEY_MISSING,
     ),
     (
-        re.compile(r"rate limit exceeded|not ready|segment not found", re.IGNORECASE),
+        re.compile(
+            r"rate limit exceeded|not ready|segment not found|number of jobs has reached the limit",
+            re.IGNORECASE,
+        ),
         Answer.PASSING,
     ),
     (
