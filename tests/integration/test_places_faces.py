@@ -158,3 +158,9 @@ async def test_on_the_command_line(
         assert (result.exit_code, said in result.output) == (0, True), (arguments, result.output)
     assert milvus.keys(named("hello_r")) == list(range(10))
     assert await keys_below(archive, "team/") == []
+    await archive.put("team/a/torso/meta/backup_meta.json", b"{}")
+    result = await run(app.address, "list", *FLAGS)
+    assert "1 not complete; see: milvus-backup" in result.output
+    assert "list --output wide --bucket-name archive --path team/a" in result.output
+    result = await run(app.address, "get", "-n", "torso", "--output", "text", *FLAGS)
+    assert "archive/team/a" in result.output

@@ -1,6 +1,8 @@
 """Which bucket and path a caller may name, and what it means."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from milvus_backup_server.domain.errors import InvalidRequest
 from milvus_backup_server.domain.places import HOME, AllowedPlaces, FoundPlace, Place
@@ -105,3 +107,25 @@ def test_a_directory_has_no_bucket() -> None:
     with pytest.raises(InvalidRequest) as caught:
         DIRECTORY.find(Place("b", "mnt/more"))
     assert caught.value.violations[0].field == "place.bucket_name"
+
+
+_STEPS = st.sampled_from(
+    ["team", "a", "..", ".", "", "x/y", "meta", "backup", "\\", "é", "old", "one"]
+)
+_PATHS = st.lists(_STEPS, max_size=5).map("/".join) | st.text(max_size=12)
+
+
+@given(st.sampled_from(["", "archive", "a-bucket", "other", "a/b"]) | st.text(max_size=5), _PATHS)
+def test_whatever_is_asked_for_lies_in_or_below_what_is_allowed(bucket: str, path: str) -> None:
+    try:
+        found = ALLOWED.find(Place(bucket, path))
+    except InvalidRequest:
+        return
+    if found.place == HOME:
+        assert bucket in {"", "a-bucket"}
+        assert path.strip("/") in {"", "backup"}
+        return
+    assert found.prefix in ALLOWED.prefixes
+    assert found.place.bucket == found.prefix.bucket
+    assert f"{found.place.root}/".startswith(f"{found.prefix.root}/")
+    assert not {"..", ".", ""} & set(found.place.root.split("/"))

@@ -18,7 +18,7 @@ from milvus_backup_client.cli.brief import brief
 from milvus_backup_client.cli.commands import Command
 from milvus_backup_client.cli.exits import ExitCode
 from milvus_backup_client.cli.follow import start
-from milvus_backup_client.cli.options import DETACH, NAME, place_flags, removed
+from milvus_backup_client.cli.options import DETACH, NAME, place_flags, place_words, removed
 from milvus_backup_client.cli.session import Session, calling_service, service_command
 from milvus_backup_client.cli.tables import table_lines
 from milvus_backup_client.cli.views import backup_lines, backup_rows
@@ -43,17 +43,17 @@ async def list_backups(session: Session, *, place: BackupPlace | None) -> ExitCo
         for line in table_lines(backup_rows(found)):
             session.say(line)
     else:
-        _list_names(session, found)
+        _list_names(session, found, place)
     return ExitCode.OK
 
 
-def _list_names(session: Session, found: list[Backup]) -> None:
+def _list_names(session: Session, found: list[Backup], place: BackupPlace | None) -> None:
     session.say(">> Backups:")
     restorable = [backup for backup in found if backup.state in _RESTORABLE]
     for backup in restorable:
         session.say(backup.name)
     if others := len(found) - len(restorable):
-        see = session.command("list", "--output", "wide")
+        see = session.command("list", "--output", "wide", *place_words(place))
         session.note(f"{others} not complete; see: {see}")
 
 

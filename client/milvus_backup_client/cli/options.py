@@ -39,6 +39,14 @@ def place_flags(command: Callback) -> Callback:
     return decorated
 
 
+def place_words(place: BackupPlace | None) -> tuple[str, ...]:
+    """Return the flags that name a place, as a command line has them."""
+    if place is None:
+        return ()
+    named = {"--bucket-name": place.bucket_name, "--path": place.path}
+    return tuple(word for flag, value in named.items() if value for word in (flag, value))
+
+
 def given_name(context: click.Context, parameter: click.Parameter, value: str) -> str:
     """Return a name that must not be empty."""
     if not value:

@@ -53,6 +53,8 @@ def _row(backup: Backup) -> tuple[str, ...]:
 def _facts(backup: Backup) -> Iterator[tuple[str, str]]:
     yield "name", backup.name
     yield "state", _state(backup)
+    if backup.HasField("place"):
+        yield "place", f"{backup.place.bucket_name}/{backup.place.path}"
     yield "id", backup.id
     yield "created", _time(backup.create_time)
     yield "complete", _time(backup.end_time)

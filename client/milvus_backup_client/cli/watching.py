@@ -15,6 +15,7 @@ from milvus_backup.v1.operation_pb2 import (
     Operation,
 )
 from milvus_backup_client.cli.displays import Display
+from milvus_backup_client.cli.options import place_words
 from milvus_backup_client.cli.session import Session
 from milvus_backup_client.errors import OperationEnded, Unavailable
 from milvus_backup_client.operations import name_of
@@ -69,7 +70,8 @@ async def cancel_and_watch(
 
 def left_over(session: Session, operation: Operation) -> str:
     """Return what remains of an operation that did not come to its end, as a sentence."""
-    removed_by = session.command("delete", "-n", operation.backup_name)
+    words = place_words(operation.place if operation.HasField("place") else None)
+    removed_by = session.command("delete", "-n", operation.backup_name, *words)
     if operation.kind == OPERATION_KIND_DELETE_BACKUP:
         return f"A part of backup {operation.backup_name} may remain; {removed_by} removes it."
     if operation.kind == OPERATION_KIND_CREATE_BACKUP:
