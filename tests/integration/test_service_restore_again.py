@@ -150,3 +150,16 @@ async def test_what_may_be_anothers_by_now_is_not_taken_away_while_the_store_is_
     assert last.error is not None
     assert last.error.message.startswith("away; what was done so far stays")
     assert temporary(world) != []
+
+
+async def test_what_lies_under_a_temporary_name_without_a_journal_is_built_anew() -> None:
+    world, name = await stopped_in(Phase.FINISHING)
+    left = [world.milvus.keys(named(it)) for it in temporary(world)]
+    assert left == [BACKED_UP, BACKED_UP], "rows that a second import would double"
+    keys = [key for key in await world.backups() if "/restores/" in key]
+    await world.backup_store.delete(keys)  # as where the store took none
+    async with running(world) as service:
+        last = await resume(service, interrupted(name, **REPLACING))
+    assert last.state is OperationState.SUCCEEDED, last.error
+    assert rows(world) == [BACKED_UP, BACKED_UP]
+    assert temporary(world) == []

@@ -130,6 +130,10 @@ class CollectionBuilder:
         """Make an empty collection with its partitions under a temporary name."""
         entry = await self._begin(source, target)
         temporary = entry.place
+        if not self._journal.first_run:
+            # What an earlier run left under this name without writing it down has rows. Milvus would
+            # take the same schema once more, and give us that.
+            await self._patiently(partial(self._gateway.drop_collection, temporary))
         steps = schema_steps(wanted.schema)
         await self._gateway.create_collection(
             temporary,

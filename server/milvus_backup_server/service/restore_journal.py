@@ -66,6 +66,8 @@ class RestoreJournal:
         head: What holds for the whole restore; None before it has begun.
         refusal: Why the store did not take it; None if it did.
         names_given: How many temporary names were given.
+        first_run: Nothing was made before; else there may be more than is written here, where the store
+            took no journal.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class RestoreJournal:
     ) -> None:
         self.head: RestoreHead | None = None
         self.refusal: BackupError | None = None
+        self.first_run = attempt == 1
         self._attempt = attempt
         self._kept = kept
         self._writing = asyncio.Lock()
