@@ -9,14 +9,18 @@ import pytest
 from milvus_backup_server.adapters.store_decorator import StoreDecorator
 from milvus_backup_server.domain.errors import (
     BackupError,
+    MilvusUnavailable,
     StorageDenied,
     StorageRefused,
     StorageUnavailable,
 )
+from milvus_backup_server.domain.operation_record import OperationRecord
 from milvus_backup_server.domain.operations import DeleteResult, OperationState, Result
 from milvus_backup_server.ports.object_store import ObjectStore
+from milvus_backup_server.service.resuming import Continuation
 from milvus_backup_server.service.tracker import Tracker
-from tests.support.replicas import Replicas, Work, asked, at_once, replicas
+from tests.support.bodies import until
+from tests.support.replicas import DELETE, Replicas, Work, asked, at_once, crash, replicas
 
 T = TypeVar("T")
 
@@ -141,3 +145,59 @@ async def test_a_stop_while_the_store_is_down_ends(world: Replicas) -> None:
     await service.journal.__aexit__(None, None, None)
     assert asyncio.get_running_loop().time() - began < 15
     assert (await service.directory.get(name)).state is OperationState.INTERRUPTED
+
+
+@pytest.mark.parametrize("error", [StorageDenied("read only"), StorageRefused("no conditions")])
+async def test_a_store_that_takes_no_records_is_not_asked_for_ever(
+    world: Replicas, error: BackupError
+) -> None:
+    store = Outage(world.store)
+    store.fail(error)
+    service = await world.start(store=store)
+    await service.manager.end_of(await service.begin(asked(), at_once))
+    await until(lambda: not service.journal.recorders and service.journal.heart.task is None)
+    before = store.injected
+    await asyncio.sleep(0.2)
+    assert store.injected == before > 0
+
+
+async def test_a_request_id_that_could_not_be_recorded_at_once_holds_later(world: Replicas) -> None:
+    store = world.server.store("absent", create=False)
+    service = await world.start(store=store)
+
+    async def body(_: Tracker) -> Result:
+        await store.create_bucket()
+        return DeleteResult(1)
+
+    name = await service.begin(asked(request_id="once"), body)
+    await service.on_record(name, SUCCEEDED)
+    await until(lambda: not service.journal.recorders)
+    later = await world.start(store=store)
+    assert (await later.begin(asked(request_id="once"), at_once)) == name
+
+
+async def test_what_was_interrupted_is_resumed_when_store_and_milvus_come_up_later(
+    world: Replicas,
+) -> None:
+    first = await world.start()
+    name = await first.begin(asked(), Work())
+    await first.on_record(name, RUNNING)
+    await crash(first)
+    store, tries = Outage(world.store), 0
+
+    async def resumer(_: OperationRecord) -> Continuation:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise MilvusUnavailable("it starts")
+        return Continuation(at_once)
+
+    store.fail(StorageUnavailable("it starts"), reads=True)
+    second = await world.start(store=store, resumers={DELETE: resumer})
+    resuming = asyncio.create_task(second.control.resume_all())
+    await asyncio.sleep(0.6)
+    assert store.injected > 0
+    store.error = None
+    await second.becomes(name, SUCCEEDED)
+    await resuming
+    assert tries == 3

@@ -157,18 +157,25 @@ class OperationDirectory:
         raise OperationNotFound(id_)
 
     async def interrupted(self) -> Sequence[Operation]:
-        """Return the operations that wait to be resumed, the oldest first; none if the store is down."""
-        found = [entry for entry in await self._entries() if entry.state in _INTERRUPTED]
-        return [entry.show() for entry in reversed(found)]
+        """Return the operations that wait to be resumed, the oldest first.
+
+        Raises:
+            StorageUnavailable: The records cannot be read.
+        """
+        entries = self._merged(await self._records())
+        return [entry.show() for entry in reversed(entries) if entry.state in _INTERRUPTED]
 
     async def unfinished(self) -> Sequence[Operation]:
         """Return the operations that have not ended and are not at work here, the oldest first.
 
-        They wait to be resumed, or seem to be at work in another service; none if the store is down.
+        They wait to be resumed, or seem to be at work in another service.
+
+        Raises:
+            StorageUnavailable: The records cannot be read.
         """
         return [
             entry.show()
-            for entry in reversed(await self._entries())
+            for entry in reversed(self._merged(await self._records()))
             if not entry.state.final and not self._is_at_work_here(entry.name)
         ]
 
@@ -208,10 +215,13 @@ class OperationDirectory:
         return Page(tuple(found))
 
     async def _entries(self) -> Sequence[_Entry]:
-        """Return all operations, newest first."""
+        """Return all operations, newest first; those that run here alone where the store is down."""
         records: Sequence[OperationRecord] = ()
         with contextlib.suppress(BackupError):
             records = await self._records()
+        return self._merged(records)
+
+    def _merged(self, records: Sequence[OperationRecord]) -> Sequence[_Entry]:
         found = {record.name: self._entry(record) for record in records}
         attempts = {record.name: record.attempt for record in records}
         for running in self._here.known.values():
@@ -312,13 +322,16 @@ class OperationDirectory:
             OperationNotFound: It is not on record.
             ServerStopping: This service stops, and the operation is not its own.
         """
-        running = self.running(name)
-        if running is not None and _certain(running):
+        if self._runs_here(name):
             async for operation in self._here.watch(name, min_interval):
                 yield operation
             return
         async for operation in self._poll(name, min_interval):
             yield operation
+
+    def _runs_here(self, name: str) -> bool:
+        running = self.running(name)
+        return running is not None and _certain(running)
 
     async def _poll(self, name: str, min_interval: float) -> AsyncGenerator[Operation, None]:
         sent: Operation | None = None
@@ -343,8 +356,8 @@ class OperationDirectory:
             OperationNotFound: One of the names is not on record.
             ServerStopping: The service stops and nothing is left to follow.
         """
-        here = [name for name in names if name in self._here.known]
-        elsewhere = [name for name in names if name not in self._here.known]
+        here = [name for name in names if self._runs_here(name)]
+        elsewhere = [name for name in names if not self._runs_here(name)]
         for name in elsewhere:
             await self.get(name)
         sources = [self._poll(name, min_interval) for name in elsewhere]

@@ -11,9 +11,12 @@ from typing import get_args
 
 from milvus_backup_server.domain.errors import (
     BackupError,
+    BucketNotFound,
     ObjectAlreadyExists,
     ObjectChanged,
     OperationInterrupted,
+    StorageDenied,
+    StorageRefused,
 )
 from milvus_backup_server.domain.operation_record import (
     OperationDetails,
@@ -26,6 +29,8 @@ from milvus_backup_server.domain.requests import Request
 from milvus_backup_server.domain.verification import SHOWN_PROBLEMS, VerifyResult
 from milvus_backup_server.ports.operation_log import OperationLog, Stored
 from milvus_backup_server.service.running import Running
+
+_RETRY_SECONDS_AT_MOST = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +45,7 @@ class RecordingLimits:
             interrupted. Several heartbeats, so that a slow store does not look like a crash.
         progress: Between two writings of an operation whose state is the same.
         details: Between two writings of the collections of one that has many.
-        retry: After a writing that failed.
+        retry: After a writing that failed; twice as long after each further one.
         ask: How long a look at the log may take that can be done without.
         accept: How long an operation may wait to be recorded before it begins all the same.
         close: How long a stop waits for the last writings.
@@ -117,6 +122,8 @@ class Recorder:
         self._done = done
         self._writing = asyncio.Lock()
         self._details_time = 0.0
+        self._indexed = stored is not None
+        self._retry_seconds = limits.retry
         self._written = -1 if stored is None else stored.record.operation.revision
         self.task = asyncio.create_task(self._run(), name=f"record of {running.name}")
 
@@ -135,8 +142,16 @@ class Recorder:
                 return await self._write()
         except BackupError as error:
             _log.warning("operation %s cannot be recorded: %s", self.running.name, error.message)
-            await asyncio.sleep(self._limits.retry)
+            if self._is_hopeless(error):
+                return True
+            await asyncio.sleep(self._retry_seconds)
+            self._retry_seconds = min(2 * self._retry_seconds, _RETRY_SECONDS_AT_MOST)
             return False
+
+    def _is_hopeless(self, error: BackupError) -> bool:
+        """Tell whether nobody is misled, now or later, when an operation that ended has no record."""
+        refused = isinstance(error, BucketNotFound | StorageDenied | StorageRefused)
+        return refused and self._stored is None and self.running.state.ends_watch
 
     async def _change_due(self) -> None:
         running = self.running
@@ -161,8 +176,17 @@ class Recorder:
         except (ObjectAlreadyExists, ObjectChanged):
             await self._read_again()
             return self.running.lost
+        await self._index()
+        self._retry_seconds = self._limits.retry
         self._written = record.operation.revision
         return ended
+
+    async def _index(self) -> None:
+        """Let the request id of an operation that could not be recorded at once tell of it from now on."""
+        request_id = self.running.request.request_id
+        if request_id and not self._indexed:
+            await self._log.take_request_id(request_id, self.running.name)
+        self._indexed = True
 
     async def _write_details(self, *, at_once: bool) -> None:
         now = asyncio.get_running_loop().time()

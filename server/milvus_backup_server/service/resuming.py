@@ -22,7 +22,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -32,6 +32,7 @@ from milvus_backup_server.domain.errors import (
     OperationEnded,
     OperationNotFound,
     OperationNotResumable,
+    Unavailable,
 )
 from milvus_backup_server.domain.gc_lease import GcLease
 from milvus_backup_server.domain.operation_record import NOBODY, OperationRecord
@@ -124,32 +125,50 @@ class OperationControl:
         """Resume what was interrupted, as a service does at its start where the settings ask for it.
 
         What a service was at that was killed seems to be at work for some time. So what is not over is
-        looked at again until its owner has given no sign of life for too long, or lives.
+        looked at again until its owner has given no sign of life for too long, or lives. Where all came
+        down together, the stores and Milvus may come up later than this service: they are waited for.
         """
-        left = {operation.name for operation in await self.directory.unfinished()}
+        left = {operation.name for operation in await self._unfinished()}
         ends = asyncio.get_running_loop().time() + self._proof_of_life_seconds
+        told: set[str] = set()
         while left:
-            unfinished = [it for it in await self.directory.unfinished() if it.name in left]
-            for operation in unfinished:
-                if operation.state is OperationState.INTERRUPTED:
-                    left.discard(operation.name)
-                    await self._resume_if_possible(operation)
-            left.intersection_update(operation.name for operation in unfinished)
+            unfinished = [it for it in await self._unfinished() if it.name in left]
+            interrupted = [it for it in unfinished if it.state is OperationState.INTERRUPTED]
+            waiting = {it.name for it in interrupted if not await self._resume_now(it, told)}
+            left = {it.name for it in unfinished if it not in interrupted} | waiting
             if asyncio.get_running_loop().time() > ends:
-                return
+                left = waiting
             await asyncio.sleep(_LOOK_SECONDS if left else 0)
+
+    async def _unfinished(self) -> Sequence[Operation]:
+        """Return what is not over, as soon as the store tells."""
+        told = False
+        while True:
+            try:
+                return await self.directory.unfinished()
+            except BackupError as error:
+                if not told:
+                    _log.warning("what was interrupted is not known yet: %s", error.message)
+                told = True
+            await asyncio.sleep(_LOOK_SECONDS)
 
     @property
     def _proof_of_life_seconds(self) -> float:
         limits = self.journal.limits if self.journal else None
         return limits.lost_after + limits.heartbeat if limits else 0.0
 
-    async def _resume_if_possible(self, operation: Operation) -> None:
-        if operation.kind in self.resumers:
-            try:
-                await self.resume(operation.name)
-            except BackupError as error:
+    async def _resume_now(self, operation: Operation, told: set[str]) -> bool:
+        """Resume an operation if it can be; False if that should be tried again."""
+        if operation.kind not in self.resumers:
+            return True
+        try:
+            await self.resume(operation.name)
+        except BackupError as error:
+            if operation.name not in told:
                 _log.warning("%s is not resumed: %s", operation.name, error.message)
+            told.add(operation.name)
+            return not isinstance(error, Unavailable)
+        return True
 
     async def cancel(self, name: str) -> Operation:
         """Ask an operation to stop and to remove what it made, wherever it runs; returns at once.
