@@ -154,33 +154,6 @@ async def test_a_damaged_record_hides_no_other(world: Replicas) -> None:
     assert [it.name for it in (await other.directory.list("", 10)).items] == [name]
 
 
-# --- watched
-
-
-async def test_an_operation_of_another_service_is_watched_to_its_end(world: Replicas) -> None:
-    first, second, work = await world.start(), await world.start(), Work()
-    name = await first.begin(asked(), work)
-    states = [RUNNING]
-    async with asyncio.timeout(20):
-        async for operation in second.directory.watch(name, 0.01):
-            states.append(operation.state)
-            work.go.set()
-    assert states[-1] is SUCCEEDED
-
-
-async def test_operations_of_both_services_are_watched_together(world: Replicas) -> None:
-    first, second, work = await world.start(), await world.start(), Work()
-    there = await first.begin(asked("one"), work)
-    here = await second.begin(asked("two"), work)
-    last: dict[str, OperationState] = {}
-    async with asyncio.timeout(20):
-        async for operation in second.directory.watch_many([there, here], 0.01):
-            last[operation.name] = operation.state
-            if set(last) == {there, here}:
-                work.go.set()
-    assert last == {there: SUCCEEDED, here: SUCCEEDED}
-
-
 # --- conflicts
 
 
