@@ -21,7 +21,7 @@ from milvus_backup_server.domain.operations import (
     Phase,
 )
 from milvus_backup_server.domain.verification import VerifyLevel
-from milvus_backup_server.service.operation_directory import Filter
+from milvus_backup_server.service.operation_entries import Filter
 from tests.support.crash_checks import assert_listed_is_whole, assert_restores, remains, world_with
 from tests.support.crashes import die, mutations
 from tests.support.held_calls import BACKUP_STORE, GATEWAY, MILVUS_STORE

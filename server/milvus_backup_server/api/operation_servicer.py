@@ -17,7 +17,7 @@ from milvus_backup_server.api.mapping_sweeps import sweep_request
 from milvus_backup_server.api.mapping_verifications import problem_message
 from milvus_backup_server.api.pages import PageSize, cut_by_key, cut_by_offset, read_position
 from milvus_backup_server.api.shared_messages import SharedMessage, SharedMessages
-from milvus_backup_server.service.operation_directory import Filter
+from milvus_backup_server.service.operation_entries import Filter
 from milvus_backup_server.service.use_cases import UseCases
 
 OPERATION_PAGES = PageSize(default=20, largest=50)

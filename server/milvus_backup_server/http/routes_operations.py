@@ -21,7 +21,7 @@ from milvus_backup_server.http.operation_views import (
 )
 from milvus_backup_server.http.responses import PiecesResponse, answer
 from milvus_backup_server.http.routing import CALLER, ServiceRoute, Use
-from milvus_backup_server.service.operation_directory import Filter
+from milvus_backup_server.service.operation_entries import Filter
 
 E = TypeVar("E", bound=Enum)
 

@@ -15,7 +15,8 @@ from milvus_backup_server.domain.operations import Operation, OperationKind, Ope
 from milvus_backup_server.domain.places import HOME, Place
 from milvus_backup_server.domain.requests import check_backup_name
 from milvus_backup_server.service.catalog import Catalog
-from milvus_backup_server.service.operation_directory import Filter, OperationDirectory
+from milvus_backup_server.service.operation_directory import OperationDirectory
+from milvus_backup_server.service.operation_entries import Filter
 
 WHOLE: Final = frozenset({BackupState.COMPLETE, BackupState.LEGACY})
 """States of a backup that can be restored."""

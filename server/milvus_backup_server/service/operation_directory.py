@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Final
 
 from milvus_backup_server.domain.backups import Page, page_of
 from milvus_backup_server.domain.errors import (
@@ -29,46 +30,18 @@ from milvus_backup_server.domain.operations import (
     OperationState,
 )
 from milvus_backup_server.domain.places import HOME, Place
+from milvus_backup_server.domain.requests import CreateRequest
 from milvus_backup_server.domain.verification import Problem, VerifyResult
 from milvus_backup_server.ports.operation_log import Stored
 from milvus_backup_server.service.concurrency import merged
 from milvus_backup_server.service.journal import Journal
 from milvus_backup_server.service.known_operations import KnownOperations
+from milvus_backup_server.service.operation_entries import Entry, Filter, behind, entry_here
 from milvus_backup_server.service.running import Running
 
 _POLL_SECONDS = 1.0
 _INTERRUPTED = frozenset({OperationState.INTERRUPTED})
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which operations are wanted; what is empty, or None, lets all pass."""
-
-    backup_name: str = ""
-    kinds: frozenset[OperationKind] = frozenset()
-    states: frozenset[OperationState] = frozenset()
-    place: Place | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """An operation in a list, before it is known whether it is shown."""
-
-    create_time: datetime
-    name: str
-    kind: OperationKind
-    backup_name: str
-    place: Place
-    state: OperationState
-    show: Callable[[], Operation]
-
-    def passes(self, wanted: Filter) -> bool:
-        return (
-            (not wanted.backup_name or self.backup_name == wanted.backup_name)
-            and (wanted.place is None or self.place == wanted.place)
-            and (not wanted.kinds or self.kind in wanted.kinds)
-            and (not wanted.states or self.state in wanted.states)
-        )
+_ALL: Final = Filter()
 
 
 class OperationDirectory:
@@ -194,19 +167,30 @@ class OperationDirectory:
             if lease.runs_at(now)
         ]
 
+    async def retries_of(self, name: str) -> Sequence[str]:
+        """Return the operations, not over, that go on with what a create left as its retries.
+
+        Raises:
+            StorageUnavailable: The records cannot be read.
+        """
+        there = ((it.name, it.operation.state, it.request) for it in await self._records())
+        here = ((it.name, it.state, it.request.original) for it in self._here.known.values())
+        found = {it for it, state, request in (*there, *here) if _retries(state, request, name)}
+        return sorted(found)
+
     def _is_at_work_here(self, name: str) -> bool:
         running = self.running(name)
         return running is not None and not running.state.ends_watch
 
     # --- many
 
-    async def list(self, after: str, limit: int, wanted: Filter = Filter()) -> Page[Operation]:
+    async def list(self, after: str, limit: int, wanted: Filter = _ALL) -> Page[Operation]:
         """Return a page of operations, newest first, beginning behind the one named ``after``.
 
         A store that does not answer takes only the operations of other services from the list.
         """
         found: list[Operation] = []
-        for entry in _behind(await self._entries(), after):
+        for entry in behind(await self._entries(), after):
             if not entry.passes(wanted):
                 continue
             if len(found) == limit:
@@ -214,19 +198,19 @@ class OperationDirectory:
             found.append(entry.show())
         return Page(tuple(found))
 
-    async def _entries(self) -> Sequence[_Entry]:
+    async def _entries(self) -> Sequence[Entry]:
         """Return all operations, newest first; those that run here alone where the store is down."""
         records: Sequence[OperationRecord] = ()
         with contextlib.suppress(BackupError):
             records = await self._records()
         return self._merged(records)
 
-    def _merged(self, records: Sequence[OperationRecord]) -> Sequence[_Entry]:
+    def _merged(self, records: Sequence[OperationRecord]) -> Sequence[Entry]:
         found = {record.name: self._entry(record) for record in records}
         attempts = {record.name: record.attempt for record in records}
         for running in self._here.known.values():
             if _certain(running) or attempts.get(running.name, 0) <= running.attempt:
-                found[running.name] = _entry_here(running)
+                found[running.name] = entry_here(running)
         return sorted(found.values(), key=lambda entry: (entry.create_time, entry.name))[::-1]
 
     async def _records(self) -> Sequence[OperationRecord]:
@@ -249,9 +233,9 @@ class OperationDirectory:
             return await self._journal.living()
         return frozenset({ours})
 
-    def _entry(self, record: OperationRecord) -> _Entry:
+    def _entry(self, record: OperationRecord) -> Entry:
         operation = record.operation
-        return _Entry(
+        return Entry(
             operation.create_time,
             operation.name,
             operation.kind,
@@ -378,31 +362,11 @@ class OperationDirectory:
             ) from None
 
 
+def _retries(state: OperationState, request: object, first: str) -> bool:
+    known_by = request.first_try if isinstance(request, CreateRequest) else ""
+    return known_by == first and not state.final
+
+
 def _certain(running: Running) -> bool:
     """Tell whether the memory has the last word: nobody else can have gone on with it."""
     return not running.lost and running.state is not OperationState.INTERRUPTED
-
-
-def _entry_here(running: Running) -> _Entry:
-    footprint = running.request.footprint
-    return _Entry(
-        running.create_time,
-        running.name,
-        footprint.kind,
-        footprint.backup_name,
-        footprint.place,
-        running.state,
-        running.snapshot,
-    )
-
-
-def _behind(entries: Sequence[_Entry], after: str) -> Sequence[_Entry]:
-    """Return the entries behind the one that is named; all without a name."""
-    if not after:
-        return entries
-    for index, entry in enumerate(entries):
-        if entry.name == after:
-            return entries[index + 1 :]
-    # Forgotten meanwhile; names begin with the second in which they were made.
-    second = after.split("_", maxsplit=1)[0]
-    return [entry for entry in entries if entry.name.split("_")[0] <= second]

@@ -32,18 +32,20 @@ class Fates:
         self._directory = directory
 
     async def of(self, operation: str) -> Fate:
-        """Return what became of one.
+        """Return what became of one, and of those that retry it.
 
         Raises:
             StorageUnavailable: The records cannot be read.
         """
         if not is_operation_name(operation):
             return Fate.UNKNOWN
+        fate = Fate.ENDED
         try:
-            found = await self._directory.get(operation)
+            if not (await self._directory.get(operation)).state.final:
+                return Fate.ALIVE
         except OperationNotFound:
-            return Fate.UNKNOWN
-        return Fate.ENDED if found.state.final else Fate.ALIVE
+            fate = Fate.UNKNOWN
+        return Fate.ALIVE if await self._directory.retries_of(operation) else fate
 
     async def interrupted(self, operation: str) -> bool:
         """Tell whether one is interrupted: nothing works on it, though it may go on."""

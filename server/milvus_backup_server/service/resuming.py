@@ -237,8 +237,12 @@ class OperationControl:
     async def supersede(self, name: str) -> None:
         """End an interrupted operation as cancelled because what it made is being removed by another.
 
-        Nothing happens to one that is not on record, or not interrupted.
+        So do those that retry it. Nothing happens to one that is not on record, or not interrupted.
         """
+        for each in (name, *await self.directory.retries_of(name)):
+            await self._supersede_one(each)
+
+    async def _supersede_one(self, name: str) -> None:
         try:
             stored = await self._interrupted(name)
         except (OperationNotFound, OperationNotResumable):
