@@ -129,6 +129,23 @@ async def test_nothing_temporary_is_left(root: Path) -> None:
     assert files_below(root) == ["a/b", "c"]
 
 
+async def test_signs_of_life_do_not_queue_behind_copies(root: Path) -> None:
+    """The records of operations have a store of their own in the same directory."""
+    os.mkfifo(root / "slow")
+    copies, records = LocalStore(root), LocalStore(root)
+    waiting = [asyncio.create_task(copies.get("slow")) for _ in range(64)]
+    await asyncio.sleep(0)
+    try:
+        async with asyncio.timeout(20):
+            await records.put("heartbeat", b"1")
+        assert not any(task.done() for task in waiting)
+    finally:
+        writer = os.open(root / "slow", os.O_RDWR)  # lets all who wait go on
+        found = await asyncio.gather(*waiting, return_exceptions=True)
+        os.close(writer)
+    assert {type(error) for error in found} == {ObjectNotFound}
+
+
 async def test_what_killed_processes_were_writing_goes_when_it_is_old(root: Path) -> None:
     hidden = root / ".object-store-tmp"
     hidden.mkdir()

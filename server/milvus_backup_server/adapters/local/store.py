@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
@@ -30,6 +31,8 @@ from milvus_backup_server.domain.objects import (
 
 T = TypeVar("T")
 
+_THREADS = 32
+
 _KINDS: Mapping[int, type[BackupError]] = {
     errno.EACCES: StorageDenied,
     errno.EPERM: StorageDenied,
@@ -49,7 +52,8 @@ class LocalStore:
     ETags change with the content and tell nothing about it. Files that are being written and
     multipart uploads lie in a hidden directory that no listing shows and no key reaches. Unlike in
     a bucket, no key can be the directory of another, and a key has one spelling only: ``a//b`` and
-    ``../a`` are refused. Work is done in threads.
+    ``../a`` are refused. Work is done in threads of its own: one store of a directory does not wait for
+    the copies of another, nor for what else the process does in threads.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -57,6 +61,7 @@ class LocalStore:
         self._files = Files(self._root)
         self._uploads = Uploads(self._files)
         self._location = StoreLocation("local", "", str(self._root))
+        self._threads = ThreadPoolExecutor(_THREADS, "directory")  # started as they are needed
 
     @property
     def location(self) -> StoreLocation:
@@ -65,13 +70,15 @@ class LocalStore:
 
     async def bucket_exists(self) -> bool:
         """Tell whether the directory is there."""
-        return await asyncio.to_thread(self._root.is_dir)
+        return await self._in_thread(self._root.is_dir)
 
     async def create_bucket(self) -> None:
         """Make the directory and those above it."""
-        await asyncio.to_thread(
-            self._translated, "", lambda: self._root.mkdir(parents=True, exist_ok=True)
-        )
+
+        def make() -> None:
+            self._root.mkdir(parents=True, exist_ok=True)
+
+        await self._in_thread(lambda: self._translated("", make))
 
     async def head(self, key: str) -> ObjectInfo | None:
         """Describe a file."""
@@ -192,7 +199,10 @@ class LocalStore:
         return await self._write(key, read)
 
     async def _write(self, key: str, work: Callable[[], T]) -> T:
-        return await asyncio.to_thread(self._in_bucket, key, work)
+        return await self._in_thread(lambda: self._in_bucket(key, work))
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _in_bucket(self, key: str, work: Callable[[], T]) -> T:
         _check_directory(self._root)
