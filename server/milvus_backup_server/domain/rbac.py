@@ -44,6 +44,15 @@ class RbacCounts(Record):
             privilege_groups=len(meta.privilege_groups),
         )
 
+    def plus(self, other: RbacCounts) -> RbacCounts:
+        """Return the sum."""
+        return RbacCounts(
+            users=self.users + other.users,
+            roles=self.roles + other.roles,
+            grants=self.grants + other.grants,
+            privilege_groups=self.privilege_groups + other.privilege_groups,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class RbacPart:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from milvus_backup_server.domain.errors import BackupNotRestorable
 from milvus_backup_server.domain.milvus import CollectionName, ImportSource
 from milvus_backup_server.domain.objects import ObjectInfo
+from milvus_backup_server.domain.rbac import RbacCounts
 from milvus_backup_server.domain.record_codec import Record, json_key
 
 FORMAT_VERSION = 1
@@ -27,6 +28,7 @@ class RestoreHead(Record):
         place: Bucket and prefix from which Milvus imports.
         databases: Those that it makes.
         renaming: Every collection is whole, and they get their final names.
+        rbac: The users, roles and grants that were added; None if none were yet.
     """
 
     format_version: int = json_key("format_version", FORMAT_VERSION)
@@ -34,6 +36,7 @@ class RestoreHead(Record):
     place: str = json_key("place", "")
     databases: tuple[str, ...] = json_key("databases", ())
     renaming: bool = json_key("renaming", default=False)
+    rbac: RbacCounts | None = json_key("rbac")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ from milvus_backup_server.domain.layout import restore_journal_directory
 from milvus_backup_server.domain.manifest import canonical_json, load_json
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import RestoreResult
+from milvus_backup_server.domain.rbac import RbacCounts
 from milvus_backup_server.domain.record_codec import Record
 from milvus_backup_server.domain.restore_journal import (
     FORMAT_VERSION,
@@ -217,6 +218,12 @@ class RestoreJournal:
             if entry.target in replaced:
                 await self._put(replace(entry, replaces=replaced[entry.target].collection_id))
         self.head = replace(self.head, renaming=True)
+        await self._write_further(_HEAD, self.head)
+
+    async def note_rbac(self, added: RbacCounts) -> None:
+        """Write how many users, roles and grants were added, by this run and earlier ones."""
+        assert self.head is not None  # noqa: S101 begun before anything is made
+        self.head = replace(self.head, rbac=added)
         await self._write_further(_HEAD, self.head)
 
     async def begin_target(self, entry: TargetEntry) -> None:

@@ -14,6 +14,7 @@ from milvus_backup_server.domain.errors import (
 )
 from milvus_backup_server.domain.rbac import RbacCounts, is_nothing, missing
 from milvus_backup_server.domain.records import RbacMeta
+from milvus_backup_server.service.restore_journal import RestoreJournal
 from milvus_backup_server.service.restore_planner import NO_USERS
 from milvus_backup_server.service.restore_work import CheckedRestore
 from milvus_backup_server.service.tracker import Tracker
@@ -25,17 +26,19 @@ class RbacRestore:
     Args:
         checked: The restore.
         tracker: Where warnings go.
+        journal: Remembers what was added.
 
     Attributes:
-        added: What was added; None if that was not asked for.
+        added: What was added, by earlier runs too; None if that was not asked for.
     """
 
-    def __init__(self, checked: CheckedRestore, tracker: Tracker) -> None:
+    def __init__(self, checked: CheckedRestore, tracker: Tracker, journal: RestoreJournal) -> None:
         self._gateway = checked.cluster.gateway
         self._backup_name = checked.request.backup_name
         self._wanted = checked.rbac
         self._tracker = tracker
-        self.added = RbacCounts() if checked.request.options.rbac else None
+        self._journal = journal
+        self.added = added_before(journal) if checked.request.options.rbac else None
 
     async def run(self) -> None:
         """Add what the target lacks.
@@ -52,7 +55,8 @@ class RbacRestore:
         if not is_nothing(new):
             await self._tracker.require_owner()
             await self._add(self._wanted, new)
-            self.added = RbacCounts.of(new)
+            self.added = self.added.plus(RbacCounts.of(new))
+            await self._journal.note_rbac(self.added)
 
     async def _add(self, wanted: RbacMeta, new: RbacMeta) -> None:
         try:
@@ -64,6 +68,18 @@ class RbacRestore:
 
     def tell(self) -> None:
         """Warn of what stays when the restore as a whole does not succeed."""
-        if self.added not in (None, RbacCounts()):
-            text = "the users, roles and grants that were added to Milvus stay"
-            self._tracker.warn(LeftBehind(text, subject="rbac"))
+        if self.added is not None:
+            tell_of_added(self.added, self._tracker)
+
+
+def added_before(journal: RestoreJournal) -> RbacCounts:
+    """Return what earlier runs of a restore added."""
+    head = journal.head
+    return RbacCounts() if head is None or head.rbac is None else head.rbac
+
+
+def tell_of_added(added: RbacCounts, tracker: Tracker) -> None:
+    """Warn of users and so on that a restore added and does not take away."""
+    if added != RbacCounts():
+        text = "the users, roles and grants that were added to Milvus stay"
+        tracker.warn(LeftBehind(text, subject="rbac"))

@@ -98,7 +98,7 @@ class RestoreRun:
         )
         self._source = RestoreSource(checked, limits, tracker, self._marks, journal)
         self._importer = CollectionImport(checked, limits, queue, tracker, journal)
-        self._rbac = RbacRestore(checked, tracker)
+        self._rbac = RbacRestore(checked, tracker, journal)
         self._filler = CollectionFiller(checked, self._importer, tracker, journal)
         gateway = checked.cluster.gateway
         switchable = checked.capabilities.function_checks

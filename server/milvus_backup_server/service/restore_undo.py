@@ -15,6 +15,7 @@ from milvus_backup_server.service.importing import Import, ImportLost, ImportQue
 from milvus_backup_server.service.replacing import Replacements, replacing
 from milvus_backup_server.service.restore_end import CleanUp
 from milvus_backup_server.service.restore_journal import RestoreJournal
+from milvus_backup_server.service.restore_rbac import added_before, tell_of_added
 from milvus_backup_server.service.staging import StagedCopies, staging_place
 from milvus_backup_server.service.tracker import Tracker
 
@@ -73,6 +74,7 @@ class RestoreUndo:
         replacements.adopt(replacing(self._journal))
         copies = StagedCopies(milvus, staging_place(milvus, self._operation))
         clean_up = CleanUp(builder, replacements, copies, tracker=tracker, journal=self._journal)
+        tell_of_added(added_before(self._journal), tracker)
         await clean_up.run(renamed=False)
 
     async def _wait_for(self, entry: TargetEntry, item: ImportEntry, tracker: Tracker) -> None:

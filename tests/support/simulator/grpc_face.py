@@ -14,6 +14,7 @@ from milvus_backup_server.adapters.milvus.stubs import (
 )
 from milvus_backup_server.domain.capabilities import BULK_FLUSH_FROM, RBAC_FROM
 from milvus_backup_server.domain.milvus import physical_milliseconds
+from tests.support.simulator.access import add_access
 from tests.support.simulator.imports import COMPLETED, FAILED, PENDING, ImportJobs, Job
 from tests.support.simulator.model import NOT_LOADED, Collection, Fault, SimulatedMilvus, pairs
 from tests.support.simulator.queries import query
@@ -75,7 +76,7 @@ class GrpcFace(Servicer):  # type: ignore[misc] # the generated classes come wit
     async def RestoreRBAC(self, request: Message, _: Any) -> Message:
         if self._milvus.version < RBAC_FROM:
             return failed(_UNKNOWN)
-        return status_of(lambda: self._milvus.add_access(request.RBAC_meta))
+        return status_of(lambda: add_access(self._milvus, request.RBAC_meta))
 
     async def DropDatabase(self, request: Message, _: Any) -> Message:
         def drop() -> None:

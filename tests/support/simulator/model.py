@@ -223,22 +223,6 @@ class SimulatedMilvus:
         self.database_ids[name] = next(self.numbers)
         self.properties[name] = dict(properties)
 
-    def add_access(self, given: Message) -> None:
-        """Add users and so on; refused, all of it, if one of them is there."""
-        if self.refuse_access:
-            raise Fault(65535, self.refuse_access)
-        roles = {"admin", "public", *(role.name for role in self.access.roles)}
-        added = {role.name for role in given.roles}
-        for name in sorted(roles & added):
-            raise Fault(65535, f"role [{name}] already exists")
-        users = {"root", *(item.user for item in self.access.users)}
-        for user in given.users:
-            if user.user in users:
-                raise Fault(65535, f"user [{user.user}] already exists")
-            for name in sorted({role.name for role in user.roles} - roles - added):
-                raise Fault(65535, f"role [{name}] does not exist")
-        self.access.MergeFrom(given)
-
     def create_collection(self, request: Message) -> None:
         """Make a collection as CreateCollection is asked to."""
         database = self.database(request.db_name)
