@@ -95,12 +95,9 @@ class BackupMethods:
             request_id=_request_id(request_id),
             validate_only=validate_only,
         )
-        return await self._connection.call(
-            self._connection.backups.CreateBackup,
-            request,
-            timeout_seconds,
-            repeat=bool(request.request_id),
-        )
+        method = self._connection.backups.CreateBackup
+        repeat = bool(request.request_id)
+        return await self._connection.call(method, request, timeout_seconds, repeat=repeat)
 
     async def restore_backup(
         self,
@@ -200,12 +197,9 @@ class BackupMethods:
             request_id=_request_id(request_id),
             validate_only=validate_only,
         )
-        return await self._connection.call(
-            self._connection.backups.RestoreBackup,
-            request,
-            timeout_seconds,
-            repeat=bool(request.request_id),
-        )
+        method = self._connection.backups.RestoreBackup
+        repeat = bool(request.request_id)
+        return await self._connection.call(method, request, timeout_seconds, repeat=repeat)
 
     async def delete_backup(
         self,
@@ -260,12 +254,9 @@ class BackupMethods:
             collections=collections,
             request_id=_request_id(request_id),
         )
-        return await self._connection.call(
-            self._connection.backups.VerifyBackup,
-            request,
-            timeout_seconds,
-            repeat=bool(request.request_id),
-        )
+        method = self._connection.backups.VerifyBackup
+        repeat = bool(request.request_id)
+        return await self._connection.call(method, request, timeout_seconds, repeat=repeat)
 
     async def get_backup(
         self,

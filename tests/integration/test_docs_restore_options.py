@@ -83,7 +83,7 @@ def test_the_table_names_what_there_is() -> None:
     rows = re.findall(
         r"^\| `(\w+)`(?:, `(\w+)`)? \| .*? \| `(\w+)`(?:, `(\w+)`)? \|", PAGE.text, re.MULTILINE
     )
-    assert len(rows) == 12
+    assert len(rows) == 13
     for first, second, key, more in rows:
         assert {first, *filter(None, [second])} <= fields
         assert {key, *filter(None, [more])} <= keys

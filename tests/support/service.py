@@ -256,28 +256,11 @@ async def running(
     binlogs: Binlogs = FakeBinlogReader,
 ) -> AsyncIterator[Service]:
     """Run the use cases for the time of a block; operations are recorded in `records`, if given."""
-    around = decorators or Decorators()
-    milvus = Storage("milvus", around.milvus_store(world.milvus_store), ROOT)
-    backup = Storage("backup", around.backup_store(world.backup_store), BACKUPS)
-    elsewhere = {
-        place: Storage(f"backup {place}", around.backup_store(store), place.root)
-        for place, store in world.place_stores.items()
-    }
+    registry = _registry(world, decorators or Decorators())
     environment = Environment(
-        registry=Registry(
-            clusters={DEFAULT: Cluster(DEFAULT, around.gateway(world.milvus), milvus, MANAGEMENT)},
-            repositories={DEFAULT: Repository(DEFAULT, backup)},
-            allowed=AllowedPlaces(Place(world.backup_bucket, BACKUPS), world.places),
-            elsewhere=elsewhere,
-        ),
-        limits=limits,
-        version="1.2.3",
-        new_generation=lambda: generation,
+        registry=registry, limits=limits, version="1.2.3", new_generation=lambda: generation
     )
-    engine = AsyncTransferEngine(
-        {storage.profile: storage.store for storage in (milvus, backup, *elsewhere.values())},
-        transfer or TransferSettings(workers=2),
-    )
+    engine = _engine(registry, transfer or TransferSettings(workers=2))
     bounds = operations or OperationLimits(concurrent=4, cleanup_seconds=1.0)
     async with AsyncExitStack() as stack:
         journal = None
@@ -312,6 +295,26 @@ async def running(
                 retry=RetryOperation(directory, create, restore),
             ),
         )
+
+
+def _registry(world: World, around: Decorators) -> Registry:
+    milvus = Storage("milvus", around.milvus_store(world.milvus_store), ROOT)
+    backup = Storage("backup", around.backup_store(world.backup_store), BACKUPS)
+    return Registry(
+        clusters={DEFAULT: Cluster(DEFAULT, around.gateway(world.milvus), milvus, MANAGEMENT)},
+        repositories={DEFAULT: Repository(DEFAULT, backup)},
+        allowed=AllowedPlaces(Place(world.backup_bucket, BACKUPS), world.places),
+        elsewhere={
+            place: Storage(f"backup {place}", around.backup_store(store), place.root)
+            for place, store in world.place_stores.items()
+        },
+    )
+
+
+def _engine(registry: Registry, settings: TransferSettings) -> AsyncTransferEngine:
+    milvus, backup = registry.cluster().storage, registry.repository().storage
+    storages = [*([milvus] if milvus else []), backup, *registry.elsewhere.values()]
+    return AsyncTransferEngine({it.profile: it.store for it in storages}, settings)
 
 
 def _journal(records: ObjectStore, recording: RecordingLimits) -> Journal:

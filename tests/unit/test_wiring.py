@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +23,7 @@ from milvus_backup_server.wiring import (
     gateway_settings,
     open_adapters,
     operation_limits,
+    place_storage,
     place_storages,
     s3_profile,
     transfer_settings,
@@ -136,6 +138,10 @@ async def test_places_are_reached_as_the_backups_are_and_share_their_client() ->
         assert all(it.same_endpoint(ours) for it in locations.values())
         roots = {place: it.root for place, it in place_storages(chosen, adapters).items()}
         assert roots == {c: "team", d: "", old: "old"}
+    # There is a client for each profile that differs in more than the bucket.
+    access, storages = chosen.service.storage.backup, [place_storage(chosen, it) for it in (c, d)]
+    profiles = {replace(s3_profile(it, access), bucket="") for it in storages}
+    assert profiles == {replace(s3_profile(chosen.backup.storage, access), bucket="")}
 
 
 async def test_the_places_of_directories_are_directories(tmp_path: Path) -> None:
