@@ -1,5 +1,6 @@
 """Backups of Milvus 2.4 to 2.6, simulated: its metadata beside the Go tool's, and what it restores."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -147,3 +148,21 @@ async def test_segments_of_a_storage_version_that_is_not_known_are_not_backed_up
             f"segment {segment.segment_id} of default.vecs is of storage version 3" in error.message
         )
         assert "useLoonFFI" in error.message
+
+
+async def test_a_flush_that_comes_too_soon_is_made_later() -> None:
+    async with newer("2.5.27") as it:
+        await adopt(it.milvus, "fx_mv_2_5_27")
+        it.milvus.flushes_too_soon = 12  # more than one call is repeated
+        operation = await it.service.create("b", "vecs")
+        assert (it.milvus.flushes_too_soon, it.milvus.flushes) == (0, 1)
+        assert operation.warnings == ()
+
+
+async def test_flushes_that_always_come_too_soon_end_the_create() -> None:
+    async with newer("2.5.27", limits=replace(LIMITS, flush_seconds=0.05)) as it:
+        await adopt(it.milvus, "fx_mv_2_5_27")
+        it.milvus.flushes_too_soon = 1_000_000
+        last = await it.service.end(await it.service.start_create("b", "vecs"))
+        assert last.error is not None
+        assert "rate limit exceeded" in last.error.message

@@ -1,4 +1,4 @@
-"""Which failure of one collection concerns the whole operation."""
+"""What failures mean: which of one collection concern the whole operation, which pass by themselves."""
 
 from __future__ import annotations
 
@@ -35,6 +35,18 @@ _OF_ALL: Final = (
     StorageNotConfigured,
     Unavailable,
 )
+
+
+# Milvus's codes for too many requests, a rate limit, and too many import jobs.
+_TOO_MUCH: Final = frozenset({"4", "8", "2100"})
+
+
+def is_too_much(error: BackupError) -> bool:
+    """Tell whether Milvus has not done what it was asked to because it was asked too often or too much.
+
+    It will do it a while later; from 2.4 on it flushes a collection once in 10 s by default.
+    """
+    return isinstance(error, MilvusUnavailable) and error.metadata.get("code") in _TOO_MUCH
 
 
 def concerns_all(error: BackupError) -> bool:

@@ -17,6 +17,7 @@ from milvus_backup_server.domain.errors import (
     MilvusUnavailable,
     OperationStalled,
 )
+from milvus_backup_server.domain.failures import is_too_much
 from milvus_backup_server.domain.milvus import (
     CollectionName,
     ImportJob,
@@ -29,8 +30,6 @@ from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.context import WorkLimits
 
 _SEARCHES = 5
-# Milvus's codes for too many requests, a rate limit, and too many jobs: it has not taken the job.
-_TOO_MUCH = frozenset({"4", "8", "2100"})
 _AS_FOR_JOBS = 4
 _LONGEST_PAUSE = 3.0
 _ENDED = (ImportState.COMPLETED, ImportState.FAILED)
@@ -286,11 +285,6 @@ class ImportQueue:
         if job.state is ImportState.UNKNOWN:
             raise ImportForgotten(job_id)
         return job
-
-
-def is_too_much(error: BackupError) -> bool:
-    """Tell whether Milvus has not taken a job because it has enough to do for now."""
-    return isinstance(error, MilvusUnavailable) and error.metadata.get("code") in _TOO_MUCH
 
 
 def poll_pause(usual: float, jobs: int) -> float:

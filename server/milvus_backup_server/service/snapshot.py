@@ -16,6 +16,7 @@ from milvus_backup_server.domain.errors import (
     PartitionNotFound,
     SourceInconsistent,
 )
+from milvus_backup_server.domain.failures import is_too_much
 from milvus_backup_server.domain.faults import Faults
 from milvus_backup_server.domain.milvus import (
     CollectionDescription,
@@ -38,6 +39,7 @@ from milvus_backup_server.service.context import WorkLimits
 _CALLS_AT_ONCE = 16
 _SEGMENT_GONE = "600"  # Milvus's code for a segment that is not there
 _CLOCK_POLL_SECONDS = 0.01
+_POLLS_TOO_SOON = 5
 _FORGOTTEN_SECONDS = 30.0
 """A flush that takes longer may be forgotten: a part of Milvus that others hide may have restarted."""
 _NOT_LOADED = "NotLoad"
@@ -124,13 +126,24 @@ class Snapshots:
             by_database.setdefault(name.database, []).append(name.name)
         async with task_group() as group:
             tasks = {
-                database: group.create_task(self._gateway.flush(database, names))
+                database: group.create_task(self._flush(database, names))
                 for database, names in by_database.items()
             }
         flushes: dict[CollectionName, Flush] = {}
         for database, names in by_database.items():
             flushes.update(_named(database, names, tasks[database].result()))
         return flushes
+
+    async def _flush(self, database: str, names: Sequence[str]) -> dict[str, Flush]:
+        """Flush collections of one database; again and again while Milvus says that it is too soon."""
+        end = time.monotonic() + self._limits.flush_seconds
+        while True:
+            try:
+                return await self._gateway.flush(database, names)
+            except MilvusUnavailable as error:
+                if not is_too_much(error) or time.monotonic() > end:
+                    raise
+            await asyncio.sleep(self._limits.poll_seconds * _POLLS_TOO_SOON)
 
     async def wait_flushed(self, name: CollectionName, flush: Flush) -> bool:
         """Wait until everything of a flush is written; False if Milvus may never say so.

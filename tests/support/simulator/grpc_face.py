@@ -301,6 +301,10 @@ class GrpcFace(Servicer):  # type: ignore[misc] # the generated classes come wit
 
     def _flushed(self, request: Message) -> Message:
         """L0 segments are not among what a flush answers; it has no rows to seal."""
+        if self._milvus.flushes_too_soon:
+            self._milvus.flushes_too_soon -= 1
+            text = "request is rejected by grpc RateLimiter middleware, please retry later"
+            raise Fault(8, f"{text}: rate limit exceeded[rate=0.1]")
         self._milvus.flushes += 1
         reply = milvus_pb2.FlushResponse(status=ok(), db_name=request.db_name)
         for name in request.collection_names:

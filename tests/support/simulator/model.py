@@ -151,6 +151,7 @@ class SimulatedMilvus:
         access: users, roles, grants and privilege groups, without those that every Milvus has.
         refuse_access: with what the next addition to them is refused; empty: it is not.
         flushes: how many flushes of collections there were.
+        flushes_too_soon: how many of the next are refused as ones that follow the last too soon.
         flushes_of_all: how many flushes of everything there were.
         flushing_all: how often it says that the next flush of everything is not written yet.
         flush_all_fault: with what the next flush of everything is refused.
@@ -174,6 +175,7 @@ class SimulatedMilvus:
         self.access = milvus_pb2.RBACMeta()
         self.refuse_access = ""
         self.flushes = 0
+        self.flushes_too_soon = 0
         self.flushes_of_all = 0
         self.flushing_all = 0
         self.flush_all_fault: Fault | None = None
