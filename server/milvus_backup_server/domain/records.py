@@ -13,6 +13,8 @@ from typing import Any
 
 from milvus_backup_server.domain.record_codec import Record, json_key
 
+_CIPHER = frozenset({"cipher.ezID", "cipher.key"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyValue(Record):
@@ -176,12 +178,21 @@ class CollectionBackupInfo(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseBackupInfo(Record):
-    """A database."""
+    """A database.
+
+    The ``ezk`` is the key with which its objects are encrypted, as the Go tool gets it from Milvus.
+    """
 
     db_name: str = json_key("db_name", "")
     db_id: int = json_key("db_id", 0)
     properties: tuple[KeyValue, ...] = json_key("properties", ())
-    ezk: str = json_key("ezk", "")
+    ezk: str = json_key("ezk", "", secret=True)
+
+    @property
+    def encrypted(self) -> bool:
+        """True if its objects are: it has a key, or properties that name one (``cipher.*``)."""
+        named = {item.key for item in self.properties if item.value}
+        return bool(self.ezk) or named >= _CIPHER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

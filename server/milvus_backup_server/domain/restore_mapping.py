@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from milvus_backup_server.domain.errors import BackupError, FieldViolation, InvalidRequest
+from milvus_backup_server.domain.errors import (
+    BackupError,
+    BackupNotRestorable,
+    FieldViolation,
+    InvalidRequest,
+)
 from milvus_backup_server.domain.milvus import DEFAULT_DATABASE, CollectionName
 from milvus_backup_server.domain.records import CollectionBackupInfo, DatabaseBackupInfo, KeyValue
 from milvus_backup_server.domain.renaming import Renaming, Target, target_fault
@@ -83,6 +88,18 @@ def mapping_conflicts(wanted: Wanted, contents: Contents) -> Iterator[tuple[str,
     faults = list(_target_violations((name, wanted.targets_of(name)) for name in present))
     if faults:
         yield faults[0].field, InvalidRequest(*faults)
+
+
+def encrypted_sources(wanted: Wanted, contents: Contents) -> Iterator[BackupNotRestorable]:
+    """Yield a fault for each encrypted database from which rows are wanted: Milvus would need its key."""
+    filled = {name.database for name in contents.collections if wanted.targets_of(name)}
+    for name, item in zip(contents.database_names(), contents.databases, strict=True):
+        if item.encrypted and name in filled:
+            yield BackupNotRestorable(
+                f"the rows of database {name!r} are encrypted, and restoring such is not supported; "
+                "meta_only restores its collections without them",
+                subject=name,
+            )
 
 
 def nothing_wanted(wanted: Wanted, contents: Contents) -> InvalidRequest | None:

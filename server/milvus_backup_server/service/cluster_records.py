@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from milvus_backup_server.domain.capabilities import Capabilities
 from milvus_backup_server.domain.errors import (
     BackupError,
+    BackupNotRestorable,
     DatabaseNotFound,
     MilvusDenied,
     MilvusRefused,
@@ -65,9 +66,20 @@ async def read_cluster_records(
             text = f"the properties of database {name!r} are not in the backup: {error.message}"
             warn(type(error)(text, **error.metadata))
 
+        if found[name].encrypted:
+            warn(_encrypted(name))
+
     if capabilities.database_properties:
         await for_each(databases, describe, concurrent=_CALLS_AT_ONCE)
     return ClusterRecords(
         databases=tuple(found[name] for name in databases),
         rbac=await gateway.rbac() if rbac else None,
     )
+
+
+def _encrypted(name: str) -> BackupNotRestorable:
+    text = (
+        f"database {name!r} is encrypted, and its key is not in the backup: its rows cannot be restored "
+        "from it"
+    )
+    return BackupNotRestorable(text, subject=name)

@@ -19,6 +19,7 @@ from milvus_backup_server.domain.requests import RestoreRequest
 from milvus_backup_server.domain.restore_mapping import (
     Contents,
     MappedDatabase,
+    encrypted_sources,
     mapped_databases,
     mapping_conflicts,
     narrowed,
@@ -102,6 +103,9 @@ class RestorePlanner:
             self._contents.databases = tuple(aside.databases)
         self.rbac = aside.rbac if aside is not None and with_rbac else None
         self.faults.add_all(mapping_conflicts(self.wanted, self._contents))
+        if not self._request.options.meta_only:
+            for fault in encrypted_sources(self.wanted, self._contents):
+                self.faults.add(fault, "collections")
         self.faults.errors += unfit.errors
         empty = nothing_wanted(self.wanted, self._contents)
         if empty is not None and not self.faults.errors:
