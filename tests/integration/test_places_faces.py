@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -15,7 +17,7 @@ from milvus_backup_client import BackupClient, InvalidRequest
 from milvus_backup_server.adapters.memory_store import MemoryServer, MemoryStore
 from milvus_backup_server.app import RunningApp, running_app
 from milvus_backup_server.domain.places import Place
-from milvus_backup_server.wiring import Adapters
+from milvus_backup_server.wiring import Adapters, open_adapters
 from tests.support.command_line import run
 from tests.support.fake_milvus import FakeMilvus
 from tests.support.running_service import settings_of
@@ -164,3 +166,35 @@ async def test_on_the_command_line(
     assert "list --output wide --bucket-name archive --path team/a" in result.output
     result = await run(app.address, "get", "-n", "torso", "--output", "text", *FLAGS)
     assert "archive/team/a" in result.output
+
+
+async def test_directories(server: MemoryServer, milvus: FakeMilvus, tmp_path: Path) -> None:
+    await add_collection(milvus, "hello", range(10))
+    more = tmp_path / "more"
+    values = {
+        "configVersion": "v2",
+        "backup": {"storage": {"provider": "local", "rootPath": f"{tmp_path}/backups"}},
+        "service": {
+            "grpc": {"port": 0},
+            "http": {"enabled": False},
+            "milvus": {"pollSeconds": 0.01},
+            "storage": {"allowedPlaces": [str(more)]},
+        },
+    }
+    settings = settings_of(values)
+    async with AsyncExitStack() as stack:
+        opened = await open_adapters(stack, settings)
+        adapters = replace(opened, gateway=milvus, milvus_store=server.store("a-bucket"))
+        app = await stack.enter_async_context(running_app(settings, adapters))
+        client = await stack.enter_async_context(BackupClient(app.address))
+        team = BackupPlace(path=f"{more}/team")
+        made = await client.wait(await client.create_backup("b", place=team))
+        assert made.place == BackupPlace(path=f"{more}/team".strip("/"))
+        assert (more / "team" / "b" / "meta" / "full_meta.json").is_file()
+        await client.wait(await client.restore_backup("b", place=team, suffix="_r"))
+        assert milvus.keys(named("hello_r")) == list(range(10))
+        for path in (f"{more}/../backups", f"{tmp_path}/elsewhere", f"{tmp_path}/backups/x"):
+            with pytest.raises(InvalidRequest):
+                await client.create_backup("b", place=BackupPlace(path=path))
+        await client.wait(await client.delete_backup("b", place=made.place))
+        assert not (more / "team" / "b").exists()
