@@ -243,3 +243,34 @@ async def test_a_task_is_found_by_its_name_at_its_place_and_by_its_id_anywhere()
         for task in (await there.by_name("b"), await tasks.by_id("t")):
             assert task.operation is not None
             assert (task.place, task.whole) == (ARCHIVE, True)
+
+
+@pytest.mark.parametrize("phase", [Phase.DELETING, Phase.VERIFYING, Phase.IMPORTING])
+async def test_deletes_and_restores_go_on_where_the_backup_lies(phase: Phase) -> None:
+    world, records = await world_of_ten(), MemoryServer("records").store("records")
+    async with running(world) as service:
+        await service.create("b")
+        world.milvus.insert(named("c"), range(10, 15))
+        await service.create("b", place=DEEP)
+    # A delete that has noted nothing yet is no reason to go on.
+    gate = PhaseGate(phase, number=6 if phase is Phase.DELETING else 2)
+    async with running(world, gate.decorators, records=records) as service:
+        gate.operations = service.operations
+        if phase is Phase.DELETING:
+            operation = await service.start_delete("b", DEEP)
+        else:
+            operation = await service.start_restore("b", place=DEEP, suffix="_r")
+        await gate.wait()
+        stopping = asyncio.create_task(service.operations.drain(0))
+        await asyncio.sleep(0.01)
+        gate.opened.set()
+        await stopping
+        assert service.operations.get(operation.name).state is OperationState.INTERRUPTED
+    async with running(world, records=records, generation=2) as service:
+        ended = await service.resume(operation.name)
+        assert (ended.state, ended.place) == (OperationState.SUCCEEDED, DEEP)
+        assert await names(service) == ["b"]  # the one of the settings is as it was
+    if phase is Phase.DELETING:
+        assert await keys_at(world, DEEP) == []
+    else:
+        assert world.milvus.keys(named("c_r")) == list(range(15))
