@@ -8,12 +8,14 @@ removed.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from functools import partial
 
 from milvus_backup_server.domain.errors import (
     BackupError,
+    CollectionNotFound,
     LeftBehind,
     NotFound,
     TargetAlreadyExists,
@@ -126,7 +128,10 @@ class Replacements:
     async def _set_right(self, built: Built) -> _Outcome:
         found = await self._id_of(built.target)
         if found == self.replaced[built.target].collection_id:
-            for alias in await self._aliases(built.temporary):
+            aliases: tuple[str, ...] = ()
+            with contextlib.suppress(CollectionNotFound):  # removed by an earlier clean-up
+                aliases = await self._aliases(built.temporary)
+            for alias in aliases:
                 await self._gateway.alter_alias(built.target, alias)
             return _Outcome.OLD
         if found is None:
