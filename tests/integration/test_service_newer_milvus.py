@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from milvus_backup_server.adapters.memory_store import MemoryServer
 from milvus_backup_server.domain.errors import BackupNotRestorable, MilvusRefused, MilvusUnavailable
 from milvus_backup_server.domain.import_units import ImportApi
 from milvus_backup_server.domain.operations import OperationState, RestoreResult
@@ -89,6 +90,19 @@ async def test_one_job_at_a_time_where_the_setting_says_so() -> None:
         await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_5_27", name="b")
         await it.service.restore(collections=("deletes",))
         assert it.simulator.jobs.most_running == 1
+
+
+async def test_milvus_that_uses_another_bucket_is_told_from_an_empty_backup() -> None:
+    async with newer("2.6.18") as it:
+        await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_6_18", name="b")
+        it.milvus.store = MemoryServer().store("another")
+        error = await it.service.error(await it.service.start_restore(collections=("deletes",)))
+        assert "no binlog to import" in error.message
+        assert error.message.endswith(
+            "; the objects are in a-bucket/backup/b/, so milvus.storage is not the bucket and root that "
+            "Milvus uses"
+        )
+        assert it.milvus.databases["default"] == {}
 
 
 @pytest.mark.parametrize("api", [ImportApi.REST, ImportApi.GRPC])

@@ -11,6 +11,7 @@ from milvus_backup_server.domain.errors import (
     InternalError,
     InvalidRequest,
     MilvusDenied,
+    MilvusRefused,
     MilvusUnavailable,
     MilvusVersionUnsupported,
     OperationCancelled,
@@ -47,6 +48,11 @@ def is_too_much(error: BackupError) -> bool:
     It will do it a while later; from 2.4 on it flushes a collection once in 10 s by default.
     """
     return isinstance(error, MilvusUnavailable) and error.metadata.get("code") in _TOO_MUCH
+
+
+def finds_nothing(error: BackupError) -> bool:
+    """Tell whether Milvus says that there is nothing in a directory that it is to import."""
+    return isinstance(error, MilvusRefused) and "no binlog to import" in error.message
 
 
 def concerns_all(error: BackupError) -> bool:

@@ -9,9 +9,11 @@ from milvus_backup_server.domain.errors import (
     BackupError,
     ImportFailed,
     ImportOutcomeUnknown,
+    MilvusRefused,
     RowCountMismatch,
     Unavailable,
 )
+from milvus_backup_server.domain.failures import finds_nothing
 from milvus_backup_server.domain.import_units import (
     ImportApi,
     ImportUnit,
@@ -247,9 +249,21 @@ class CollectionImport:
         except ImportForgotten as lost:
             forgotten.append(ForgottenImport.of(step, watch, lost))
             return
+        except MilvusRefused as error:
+            raise self._explained(error) from error
         finally:
             self._tracker.wait_for("")
         await self._end(step, job, watch)
+
+    def _explained(self, error: MilvusRefused) -> MilvusRefused:
+        """Say what it means that Milvus finds nothing where every object was found and compared."""
+        if not finds_nothing(error):
+            return error
+        text = (
+            f"{error.message}; the objects are in {self._checked.import_from}, so milvus.storage is not "
+            "the bucket and root that Milvus uses"
+        )
+        return MilvusRefused(text, **error.metadata)
 
     async def _end(self, step: ImportStep, job: ImportJob, watch: ImportWatcher) -> None:
         await self._check_unit(step, job)

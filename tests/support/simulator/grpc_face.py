@@ -4,8 +4,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import grpc
-
 from milvus_backup_server.adapters.milvus.stubs import (
     Message,
     common_pb2,
@@ -389,14 +387,3 @@ def _import_state(job: Job) -> Message:
         id=job.job_id,
         collection_id=job.collection.collection_id,
     )
-
-
-class CountingInterceptor(grpc.aio.ServerInterceptor):
-    """Notes the methods called."""
-
-    def __init__(self, face: GrpcFace) -> None:
-        self._face = face
-
-    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
-        self._face.calls.append(handler_call_details.method.rpartition("/")[2])
-        return await continuation(handler_call_details)

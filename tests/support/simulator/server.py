@@ -5,12 +5,13 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import grpc.aio
 from aiohttp import web
 
 from milvus_backup_server.adapters.milvus.stubs import milvus_pb2_grpc
-from tests.support.simulator.grpc_face import CountingInterceptor, GrpcFace
+from tests.support.simulator.grpc_face import GrpcFace
 from tests.support.simulator.imports import ImportJobs
 from tests.support.simulator.model import SimulatedMilvus
 from tests.support.simulator.rest import ManagementFace, RestFace
@@ -123,3 +124,14 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             await writer.drain()
     with contextlib.suppress(OSError):
         writer.close()
+
+
+class CountingInterceptor(grpc.aio.ServerInterceptor):
+    """Notes the methods called."""
+
+    def __init__(self, face: GrpcFace) -> None:
+        self._face = face
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        self._face.calls.append(handler_call_details.method.rpartition("/")[2])
+        return await continuation(handler_call_details)
