@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
 from milvus_backup_server.adapters.memory_store import MemoryServer
 from milvus_backup_server.domain.backups import BackupState
+from milvus_backup_server.domain.diagnostics import CheckItem, CheckState
 from milvus_backup_server.domain.errors import (
     BackupAlreadyExists,
     BackupNotFound,
@@ -26,7 +28,16 @@ from tests.support.held_calls import GATEWAY
 from tests.support.meanwhile import Meanwhile, failing
 from tests.support.phases import PhaseGate
 from tests.support.running_service import Decorators
-from tests.support.service import CALLER, Service, World, add_collection, keys_below, named, running
+from tests.support.service import (
+    CALLER,
+    LIMITS,
+    Service,
+    World,
+    add_collection,
+    keys_below,
+    named,
+    running,
+)
 from tests.support.stores import GatedStore
 
 ARCHIVE = Place("archive", "team")
@@ -274,3 +285,30 @@ async def test_deletes_and_restores_go_on_where_the_backup_lies(phase: Phase) ->
         assert await keys_at(world, DEEP) == []
     else:
         assert world.milvus.keys(named("c_r")) == list(range(15))
+
+
+async def test_the_check_looks_into_every_place() -> None:
+    world = await world_of_ten()
+
+    async def told(*, make: bool = True) -> CheckItem:
+        limits = replace(LIMITS, create_bucket=make)
+        async with running(world, limits=limits) as service:
+            (item,) = (
+                it
+                for it in await service.use_cases.diagnostics.check()
+                if it.name == "backup_places"
+            )
+            return item
+
+    missing = "archive/team does not exist; the first create there makes it"
+    first = await told()
+    assert (first.state, missing in first.message) == (CheckState.WARNING, True)
+    refused = await told(make=False)
+    assert refused.state is CheckState.FAILED
+    assert "service.storage.allowedPlaces" in refused.message
+    await world.place_stores[ARCHIVE].create_bucket()
+    assert (await told()).state is CheckState.OK
+    world.place_stores = {}
+    async with running(world) as service:
+        names_ = [item.name for item in await service.use_cases.diagnostics.check()]
+    assert "backup_places" not in names_

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
 from milvus_backup_server.domain.capabilities import Capabilities, capabilities_of
@@ -18,6 +19,7 @@ from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.checks import Deadline
 from milvus_backup_server.service.context import Cluster, Environment, Storage
 from milvus_backup_server.service.operations import OperationManager
+from milvus_backup_server.service.place_checks import check_places
 from milvus_backup_server.service.preflight import Preflight
 from milvus_backup_server.service.preflight_stores import StoreChecks
 
@@ -38,9 +40,9 @@ class Diagnostics:
     async def check(self) -> tuple[CheckItem, ...]:
         """Try everything that backups and restores need, and tell how each trial ended."""
         registry, limits = self._environment.registry, self._environment.limits
-        return await Preflight(
-            registry.cluster(), registry.repository(), self._engine, limits
-        ).run()
+        stores = Preflight(registry.cluster(), registry.repository(), self._engine, limits)
+        found, places = await asyncio.gather(stores.run(), check_places(registry, limits))
+        return (*found, *places)
 
     async def shared_store(self) -> CheckItem | None:
         """Try whether several services may share the backups' store; None if that cannot be tried now."""
