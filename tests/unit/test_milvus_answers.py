@@ -52,6 +52,7 @@ def status(code: int = 0, reason: str = "", *, old: int = 0, retriable: bool = F
         (8, 49, "rate limit exceeded[rate=1]", Answer.PASSING),
         (65535, 1, "rpc error: code = Unavailable desc = closing", Answer.LOST),
         (65535, 1, "context deadline exceeded", Answer.LOST),
+        (65535, 1, "DataCoord not ready: context deadline exceeded", Answer.LOST),
         (1401, 3, "privilege not permitted", Answer.DENIED),
         (0, 3, "permission deny", Answer.DENIED),
         (200, 15, "partition not found[partition=p3]", Answer.REFUSED),

@@ -118,18 +118,19 @@ _TEXTS: tuple[tuple[re.Pattern[str], Answer], ...] = (
     ),
     (
         re.compile(
-            r"rate limit exceeded|not ready|segment not found|number of jobs has reached the limit",
-            re.IGNORECASE,
-        ),
-        Answer.PASSING,
-    ),
-    (
-        re.compile(
             r"code = (?:Unavailable|DeadlineExceeded|Canceled)|deadline exceeded|context canceled"
             r"|transport is closing",
             re.IGNORECASE,
         ),
         Answer.LOST,
+    ),
+    # Behind that one: an import that may have been taken must not count as turned away.
+    (
+        re.compile(
+            r"rate limit exceeded|not ready|segment not found|number of jobs has reached the limit",
+            re.IGNORECASE,
+        ),
+        Answer.PASSING,
     ),
 )
 
