@@ -77,9 +77,9 @@ async def test_a_store_that_went_away_is_no_damage(failures: int) -> None:
     async with running(world, decorators) as service:
         operation = await service.verify(level=CONTENT)
         assert broken.injected > 0
-        assert operation.state is OperationState.FAILED
+        assert operation.state is OperationState.INTERRUPTED
         assert operation.error is not None
-        assert operation.error.reason == "STORAGE_UNAVAILABLE"
+        assert operation.error.metadata["cause"] == "STORAGE_UNAVAILABLE"
         assert operation.result is None
         broken.on = False
         assert (await service.catalog.get("b")).verifications == ()

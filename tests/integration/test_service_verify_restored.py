@@ -2,30 +2,37 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
 
+from milvus_backup_server.adapters.memory_store import MemoryServer
 from milvus_backup_server.domain.errors import (
     BinlogsNotInstalled,
     CollectionNotFound,
     InvalidRequest,
     MilvusUnavailable,
+    StorageUnavailable,
 )
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.names import is_temporary_name
+from milvus_backup_server.domain.operation_record import OperationRecord
 from milvus_backup_server.domain.operations import CollectionState, Operation, OperationState, Phase
 from milvus_backup_server.domain.records import CollectionSchema, FieldSchema
+from milvus_backup_server.domain.requests import SweepRequest
 from milvus_backup_server.domain.verification import Problem, ProblemKind, RowDifference
 from milvus_backup_server.ports.binlogs import BinlogReader
 from tests.support.crashes import die, mutations
 from tests.support.fake_milvus_state import Key
-from tests.support.held_calls import GATEWAY, around_all
+from tests.support.held_calls import BACKUP_STORE, GATEWAY, Gate, Gates, around_all
 from tests.support.meanwhile import Meanwhile, failing
 from tests.support.phases import PhaseGate
 from tests.support.resumed_restores import interrupted_verification, resume, undo
 from tests.support.service import (
+    CALLER,
     KEYED,
+    LIMITS,
     SCHEMA,
     VECTOR,
     Service,
@@ -444,3 +451,106 @@ async def test_a_crash_anywhere_leaves_nothing_in_the_end() -> None:
 async def test_every_crash_leaves_nothing_in_the_end() -> None:
     for at in range(1, len(await mutations(await staged_world(), Begun())) + 1):
         await crash(at)
+
+
+# --- what was read is not read again
+
+
+async def stopped(world: World, **fields: Any) -> Operation:
+    """Stop a service when it reads the first object of `shop.d`, behind all of `c`."""
+    gate, part = Gate(BACKUP_STORE, "get", part=f"/{await collection_id(world, D)}/"), Gates()
+    part.gate = gate
+    one_by_one = replace(LIMITS, collections=1)
+    async with running(world, around_all(part), limits=one_by_one) as service:
+        operation = await service.start_verify(level=CONTENT, **fields)
+        await gate.reached.wait()
+    return service.operations.get(operation.name)
+
+
+async def reads_of(world: World, number: int, record: OperationRecord) -> tuple[int, Operation]:
+    """Resume, and return how many objects of a collection were read, and the end."""
+    reads = Meanwhile(BACKUP_STORE, "get", failing(AssertionError()), first=10_000)
+    async with running(world, reads.decorators) as service:
+        last = await resume(service, record)
+    keys = [subject for _, method, subject in reads.calls if method == "get"]
+    return len([key for key in keys if f"/binlogs/insert_log/{number}/" in key]), last
+
+
+async def test_what_was_read_before_an_interrupt_is_not_read_again() -> None:
+    world = await staged_world()
+    before = await world.traces()
+    operation = await stopped(world)
+    assert operation.state is INTERRUPTED
+    (notes,) = await left(world, before)
+    assert notes.endswith(f"/plans/{operation.name}/verified.json")
+    record = interrupted_verification(operation.name, level=CONTENT)
+    count, last = await reads_of(world, await collection_id(world, C), record)
+    assert count == 0
+    result = result_of(succeeded(last))
+    note = "1 collections were read before the verification was interrupted, and only listed since"
+    assert result.notes == (note,)
+    assert result.counts.hash_checked > 0
+    assert result.counts.hash_checked + result.counts.listed == len(await data_keys(world))
+    assert await left(world, before) == []
+
+
+async def test_another_backup_of_the_name_is_read_whole() -> None:
+    world = await staged_world()
+    operation = await stopped(world)
+    async with running(world, generation=2) as service:
+        await service.delete("b")
+        await service.create("b")
+    record = interrupted_verification(operation.name, level=CONTENT)
+    count, last = await reads_of(world, world.milvus.collection(C).collection_id, record)
+    assert count > 0
+    assert result_of(succeeded(last)).counts.hash_checked == len(await data_keys(world))
+
+
+async def test_a_sample_has_the_same_objects_after_a_resume() -> None:
+    world = await staged_world()
+    operation = await stopped(world, sample_percent=99)
+    record = interrupted_verification(operation.name, level=CONTENT, sample_percent=99)
+    count, last = await reads_of(world, await collection_id(world, C), record)
+    assert count == 0
+    assert result_of(succeeded(last)).sample.seed != 0
+
+
+async def test_the_notes_of_one_that_is_cancelled_instead_are_removed() -> None:
+    world = await staged_world()
+    before = await world.traces()
+    operation = await stopped(world)
+    async with running(world) as service:
+        last = await undo(service, interrupted_verification(operation.name, level=CONTENT))
+    assert last.state is CANCELLED
+    assert await left(world, before) == []
+
+
+async def test_a_store_that_stays_away_interrupts_it() -> None:
+    world = await staged_world()
+    away = Meanwhile(
+        BACKUP_STORE, "list_page", failing(StorageUnavailable("it is down")), part="/binlogs/"
+    )
+    async with running(world, away.decorators) as service:
+        last = await service.verify(level=CONTENT)
+    assert last.state is INTERRUPTED
+    assert last.error is not None
+    assert last.error.metadata["cause"] == "STORAGE_UNAVAILABLE"
+    async with running(world) as service:
+        again = await resume(service, interrupted_verification(last.name, level=CONTENT))
+    assert result_of(succeeded(again)).sound
+
+
+# --- a sweep instead
+
+
+async def test_an_interrupted_one_is_swept() -> None:
+    world = await staged_world()
+    before, records = await world.traces(), MemoryServer("records").store("records")
+    silence = Meanwhile(GATEWAY, "query_rows", failing(DOWN))
+    async with running(world, silence.decorators, records=records) as service:
+        assert (await service.verify(level=RESTORED)).state is INTERRUPTED
+    assert await left(world, before) != []
+    async with running(world, records=records) as service:
+        sweep = await service.use_cases.sweep.start(SweepRequest(True, 0), CALLER)
+        succeeded(await service.end(sweep))
+    assert await left(world, before) == []

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 from milvus_backup_server.domain.conflicts import Footprint
-from milvus_backup_server.domain.errors import BackupCorrupt, BackupError
+from milvus_backup_server.domain.errors import BackupCorrupt, BackupError, Unavailable
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operation_record import OperationRecord
 from milvus_backup_server.domain.operations import Caller, Operation, OperationKind, Result
@@ -19,8 +20,9 @@ from milvus_backup_server.service.context import Environment, Repository
 from milvus_backup_server.service.operations import OperationManager
 from milvus_backup_server.service.restore_work import CheckedRestore
 from milvus_backup_server.service.resuming import Continuation
-from milvus_backup_server.service.running import OperationRequest
+from milvus_backup_server.service.running import OperationRequest, WorkInterrupted
 from milvus_backup_server.service.tracker import Tracker
+from milvus_backup_server.service.verify_progress import VerifyProgress
 from milvus_backup_server.service.verify_report import VerifyReport
 from milvus_backup_server.service.verify_restored import RestoredVerification
 from milvus_backup_server.service.verify_run import CheckedVerify, VerifyRun
@@ -91,7 +93,11 @@ class VerifyBackup:
         checked: CheckedRestore | None = None,
         attempt: int = 1,
     ) -> VerifyResult:
-        repository = self._environment.registry.repository_at(request.place)
+        registry = self._environment.registry
+        repository = registry.repository_at(request.place)
+        progress = VerifyProgress(registry.repository().storage, name)
+        if attempt > 1:
+            await progress.load()
 
         async def restore(
             report: VerifyReport, tracker: Tracker
@@ -106,41 +112,55 @@ class VerifyBackup:
                 layout=repository.layout(request.backup_name),
                 repository=repository,
                 level=request.level,
-                sample=_sample(request),
+                sample=_sample(request, progress.sample_seed),
                 some=bool(request.collections),
             ),
             self._environment.limits,
             self._reading,
             tracker,
-            restore if request.level is VerifyLevel.RESTORED else None,
+            progress=progress,
+            restore=restore if request.level is VerifyLevel.RESTORED else None,
         )
-        return await run.run()
+        async with _noting(progress, tracker):
+            return await run.run()
 
     async def resumed(self, record: OperationRecord) -> Continuation:
-        """Return how an interrupted verification is made anew, or what it left is removed."""
+        """Return how an interrupted verification goes on, or what it left is removed.
+
+        What was read is not read again; what was restored is removed, and restored anew.
+        """
         request, attempt = record.request, record.attempt + 1
         assert isinstance(request, VerifyRequest)  # noqa: S101 by the record's kind
-        repository = self._environment.registry.repository_at(request.place)
-
-        async def undo(tracker: Tracker) -> None:
-            if request.level is VerifyLevel.RESTORED:
-                await self._restored.clear(record.name, attempt, tracker)
 
         async def go_on(tracker: Tracker) -> Result:
             try:
-                await undo(tracker)
+                await self._clear(request, record.name, attempt, tracker)
             except asyncio.CancelledError:
-                if tracker.cancel_requested:  # which asks for the same, to its end
+                if tracker.cancel_requested:
                     await undo(tracker)
                 raise
             return await self._run(request, record.name, tracker, attempt=attempt)
 
+        async def undo(tracker: Tracker) -> None:
+            await self._clear(request, record.name, attempt, tracker)
+            progress = VerifyProgress(self._environment.registry.repository().storage, record.name)
+            await progress.load()
+            await progress.remove()
+
         async def check() -> None:
+            repository = self._environment.registry.repository_at(request.place)
             await self._require_verifiable(repository, request.backup_name)
             if request.level is VerifyLevel.RESTORED:
                 await self._restored.check(request, record.name)
 
         return Continuation(go_on, undo, check)
+
+    async def _clear(
+        self, request: VerifyRequest, name: str, attempt: int, tracker: Tracker
+    ) -> None:
+        """Remove what an attempt left in Milvus and in its bucket."""
+        if request.level is VerifyLevel.RESTORED:
+            await self._restored.clear(name, attempt, tracker)
 
     async def _require_verifiable(self, repository: Repository, name: str) -> None:
         try:
@@ -150,8 +170,27 @@ class VerifyBackup:
         require_restorable(backup)
 
 
-def _sample(request: VerifyRequest) -> Sample:
+@asynccontextmanager
+async def _noting(progress: VerifyProgress, tracker: Tracker) -> AsyncIterator[None]:
+    """Keep what is noted where a verification is interrupted, and remove it at any other end."""
+    try:
+        yield
+    except (asyncio.CancelledError, WorkInterrupted, Unavailable) as error:
+        if tracker.cancel_requested:
+            await progress.remove()
+            raise
+        await progress.write()
+        if isinstance(error, Unavailable):
+            raise WorkInterrupted(error) from error
+        raise
+    except BaseException:
+        await progress.remove()
+        raise
+    await progress.remove()
+
+
+def _sample(request: VerifyRequest, seed_before: int) -> Sample:
     if request.sample_percent in (0, 100):
         return Sample()
-    seed = request.sample_seed or secrets.randbits(_SEED_BITS) + 1
+    seed = request.sample_seed or seed_before or secrets.randbits(_SEED_BITS) + 1
     return Sample(request.sample_percent, seed)

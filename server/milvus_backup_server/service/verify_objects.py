@@ -77,7 +77,12 @@ class ObjectsCheck:
         self._unreadable = 0
 
     async def check(
-        self, name: CollectionName, collection_id: int, wanted: AsyncIterator[ManifestObject]
+        self,
+        name: CollectionName,
+        collection_id: int,
+        wanted: AsyncIterator[ManifestObject],
+        *,
+        was_read: bool = False,
     ) -> None:
         """Verify a collection.
 
@@ -85,13 +90,14 @@ class ObjectsCheck:
             name: Its name, for the report.
             collection_id: Its id at the source.
             wanted: What was recorded, in the order of keys.
+            was_read: Its content was compared before: what is listed is enough.
 
         Raises:
             StorageUnavailable, StorageDenied, StorageRefused: The store cannot be read at all.
         """
 
         async def judge(pair: Pair) -> None:
-            await self._judge(name, pair)
+            await self._judge(name, pair, reads=self._reads and not was_read)
 
         present = self._present(name, collection_id)
         pairs = reconcile(wanted, present, self._layout.directory)
@@ -108,14 +114,14 @@ class ObjectsCheck:
                 if parse_backup_key(self._relative(item)) is not None:
                     yield item
                 else:
-                    await self._judge(name, Pair(None, item))
+                    await self._judge(name, Pair(None, item), reads=False)
 
-    async def _judge(self, name: CollectionName, pair: Pair) -> None:
+    async def _judge(self, name: CollectionName, pair: Pair, *, reads: bool) -> None:
         wanted, present = pair.wanted, pair.present
         found = listing_problem(wanted, present)
         if wanted is None or present is None or found is not None:
             self._note_listed(wanted)
-        elif self._reads and wanted.key in self._sample:
+        elif reads and wanted.key in self._sample:
             found = await self._read(wanted, present)
         else:
             found = etag_problem(wanted, present)

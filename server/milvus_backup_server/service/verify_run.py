@@ -37,6 +37,7 @@ from milvus_backup_server.service.verify_metadata import (
     KnownCollection,
 )
 from milvus_backup_server.service.verify_objects import ObjectsCheck
+from milvus_backup_server.service.verify_progress import VerifyProgress
 from milvus_backup_server.service.verify_report import VerifyReport
 
 
@@ -69,6 +70,7 @@ class VerifyRun:
         limits: Bounds of the work.
         reading: Held while an object is read; all verifications share it.
         tracker: Where progress goes.
+        progress: What was read so far.
         restore: Does level RESTORED; None for others.
     """
 
@@ -78,8 +80,11 @@ class VerifyRun:
         limits: WorkLimits,
         reading: asyncio.Semaphore,
         tracker: Tracker,
+        *,
+        progress: VerifyProgress,
         restore: Restore | None = None,
     ) -> None:
+        self._notes = progress
         self._restore = restore
         self._checked = checked
         self._limits = limits
@@ -112,6 +117,7 @@ class VerifyRun:
         async with SpoolDirectory() as spools:
             self._tracker.enter(Phase.PLANNING)
             files = await self._reader.files()
+            self._notes.begin(files, self._checked.sample.seed)
             metadata = await self._metadata(files, spools)
             await self._verify_collections(metadata)
             await self._look_around(metadata)
@@ -157,16 +163,24 @@ class VerifyRun:
         self._tracker.enter(Phase.VERIFYING, self._totals(known))
         self._objects.etags_are_md5 = self._files.etags_are_md5
         await for_each_of(metadata.objects(), self._verify_one, concurrent=self._limits.collections)
+        if self._notes.skipped:
+            self._report.notes.append(
+                f"{self._notes.skipped} collections were read before the verification was interrupted, "
+                "and only listed since"
+            )
 
     async def _verify_one(self, collection: CollectionObjects) -> None:
         name = collection.name
         self._tracker.collection(name, state=CollectionState.RUNNING)
         wanted = await collection.open()
         if wanted is not None:
-            await self._objects.check(name, collection.collection_id, wanted)
+            was_read = self._notes.skips(name)
+            await self._objects.check(name, collection.collection_id, wanted, was_read=was_read)
         error = self._report.collection_error(name)
         if error is None:
             self._tracker.collection(name, state=CollectionState.SUCCEEDED)
+            if self._checked.level.reads and wanted is not None:
+                await self._notes.note(name)
         else:
             self._tracker.collection(name, state=CollectionState.FAILED, error=error)
 
