@@ -21,6 +21,7 @@ from milvus_backup_server.domain.operations import (
     OperationKind,
     Result,
 )
+from milvus_backup_server.domain.places import Place
 from milvus_backup_server.service.create_backup import CreateBackup
 from milvus_backup_server.service.operation_directory import OperationDirectory
 from milvus_backup_server.service.operations import OperationLimits, OperationManager
@@ -94,6 +95,9 @@ class FakeCatalog:
         self.entered = asyncio.Event()
         self.never: asyncio.Event | None = None
         self.cancelled = asyncio.Event()
+
+    def at(self, _: Place) -> FakeCatalog:
+        return self
 
     async def get(self, name: str) -> Backup:
         self.entered.set()
