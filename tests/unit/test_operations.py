@@ -306,6 +306,26 @@ async def test_ended_operations_are_forgotten_beyond_a_bound() -> None:
         assert await manager.repeated("id3", "request") is not None
 
 
+async def test_ended_operations_of_many_collections_are_forgotten_sooner() -> None:
+    async def body(tracker: Tracker) -> Result:
+        tracker.add_collections(
+            CollectionProgress(CollectionName("default", f"c{number}")) for number in range(40)
+        )
+        return RESULT
+
+    limits = OperationLimits(remembered=10, remembered_collections=100)
+    async with OperationManager(limits) as manager:
+        names = [
+            (await ended(manager, await manager.begin(asked(f"b{number}"), body))).name
+            for number in range(4)
+        ]
+        await until(lambda: len(manager.list("", 10).items) == 2)
+        assert [item.name for item in manager.list("", 10).items] == [names[3], names[2]]
+    async with OperationManager(OperationLimits(remembered_collections=1)) as manager:
+        large = await ended(manager, await manager.begin(asked(), body))
+        assert manager.get(large.name).collection_count == 40
+
+
 async def test_a_page_behind_a_forgotten_operation_does_not_begin_anew() -> None:
     async with OperationManager(OperationLimits(remembered=1)) as manager:
         await manager.begin(asked("old", name="20260131t120001_aa"), Held())

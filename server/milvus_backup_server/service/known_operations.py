@@ -23,6 +23,7 @@ class KnownOperations:
 
     Args:
         remembered: Ended operations that are kept.
+        remembered_collections: Collections that these have together; the newest is kept whatever it has.
 
     Attributes:
         any_change: Told of every change of any operation.
@@ -30,8 +31,9 @@ class KnownOperations:
         stopping: Set when no more operations are accepted.
     """
 
-    def __init__(self, remembered: int) -> None:
+    def __init__(self, remembered: int, remembered_collections: int) -> None:
         self._remembered = remembered
+        self._remembered_collections = remembered_collections
         self._known: dict[str, Running] = {}
         self._by_request: dict[str, Running] = {}
         self._ended: dict[str, Running] = {}
@@ -58,11 +60,15 @@ class KnownOperations:
             self.any_end.notify()
 
     def _forget_old(self) -> None:
-        """Forget those that ended first, beyond the bound."""
-        while len(self._ended) > self._remembered:
+        """Forget those that ended first, beyond the bounds: what is on record is told from there."""
+        while len(self._ended) > self._remembered or self._holds_too_much():
             item = self._ended.pop(next(iter(self._ended)))
             self._known.pop(item.name, None)
             self._by_request.pop(item.request.request_id, None)
+
+    def _holds_too_much(self) -> bool:
+        collections = sum(item.tracker.count() for item in self._ended.values())
+        return collections > self._remembered_collections and len(self._ended) > 1
 
     # --- look
 

@@ -57,13 +57,15 @@ class OperationLimits:
     Attributes:
         concurrent: Operations at work at one time.
         pending: Operations that may wait for a place.
-        remembered: Ended operations that are kept.
+        remembered: Ended operations that are kept in memory.
+        remembered_collections: Collections that these have together: one of 10,000 takes some MB.
         cleanup_seconds: How long an interrupted operation may clean up after itself at shutdown.
     """
 
     concurrent: int = 2
     pending: int = 1000
     remembered: int = 1000
+    remembered_collections: int = 100_000
     cleanup_seconds: float = 10.0
 
 
@@ -80,7 +82,7 @@ class OperationManager(KnownOperations):
             journal: Where operations are recorded beyond the life of the service; None for nowhere.
         """
         self._limits = limits or OperationLimits()
-        super().__init__(self._limits.remembered)
+        super().__init__(self._limits.remembered, self._limits.remembered_collections)
         self._places = asyncio.Semaphore(self._limits.concurrent)
         self._journal = journal
 
