@@ -4,8 +4,9 @@ import asyncio
 from typing import Any
 
 from milvus_backup_server.adapters.memory_store import MemoryServer
-from milvus_backup_server.domain.errors import MilvusDenied, StorageUnavailable
-from milvus_backup_server.domain.operations import Operation, OperationState, Phase
+from milvus_backup_server.domain.errors import MilvusDenied, MilvusUnavailable, StorageUnavailable
+from milvus_backup_server.domain.operations import CollectionState, Operation, OperationState, Phase
+from milvus_backup_server.domain.renaming import CollectionMapping
 from milvus_backup_server.domain.restore_options import RestoreOptions
 from tests.support.crash_checks import temporary
 from tests.support.crashes import die, mutations
@@ -162,4 +163,29 @@ async def test_what_lies_under_a_temporary_name_without_a_journal_is_built_anew(
         last = await resume(service, interrupted(name, **REPLACING))
     assert last.state is OperationState.SUCCEEDED, last.error
     assert rows(world) == [BACKED_UP, BACKED_UP]
+    assert temporary(world) == []
+
+
+# --- what failed meanwhile
+
+
+async def test_a_target_that_is_whole_is_restored_although_its_source_is_damaged_since() -> None:
+    world = await with_backup()
+    pairs = (("one", "one_a"), ("one", "one_b"), ("two", "two_r"))
+    fields: dict[str, Any] = {"mappings": tuple(CollectionMapping(*pair) for pair in pairs)}
+    down = Meanwhile(GATEWAY, "submit_import", failing(MilvusUnavailable("down")), first=2)
+    async with running(world, down.decorators) as service:
+        last = await service.end(await service.start_restore("b", **fields))
+    assert last.state is OperationState.INTERRUPTED
+    part = f"/insert_log/{world.milvus.collection(named('one')).collection_id}/"
+    key = next(key for key in await world.backups() if part in key)
+    await world.backup_store.put(key, b"x" * len(await world.backup_store.get(key)))
+    async with running(world) as service:
+        last = await resume(service, interrupted(last.name, **fields))
+    assert last.state is OperationState.PARTIALLY_SUCCEEDED, last.error
+    there = [name for name in world.collections() if name.endswith(("_a", "_b", "_r"))]
+    assert there == ["default.one_a", "default.two_r"]
+    assert world.milvus.keys(named("one_a")) == BACKED_UP
+    failed = [str(it.target) for it in last.collections if it.state is CollectionState.FAILED]
+    assert failed == ["default.one_b"]
     assert temporary(world) == []

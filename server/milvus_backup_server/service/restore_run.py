@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from milvus_backup_server.domain.errors import BackupError, OperationInterrupted, Unavailable
@@ -224,8 +224,12 @@ class RestoreRun:
     async def _restore(self, record: CollectionBackupInfo, objects: SourceObjects) -> None:
         """Restore a collection of the backup into each of its targets."""
         name = name_of(record)
-        staged = await self._marks.trying(self._checked.names(name), self._stage(record, objects))
-        for target in self._checked.targets[name] if staged else ():
+        left = [it for it in self._checked.names(name) if it not in self._marks.failed]
+        lacking = [it for it in left if not self._journal.is_imported(it)]
+        await self._marks.trying(lacking or left, self._stage(record, objects, left))
+        for target in self._checked.targets[name]:
+            if target.name in self._marks.failed:
+                continue
             into = self._restore_into(target, record, objects)
             if not await self._marks.trying([target.name], into):
                 # Its rows need not wait for the end.
@@ -233,8 +237,12 @@ class RestoreRun:
         await self._copies.clear()
         objects.verified.remove()
 
-    async def _stage(self, record: CollectionBackupInfo, objects: SourceObjects) -> None:
-        names = self._checked.names(name_of(record))
+    async def _stage(
+        self,
+        record: CollectionBackupInfo,
+        objects: SourceObjects,
+        names: Sequence[CollectionName],
+    ) -> None:
         for target in names:
             self._tracker.collection(target, state=CollectionState.RUNNING)
         if self._checked.place.staged and not all(map(self._journal.is_imported, names)):

@@ -85,7 +85,8 @@ class RestoreSource:
         Those of collections whose imports are all done are not needed any more, and left out.
 
         Returns:
-            The collections of which nothing is missing or other than it was.
+            The collections of which nothing is missing or other than it was, or of which a target has
+            everything already.
 
         Raises:
             BackupCorrupt: The metadata of the backup is damaged.
@@ -99,7 +100,11 @@ class RestoreSource:
             if line is not None:
                 objects.moment, objects.replicas = line.moment or None, line.replica_count
             targets = self._checked.names(name)
-            if await self._marks.trying(targets, self._verify_one(record, line, objects)):
+            lacking = [it for it in targets if not self._journal.is_imported(it)]
+            right = await self._marks.trying(
+                lacking or targets, self._verify_one(record, line, objects)
+            )
+            if right or len(lacking) < len(targets):
                 every[name] = objects
             for target in targets:
                 self._tracker.collection(target, moment=objects.moment)
