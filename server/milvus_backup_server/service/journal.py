@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -164,9 +164,7 @@ class Journal:
         with contextlib.suppress(BackupError, TimeoutError):
             async with asyncio.timeout(self.limits.ask):
                 others = await self.of_others()
-        for record in others:
-            if verdict(record.footprint, footprint) is Verdict.ABORTED:
-                raise conflict(record, footprint)
+        _refuse(others, footprint)
 
     async def _take_request_id(self, request_id: str, name: str) -> None:
         if not request_id:
@@ -236,15 +234,18 @@ class Journal:
             record: As it is to be: with us as its owner, and the next attempt.
 
         Raises:
-            OperationConflict: Another service was faster.
+            OperationConflict: Another service was faster, or began what is in its way.
             BackupError: The store does not take it.
         """
         self._starting.add(record.name)  # until ``follow``
         try:
             await self.heart.start()
-            if not stored.version:
-                return await self.log.create(record)
-            return await self._replace_interrupted(stored, record)
+            if stored.version:
+                taken = await self._replace_interrupted(stored, record)
+            else:
+                taken = await self.log.create(record)
+            await self._look_behind(taken, stored.record)
+            return taken
         except (ObjectChanged, ObjectAlreadyExists):
             self.leave(record.name)
             raise OperationConflict(
@@ -265,6 +266,20 @@ class Journal:
             if found is None or not _only_written_down(stored.record, found.record):
                 raise
             return await self.log.replace(record, found.version)
+
+    async def _look_behind(self, taken: Stored, before: OperationRecord) -> None:
+        """Leave an operation interrupted if another service has begun what is in its way.
+
+        Who begins something writes first and looks then, as we do here: one of two sees the other.
+        """
+        try:
+            _refuse(await self.of_others(), before.footprint)
+        except BaseException:
+            revision = taken.record.operation.revision + 1
+            as_it_was = replace(before.operation, revision=revision)
+            with contextlib.suppress(BackupError):
+                await self.log.replace(replace(taken.record, operation=as_it_was), taken.version)
+            raise
 
     def leave(self, name: str) -> None:
         """Forget an operation that was to begin here and does not."""
@@ -337,6 +352,12 @@ def _only_written_down(before: OperationRecord, now: OperationRecord) -> bool:
 async def _quiet(work: Awaitable[None]) -> None:
     with contextlib.suppress(BackupError):
         await work
+
+
+def _refuse(others: Iterable[OperationRecord], footprint: Footprint) -> None:
+    for record in others:
+        if verdict(record.footprint, footprint) is Verdict.ABORTED:
+            raise conflict(record, footprint)
 
 
 def conflict(record: OperationRecord, footprint: Footprint) -> OperationConflict:

@@ -1,0 +1,49 @@
+"""What goes on with an operation is in the way of others, as what begins is, whichever service it runs in."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from milvus_backup_server.domain.errors import OperationConflict
+from milvus_backup_server.domain.operation_record import OperationRecord
+from milvus_backup_server.domain.operations import OperationKind, OperationState
+from milvus_backup_server.service.resuming import Continuation
+from tests.support.replicas import Replicas, Work, asked, at_once, crash, replicas
+
+CREATE, DELETE = OperationKind.CREATE_BACKUP, OperationKind.DELETE_BACKUP
+INTERRUPTED = OperationState.INTERRUPTED
+RUNNING = OperationState.RUNNING
+SUCCEEDED = OperationState.SUCCEEDED
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[Replicas]:
+    async with replicas() as found:
+        yield found
+
+
+async def test_what_began_elsewhere_while_a_resume_was_checked_is_in_its_way(
+    world: Replicas,
+) -> None:
+    first, other, work = await world.start(), await world.start(), Work()
+    name = await first.begin(asked(kind=CREATE), Work())
+    await first.on_record(name, RUNNING)
+    await crash(first)
+    begun: list[str] = []
+
+    async def resumer(_: OperationRecord) -> Continuation:
+        if not begun:
+            begun.append(await other.begin(asked(), work))
+        return Continuation(at_once)
+
+    second = await world.start(resumers={CREATE: resumer})
+    await second.becomes(name, INTERRUPTED)
+    with pytest.raises(OperationConflict) as caught:
+        await second.control.resume(name)
+    assert caught.value.metadata["operation"] == begun[0]
+    for service in (second, other):
+        assert (await service.directory.get(name)).state is INTERRUPTED
+    work.go.set()
+    await other.on_record(begun[0], SUCCEEDED)
+    await second.control.resume(name)
+    await second.becomes(name, SUCCEEDED)
