@@ -36,6 +36,15 @@ async def address(service: ScriptedService) -> AsyncIterator[str]:
         yield address
 
 
+async def test_what_comes_from_outside_does_not_steer_the_terminal(
+    service: ScriptedService, address: str
+) -> None:
+    error = status(grpc.StatusCode.FAILED_PRECONDITION, "MILVUS_REFUSED", "\x1b[2Jno\x9b1m")
+    service.on("WatchOperation", ended(pb.OPERATION_STATE_FAILED, error))
+    result = await run(address, "create", "-n", "nightly")
+    assert result.stderr.splitlines()[-1] == "Error: ?[2Jno?1m (MILVUS_REFUSED)"
+
+
 def ended(state: pb.OperationState.ValueType, error: Status | None = None) -> pb.Operation:
     return pb.Operation(name="op_1", kind=CREATE, state=state, error=error, revision=9)
 

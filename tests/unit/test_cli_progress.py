@@ -202,6 +202,14 @@ def test_the_terminal_shows_phases_and_collections() -> None:
     ]
 
 
+def test_names_do_not_steer_the_terminal() -> None:
+    state = operation(COPYING, waiting_for="\x1b]0;x\x07")
+    state.collections.add(database="d", name="\x1b[2J", state=pb.COLLECTION_STATE_RUNNING)
+    text = "\n".join(drawn(state))
+    assert "waiting for ?]0;x?" in text
+    assert "d.?[2J" in text
+
+
 def test_the_terminal_shows_eight_collections() -> None:
     state = operation(COPYING)
     for number in range(50):

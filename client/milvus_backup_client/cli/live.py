@@ -29,6 +29,7 @@ from milvus_backup_client.cli.texts import (
     percent,
     phase_text,
     present_phase,
+    printable,
     speed,
     state_text,
     title,
@@ -75,7 +76,7 @@ def render(operation: Operation) -> RenderableType:
         return Text("")
     head = f"{title(operation)}: {state_text(operation)} (operation {operation.name})"
     return Group(
-        Text(head, overflow="ellipsis", no_wrap=True),
+        _line(head),
         _phases(operation),
         *_remarks(operation),
         *_collections(operation),
@@ -97,7 +98,11 @@ def _phases(operation: Operation) -> Table:
 
 
 def _joined(facts: Iterable[str]) -> Text:
-    return Text(", ".join(facts), overflow="ellipsis", no_wrap=True)
+    return _line(", ".join(facts))
+
+
+def _line(text: str) -> Text:
+    return Text(printable(text), overflow="ellipsis", no_wrap=True)
 
 
 def _bar(done: float | None, *, running: bool) -> ProgressBar:
@@ -116,7 +121,7 @@ def _duration(phase: PhaseProgress) -> Iterator[str]:
 def _remarks(operation: Operation) -> Iterator[Text]:
     waiting = operation.progress.waiting_for
     if waiting and present_phase(operation.progress) and not has_ended(operation):
-        yield Text(f"  waiting for {waiting}", overflow="ellipsis", no_wrap=True)
+        yield _line(f"  waiting for {waiting}")
     if operation.collection_count:
         yield Text(
             f"  {operation.succeeded_collection_count:,} of {operation.collection_count:,} "
@@ -131,7 +136,7 @@ def _collections(operation: Operation) -> Iterator[Table]:
     table = Table.grid(padding=(0, 2))
     for found in shown[:_COLLECTION_ROWS]:
         table.add_row(
-            Text(f"    {collection_title(found)}", overflow="ellipsis", no_wrap=True),
+            _line(f"    {collection_title(found)}"),
             _bar(_done(found), running=found.state == COLLECTION_STATE_RUNNING),
             Text(_MARKS[found.state] or _bytes(found), no_wrap=True),
         )

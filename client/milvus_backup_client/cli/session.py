@@ -21,7 +21,7 @@ from milvus_backup_client.cli.exits import ExitCode, UsageFailure
 from milvus_backup_client.cli.outcomes import exit_code
 from milvus_backup_client.cli.place import ADDRESS_VARIABLE, Place, place_options
 from milvus_backup_client.cli.service import Service, service_at
-from milvus_backup_client.cli.texts import json_text
+from milvus_backup_client.cli.texts import json_text, printable
 from milvus_backup_client.client import BackupClient
 from milvus_backup_client.errors import BackupServiceError
 
@@ -54,11 +54,11 @@ class Session:
 
     def say(self, text: str) -> None:
         """Write a line of the result."""
-        click.echo(text)
+        click.echo(text if self.json else printable(text))
 
     def note(self, text: str) -> None:
         """Write a line that is not part of the result."""
-        click.echo(text, err=True)
+        click.echo(printable(text), err=True)
 
     def say_message(self, message: Message) -> None:
         """Write a message as JSON."""
@@ -167,7 +167,7 @@ def _run(place: Place, timeout_seconds: float, output: str, body: _Run) -> ExitC
                 return asyncio.run(_with_client(service, timeout_seconds, output, body))
             except BackupServiceError as error:
                 for line in service.failure_lines(error):
-                    click.echo(line, err=True)
+                    click.echo(printable(line), err=True)
                 return exit_code(error)
     except (KeyboardInterrupt, asyncio.CancelledError):
         return ExitCode.LEFT

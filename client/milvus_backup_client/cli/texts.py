@@ -21,6 +21,14 @@ from milvus_backup.v1.operation_pb2 import (
     Progress,
 )
 
+# Codes 0 to 31 and 127 to 159, but for line ends and tabs.
+_CONTROLS = dict.fromkeys({*range(32), *range(127, 160)} - {ord("\n"), ord("\t")}, "?")
+
+
+def printable(text: str) -> str:
+    """Return a text for a terminal: names and reasons come from outside, and must not steer it."""
+    return text.translate(_CONTROLS)
+
 
 def json_text(message: Message, *, indent: int | None = 4) -> str:
     """Return a message as protobuf's JSON, fields named as in the contract.
