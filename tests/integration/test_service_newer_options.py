@@ -161,9 +161,7 @@ CASES = {
     "indexes": case(indexed_as_recorded, restore_indexes=True),
     "auto index": options(chosen_by_milvus, use_auto_index=True),
     "skip params": options(without_what_is_skipped, skip_params=SKIPPED),
-    "one shard": options(max_shard_count=1),
     "meta only": options(empty, meta_only=True),
-    "sizes alone": case(skip_content_check=True),
     "staged": case(same_bucket=False),
 }
 
