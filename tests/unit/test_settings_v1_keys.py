@@ -193,7 +193,7 @@ def test_other_keys_have_no_variable(folder: Path, row: Row) -> None:
     assert value(folder, row, "", {name: row.given}) == value(folder, row, "", {})
 
 
-@pytest.mark.parametrize("key", [*OF_STORES_THAT_ARE_REFUSED, *MEAN_NOTHING])
+@pytest.mark.parametrize("key", sorted({*OF_STORES_THAT_ARE_REFUSED, *MEAN_NOTHING}))
 def test_the_start_says_of_a_key_that_it_has_no_effect(folder: Path, key: str) -> None:
     loaded = read(folder, f"{key}: x\nminio.backupRootPath: b")
     assert [it.split(": ")[:2] for it in loaded.warnings[1:]] == [["accepted, no effect", key]]
