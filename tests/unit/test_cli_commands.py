@@ -7,9 +7,8 @@ import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from milvus_backup.v1 import backup_pb2, backup_service_pb2, operation_service_pb2, plan_pb2
+from milvus_backup.v1 import backup_service_pb2, operation_service_pb2, plan_pb2
 from milvus_backup.v1 import operation_pb2 as pb
-from milvus_backup.v1 import server_service_pb2 as server
 from milvus_backup.v1.backup_service_pb2 import CollectionPartitions
 from tests.support.command_line import run
 from tests.support.scripted_service import (
@@ -59,84 +58,6 @@ async def service() -> ScriptedService:
 async def address(service: ScriptedService) -> AsyncIterator[str]:
     async with serving(service) as address:
         yield address
-
-
-COMPLETE = backup_pb2.Backup(
-    name="monday",
-    state=backup_pb2.BACKUP_STATE_COMPLETE,
-    size_bytes=176_600,
-    collection_count=2,
-    create_time=ACCEPTED,
-    milvus_version="2.3.5",
-    exact=True,
-)
-HALF_MADE = backup_pb2.Backup(name="sunday", state=backup_pb2.BACKUP_STATE_INCOMPLETE)
-LEGACY = backup_pb2.Backup(name="tuesday", state=backup_pb2.BACKUP_STATE_LEGACY)
-
-
-@pytest.fixture
-def three_backups(service: ScriptedService) -> None:
-    service.on(
-        "ListBackups",
-        backup_service_pb2.ListBackupsResponse(backups=[COMPLETE, HALF_MADE], next_page_token="x"),
-    )
-    service.on("ListBackups", backup_service_pb2.ListBackupsResponse(backups=[LEGACY]))
-
-
-@pytest.mark.usefixtures("three_backups")
-async def test_list_names_what_can_be_restored(address: str) -> None:
-    done = await run(address, "list")
-    assert (done.stdout, done.exit_code) == (">> Backups:\nmonday\ntuesday\n", 0)
-    assert (
-        done.stderr
-        == f"1 not complete; see: milvus-backup --address {address} list --output wide\n"
-    )
-
-
-@pytest.mark.usefixtures("three_backups")
-async def test_list_as_a_table_has_all(address: str) -> None:
-    done = await run(address, "list", "--output", "wide")
-    assert (done.stderr, done.exit_code) == ("", 0)
-    assert done.stdout == (
-        "NAME     STATE       COLLECTIONS  SIZE      CREATED               MILVUS  EXACT\n"
-        "monday   complete    2            176.6 kB  2023-11-14 22:13:20Z  2.3.5   yes\n"
-        "sunday   incomplete  ?            ?         ?                     ?       no\n"
-        "tuesday  legacy      ?            ?         ?                     ?       no\n"
-    )
-
-
-@pytest.mark.parametrize(
-    ("output", "nothing"),
-    [
-        ("text", ">> Backups:\n"),
-        ("wide", "NAME  STATE  COLLECTIONS  SIZE  CREATED  MILVUS  EXACT\n"),
-    ],
-)
-async def test_list_of_nothing(
-    service: ScriptedService, address: str, output: str, nothing: str
-) -> None:
-    service.on("ListBackups", backup_service_pb2.ListBackupsResponse())
-    done = await run(address, "list", "--output", output)
-    assert (done.stdout, done.stderr) == (nothing, "")
-
-
-async def test_list_as_json(service: ScriptedService, address: str) -> None:
-    service.on(
-        "ListBackups",
-        backup_service_pb2.ListBackupsResponse(
-            backups=[
-                backup_pb2.Backup(
-                    name="monday", state=backup_pb2.BACKUP_STATE_COMPLETE, size_bytes=7
-                )
-            ]
-        ),
-    )
-    done = await run(address, "list", "--output", "json")
-    (found,) = json.loads(done.stdout)["backups"]
-    assert found["name"] == "monday"
-    assert found["state"] == "BACKUP_STATE_COMPLETE"
-    assert found["size_bytes"] == "7"
-    assert found["exact"] is False
 
 
 async def test_the_command_line_says_that_it_is_one(service: ScriptedService, address: str) -> None:
@@ -396,57 +317,6 @@ async def test_operations(service: ScriptedService, address: str) -> None:
     assert (request.backup_name, request.page_size) == ("nightly", 2)
     as_json = await run(address, "operations", "--limit", "1", "--output", "json")
     assert [found["name"] for found in json.loads(as_json.stdout)["operations"]] == ["op_1"]
-
-
-async def test_check(service: ScriptedService, address: str) -> None:
-    service.on(
-        "Check",
-        server.CheckResponse(
-            ok=False,
-            items=[
-                server.CheckItem(
-                    name="milvus", state=server.CHECK_STATE_OK, message="Milvus 2.3.5 answers"
-                ),
-                server.CheckItem(
-                    name="backup_storage",
-                    state=server.CHECK_STATE_FAILED,
-                    message="no bucket 'b'",
-                    error=status(
-                        grpc.StatusCode.FAILED_PRECONDITION, "BUCKET_NOT_FOUND", "no bucket 'b'"
-                    ),
-                ),
-                server.CheckItem(name="transfer", state=server.CHECK_STATE_SKIPPED),
-            ],
-        ),
-    )
-    done = await run(address, "check")
-    assert done.stdout == (
-        "STATE    CHECK           FOUND\n"
-        "ok       milvus          Milvus 2.3.5 answers\n"
-        "failed   backup_storage  no bucket 'b' (BUCKET_NOT_FOUND)\n"
-        "skipped  transfer\n"
-    )
-    assert (done.stderr, done.exit_code) == ("Error: 1 of 3 checks failed\n", 1)
-    as_json = await run(address, "check", "--output", "json")
-    assert json.loads(as_json.stdout)["ok"] is False
-    assert as_json.exit_code == 1
-
-
-async def test_check_of_a_service_that_is_well(service: ScriptedService, address: str) -> None:
-    well = server.CheckItem(name="milvus", state=server.CHECK_STATE_OK, message="it answers")
-    service.on("Check", server.CheckResponse(ok=True, items=[well]))
-    done = await run(address, "check")
-    assert (done.stderr, done.exit_code) == ("", 0)
-    assert done.stdout == "STATE  CHECK   FOUND\nok     milvus  it answers\nSuccess!\n"
-
-
-async def test_check_config_is_a_word_that_stayed() -> None:
-    done = await run("127.0.0.1:1", "check", "config")
-    assert (done.stdout, done.stderr, done.exit_code) == (
-        "",
-        "Warning: check config is deprecated, use config show\n",
-        0,
-    )
 
 
 async def test_a_wrong_request(service: ScriptedService, address: str) -> None:
