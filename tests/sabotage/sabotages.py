@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 CRASHES = "tests/faults/test_crash_sweep.py"
+RECOVERY = "tests/faults/test_crash_recovery.py::test_after_some_crashes"
 SERVICE = "tests/integration/test_service_"
 
 
@@ -139,8 +140,8 @@ SABOTAGES = (
     Sabotage(
         "collections are built under their final names",
         "service/building.py",
-        "temporary = CollectionName(target.database, name)",
-        "temporary = target",
+        "            temporary=temporary_name(self._operation, number),\n",
+        "            temporary=target.name,\n",
         (
             f"{CRASHES}::test_no_crash_of_a_restore_leaves_a_collection_in_part_under_its_name",
             f"{SERVICE}restore.py",
@@ -149,15 +150,100 @@ SABOTAGES = (
     Sabotage(
         "staged copies stay",
         "service/staging.py",
-        "            await delete_prefix(self._target.store, self._place.prefix)\n",
+        "            await delete_prefix(self._store, self._place.prefix)\n",
         "            pass\n",
         (f"{SERVICE}restore_cancel.py", f"{SERVICE}imports.py"),
     ),
     Sabotage(
         "a store that stays away fails the operation for good",
-        "domain/failures.py",
-        "return kind in _GO_ON and isinstance",
-        "return False and isinstance",
-        ("tests/unit/test_failures.py",),
+        "service/backup_run.py",
+        "            if isinstance(error, Unavailable):\n",
+        "            if False:\n",
+        ("tests/faults/test_store_away.py",),
+    ),
+    Sabotage(
+        "an import is written down behind its issue, not before",
+        "service/import_steps.py",
+        "        await self._tracker.require_owner()\n"
+        "        await self._journal.note_import(self._target, self._step.entry)\n",
+        "        await self._tracker.require_owner()\n",
+        (f"{SERVICE}restore_resume.py", RECOVERY),
+    ),
+    Sabotage(
+        "what a resume finds imported is not counted",
+        "service/restore_import.py",
+        "        if there != rows:\n",
+        "        if False:\n",
+        (f"{SERVICE}restore_resume.py", RECOVERY),
+    ),
+    Sabotage(
+        "no signs of life are looked for",
+        "service/journal.py",
+        "return await self.log.living(limit) | {self.owner.instance}",
+        "return frozenset({self.owner.instance})",
+        (f"{SERVICE}sweep.py::test_what_another_service_works_on_is_left_alone",),
+    ),
+    Sabotage(
+        "a backup in part is complete unasked",
+        "service/backup_run.py",
+        "        if self._fates.failed and not self._checked.allow_partial:\n",
+        "        if False:\n",
+        (f"{SERVICE}create_partial.py",),
+    ),
+    Sabotage(
+        "final names are given whatever the count of rows",
+        "service/restore_import.py",
+        "    if not rows.fits(imported):\n",
+        "    if False:\n",
+        (f"{SERVICE}imports.py",),
+    ),
+    Sabotage(
+        "deletes of L0 segments are imported before the rows",
+        "service/restore_import.py",
+        "            await self._import_all([it for it in left if not it.unit.l0], built, credit)\n"
+        "            await self._import_all([it for it in left if it.unit.l0], built, credit)\n",
+        "            await self._import_all([it for it in left if it.unit.l0], built, credit)\n"
+        "            await self._import_all([it for it in left if not it.unit.l0], built, credit)\n",
+        (f"{SERVICE}newer_milvus.py", f"{SERVICE}newer_sources.py"),
+    ),
+    Sabotage(
+        "a sweep removes a backup whose create did not live to say that it is complete",
+        "service/interrupted_create.py",
+        "        if held and await repository",
+        "        if False and await repository",
+        (RECOVERY,),
+    ),
+    Sabotage(
+        "a sweep forgets what restores staged",
+        "service/cluster_leftovers.py",
+        "            await delete_prefix(storage.store, prefix)\n",
+        "            pass\n",
+        (f"{SERVICE}sweep.py",),
+    ),
+    Sabotage(
+        "a delete notes nothing of what it removes",
+        "service/delete_run.py",
+        "            await self._records.store.put("
+        "self._note_key, canonical_json(encode(_Doomed, doomed)))\n",
+        "            pass\n",
+        (f"{SERVICE}resume_delete.py",),
+    ),
+    Sabotage(
+        "a resume copies everything again",
+        "service/backup_run.py",
+        "again=self._resumed or attempt > 0)",
+        "again=False)",
+        (f"{SERVICE}resume_create.py",),
+    ),
+    Sabotage(
+        "a watch may end with a state of a moment ago",
+        "service/running.py",
+        "        if shared is not None and now < self._shared_until:\n"
+        "            newest = shared.revision == self.changed.version\n"
+        "            if newest or (shared.revision > beyond and not self.ended.is_set()):\n"
+        "                return shared\n",
+        "        if shared is not None and now < self._shared_until + 60:\n"
+        "            return shared\n",
+        ("tests/unit/test_operations_watch.py",),
     ),
 )
