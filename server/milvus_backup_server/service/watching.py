@@ -39,7 +39,8 @@ async def watch(running: Running, min_interval: float) -> AsyncGenerator[Operati
         if snapshot.state.ends_watch:
             return
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(running.ended.wait(), min_interval)
+            async with asyncio.timeout(min_interval):  # wait_for makes a task of each wait
+                await running.ended.wait()
         await running.changed.wait_beyond(sent)
 
 
