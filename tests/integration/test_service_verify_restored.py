@@ -2,40 +2,27 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
 
-from milvus_backup_server.adapters.memory_store import MemoryServer
 from milvus_backup_server.domain.errors import (
     BinlogsNotInstalled,
     CollectionNotFound,
     InvalidRequest,
-    MilvusUnavailable,
-    StorageUnavailable,
 )
-from milvus_backup_server.domain.milvus import CollectionName
-from milvus_backup_server.domain.names import is_temporary_name
-from milvus_backup_server.domain.operation_record import OperationRecord
-from milvus_backup_server.domain.operations import CollectionState, Operation, OperationState, Phase
+from milvus_backup_server.domain.operations import CollectionState, OperationState, Phase
 from milvus_backup_server.domain.records import CollectionSchema, FieldSchema
-from milvus_backup_server.domain.requests import SweepRequest
 from milvus_backup_server.domain.verification import Problem, ProblemKind, RowDifference
 from milvus_backup_server.ports.binlogs import BinlogReader
-from tests.support.crashes import die, mutations
 from tests.support.fake_milvus_state import Key
-from tests.support.held_calls import BACKUP_STORE, GATEWAY, Gate, Gates, around_all
+from tests.support.held_calls import GATEWAY, around_all
 from tests.support.meanwhile import Meanwhile, failing
 from tests.support.phases import PhaseGate
-from tests.support.resumed_restores import interrupted_verification, resume, undo
 from tests.support.service import (
-    CALLER,
     KEYED,
-    LIMITS,
     SCHEMA,
     VECTOR,
-    Service,
     World,
     add_collection,
     flushed,
@@ -49,8 +36,11 @@ from tests.support.verifications import (
     D,
     collection_id,
     data_keys,
+    left,
+    restored,
     result_of,
-    with_backup,
+    staged_world,
+    temporary_collection,
 )
 
 T = TypeVar("T")
@@ -62,36 +52,6 @@ INTERRUPTED, SUCCEEDED = OperationState.INTERRUPTED, OperationState.SUCCEEDED
 TEXT_KEY = CollectionSchema(
     fields=(FieldSchema(field_id=100, name="pk", is_primary_key=True, data_type=21), VECTOR)
 )
-
-
-async def staged_world() -> World:
-    return await with_backup(World(backup_bucket="b-bucket"))
-
-
-async def left(world: World, before: tuple[list[str], ...]) -> list[str]:
-    """Return what is there now and was not before, but what is remembered of verifications."""
-    pairs = zip(await world.traces(), before, strict=True)
-    new = [key for now, then in pairs for key in now if key not in then]
-    return [key for key in new if "/verifications/" not in key]
-
-
-def temporary(world: World) -> CollectionName:
-    """Return the collection that is being compared."""
-    (found,) = [
-        CollectionName(database, name)
-        for database, names in world.milvus.databases.items()
-        for name in names
-        if is_temporary_name(name)
-    ]
-    return found
-
-
-async def verified(world: World, meanwhile: Meanwhile | None = None) -> Operation:
-    decorators = meanwhile.decorators if meanwhile else None
-    async with running(world, decorators) as service:
-        last = await service.verify(level=RESTORED)
-    assert meanwhile is None or meanwhile.fired == 1
-    return last
 
 
 # --- what is found
@@ -124,13 +84,13 @@ async def test_rows_that_are_others_are_found_and_named() -> None:
     world.milvus.altered = {1}
 
     async def meddle() -> None:
-        name = temporary(world)
+        name = temporary_collection(world)
         world.milvus.delete(name, [2, 4])
         world.milvus.insert(name, [-7])
 
     before = await world.traces()
     meanwhile = Meanwhile(GATEWAY, "query_rows", meddle)
-    last = await verified(world, meanwhile)
+    last = await restored(world, meanwhile)
     assert last.state is FAILED
     assert last.error is not None
     assert (last.error.reason, last.error.message) == (
@@ -175,7 +135,7 @@ async def test_no_key_of_a_row_is_in_the_log_or_the_error(
         await service.create("b")
     world.milvus.altered = {"a-secret-key"}
     with caplog.at_level(logging.DEBUG):
-        last = await verified(world)
+        last = await restored(world)
     assert result_of(last).problems[0].rows == RowDifference(
         partition="_default", different=1, different_keys=("a-secret-key",)
     )
@@ -190,9 +150,9 @@ async def test_rows_that_were_imported_twice_are_found() -> None:
     world = await staged_world()
 
     async def again() -> None:
-        world.milvus.insert(temporary(world), [0, 1])
+        world.milvus.insert(temporary_collection(world), [0, 1])
 
-    last = await verified(world, Meanwhile(GATEWAY, "query_rows", again))
+    last = await restored(world, Meanwhile(GATEWAY, "query_rows", again))
     assert last.state is FAILED
     (problem,) = result_of(last).problems
     assert problem.rows == RowDifference(extra=2)
@@ -206,7 +166,7 @@ async def test_keys_that_the_backup_has_twice_are_no_difference() -> None:
     world.milvus.insert(name, [2, 3])
     async with running(world) as service:
         await service.create("b")
-    result = result_of(succeeded(await verified(world)))
+    result = result_of(succeeded(await restored(world)))
     assert result.counts.compared_rows == 5
 
 
@@ -216,9 +176,9 @@ async def test_a_collection_with_a_partition_key_is_compared_as_one() -> None:
     world.milvus.insert(name, range(20, 30), "_default_2")
     async with running(world) as service:
         await service.create("b")
-    assert result_of(succeeded(await verified(world))).counts.compared_rows == 30
+    assert result_of(succeeded(await restored(world))).counts.compared_rows == 30
     world.milvus.altered = {25}
-    (problem,) = result_of(await verified(world)).problems
+    (problem,) = result_of(await restored(world)).problems
     assert problem.rows == RowDifference(different=1, different_keys=("25",))
 
 
@@ -245,7 +205,7 @@ async def test_a_row_without_its_like_is_not_masked_by_others_of_its_group() -> 
     async with running(world) as service:
         await service.create("b")
     world.milvus.altered = {471}
-    (problem,) = result_of(await verified(world)).problems
+    (problem,) = result_of(await restored(world)).problems
     assert problem.rows == RowDifference(partition="_default", different=1, different_keys=("471",))
 
 
@@ -311,7 +271,7 @@ async def test_a_damaged_backup_is_not_restored() -> None:
     await world.backup_store.put(key, data[:-1] + bytes([data[-1] ^ 1]))
     before = await world.traces()
     jobs = len(world.milvus.imports.jobs)
-    last = await verified(world)
+    last = await restored(world)
     assert last.error is not None
     assert last.error.reason == "BACKUP_CORRUPT"
     result = result_of(last)
@@ -326,7 +286,7 @@ async def test_a_database_that_is_not_there_is_made_and_removed() -> None:
     await world.milvus.drop_collection(D)
     await world.milvus.drop_database("shop")
     before = await world.traces()
-    succeeded(await verified(world))
+    succeeded(await restored(world))
     assert await left(world, before) == []
 
 
@@ -364,193 +324,4 @@ async def test_a_cancel_leaves_nothing(phase: Phase) -> None:
         last = await service.end(operation)
     assert last.state is CANCELLED, last.error
     assert last.warnings == ()
-    assert await left(world, before) == []
-
-
-DOWN = MilvusUnavailable("it is down")
-
-
-@pytest.mark.parametrize("method", ["create_collection", "load_collection", "query_rows"])
-async def test_what_does_not_answer_interrupts_and_the_next_attempt_begins_anew(
-    method: str,
-) -> None:
-    world = await staged_world()
-    before = await world.traces()
-    last = await verified(world, Meanwhile(GATEWAY, method, failing(DOWN)))
-    assert last.state is INTERRUPTED, last.error
-    assert await left(world, before) != []
-    record = interrupted_verification(last.name, level=RESTORED)
-    async with running(world) as service:
-        again = succeeded(await resume(service, record))
-    assert result_of(again).counts.restored_collections == 2
-    assert {(str(it.source), it.target) for it in again.collections} == {
-        ("default.c", None),
-        ("shop.d", None),
-    }
-    assert await left(world, before) == []
-
-
-async def test_an_interrupted_one_can_be_cancelled() -> None:
-    world = await staged_world()
-    before = await world.traces()
-    last = await verified(world, Meanwhile(GATEWAY, "query_rows", failing(DOWN)))
-    async with running(world) as service:
-        ended = await undo(service, interrupted_verification(last.name, level=RESTORED))
-    assert ended.state is CANCELLED
-    assert await left(world, before) == []
-
-
-async def test_a_resume_that_is_cancelled_at_once_leaves_nothing() -> None:
-    world = await staged_world()
-    before = await world.traces()
-    last = await verified(world, Meanwhile(GATEWAY, "query_rows", failing(DOWN)))
-    services: list[Service] = []
-
-    async def cancel() -> None:
-        services[0].operations.cancel(last.name)
-
-    meanwhile = Meanwhile(GATEWAY, "drop_collection", cancel)
-    async with running(world, meanwhile.decorators) as service:
-        services.append(service)
-        ended = await resume(service, interrupted_verification(last.name, level=RESTORED))
-    assert meanwhile.fired == 1
-    assert ended.state is CANCELLED
-    assert await left(world, before) == []
-
-
-class Begun:
-    """Begins the verification and keeps its name."""
-
-    def __init__(self) -> None:
-        self.name = ""
-
-    async def __call__(self, service: Service) -> Operation:
-        operation = await service.start_verify(level=RESTORED)
-        self.name = operation.name
-        return operation
-
-
-async def crash(at: int) -> None:
-    """Let the service die at a change, then resume or undo."""
-    world, begun = await staged_world(), Begun()
-    before = await world.traces()
-    assert await die(world, begun, at, after=at % 2 == 1)
-    record = interrupted_verification(begun.name, level=RESTORED)
-    async with running(world) as service:
-        last = await (undo if at % 3 == 0 else resume)(service, record)
-    assert last.state is (CANCELLED if at % 3 == 0 else SUCCEEDED), (at, last.error)
-    assert await left(world, before) == [], at
-
-
-async def test_a_crash_anywhere_leaves_nothing_in_the_end() -> None:
-    for at in range(2, len(await mutations(await staged_world(), Begun())) + 1, 7):
-        await crash(at)
-
-
-@pytest.mark.torture
-async def test_every_crash_leaves_nothing_in_the_end() -> None:
-    for at in range(1, len(await mutations(await staged_world(), Begun())) + 1):
-        await crash(at)
-
-
-# --- what was read is not read again
-
-
-async def stopped(world: World, **fields: Any) -> Operation:
-    """Stop a service when it reads the first object of `shop.d`, behind all of `c`."""
-    gate, part = Gate(BACKUP_STORE, "get", part=f"/{await collection_id(world, D)}/"), Gates()
-    part.gate = gate
-    one_by_one = replace(LIMITS, collections=1)
-    async with running(world, around_all(part), limits=one_by_one) as service:
-        operation = await service.start_verify(level=CONTENT, **fields)
-        await gate.reached.wait()
-    return service.operations.get(operation.name)
-
-
-async def reads_of(world: World, number: int, record: OperationRecord) -> tuple[int, Operation]:
-    """Resume, and return how many objects of a collection were read, and the end."""
-    reads = Meanwhile(BACKUP_STORE, "get", failing(AssertionError()), first=10_000)
-    async with running(world, reads.decorators) as service:
-        last = await resume(service, record)
-    keys = [subject for _, method, subject in reads.calls if method == "get"]
-    return len([key for key in keys if f"/binlogs/insert_log/{number}/" in key]), last
-
-
-async def test_what_was_read_before_an_interrupt_is_not_read_again() -> None:
-    world = await staged_world()
-    before = await world.traces()
-    operation = await stopped(world)
-    assert operation.state is INTERRUPTED
-    (notes,) = await left(world, before)
-    assert notes.endswith(f"/plans/{operation.name}/verified.json")
-    record = interrupted_verification(operation.name, level=CONTENT)
-    count, last = await reads_of(world, await collection_id(world, C), record)
-    assert count == 0
-    result = result_of(succeeded(last))
-    note = "1 collections were read before the verification was interrupted, and only listed since"
-    assert result.notes == (note,)
-    assert result.counts.hash_checked > 0
-    assert result.counts.hash_checked + result.counts.listed == len(await data_keys(world))
-    assert await left(world, before) == []
-
-
-async def test_another_backup_of_the_name_is_read_whole() -> None:
-    world = await staged_world()
-    operation = await stopped(world)
-    async with running(world, generation=2) as service:
-        await service.delete("b")
-        await service.create("b")
-    record = interrupted_verification(operation.name, level=CONTENT)
-    count, last = await reads_of(world, world.milvus.collection(C).collection_id, record)
-    assert count > 0
-    assert result_of(succeeded(last)).counts.hash_checked == len(await data_keys(world))
-
-
-async def test_a_sample_has_the_same_objects_after_a_resume() -> None:
-    world = await staged_world()
-    operation = await stopped(world, sample_percent=99)
-    record = interrupted_verification(operation.name, level=CONTENT, sample_percent=99)
-    count, last = await reads_of(world, await collection_id(world, C), record)
-    assert count == 0
-    assert result_of(succeeded(last)).sample.seed != 0
-
-
-async def test_the_notes_of_one_that_is_cancelled_instead_are_removed() -> None:
-    world = await staged_world()
-    before = await world.traces()
-    operation = await stopped(world)
-    async with running(world) as service:
-        last = await undo(service, interrupted_verification(operation.name, level=CONTENT))
-    assert last.state is CANCELLED
-    assert await left(world, before) == []
-
-
-async def test_a_store_that_stays_away_interrupts_it() -> None:
-    world = await staged_world()
-    away = Meanwhile(
-        BACKUP_STORE, "list_page", failing(StorageUnavailable("it is down")), part="/binlogs/"
-    )
-    async with running(world, away.decorators) as service:
-        last = await service.verify(level=CONTENT)
-    assert last.state is INTERRUPTED
-    assert last.error is not None
-    assert last.error.metadata["cause"] == "STORAGE_UNAVAILABLE"
-    async with running(world) as service:
-        again = await resume(service, interrupted_verification(last.name, level=CONTENT))
-    assert result_of(succeeded(again)).sound
-
-
-# --- a sweep instead
-
-
-async def test_an_interrupted_one_is_swept() -> None:
-    world = await staged_world()
-    before, records = await world.traces(), MemoryServer("records").store("records")
-    silence = Meanwhile(GATEWAY, "query_rows", failing(DOWN))
-    async with running(world, silence.decorators, records=records) as service:
-        assert (await service.verify(level=RESTORED)).state is INTERRUPTED
-    assert await left(world, before) != []
-    async with running(world, records=records) as service:
-        sweep = await service.use_cases.sweep.start(SweepRequest(True, 0), CALLER)
-        succeeded(await service.end(sweep))
     assert await left(world, before) == []

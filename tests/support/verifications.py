@@ -3,6 +3,7 @@
 import json
 
 from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.names import is_temporary_name
 from milvus_backup_server.domain.operations import (
     Operation,
 )
@@ -10,6 +11,7 @@ from milvus_backup_server.domain.verification import (
     VerifyLevel,
     VerifyResult,
 )
+from tests.support.meanwhile import Meanwhile
 from tests.support.service import World, add_collection, flushed, running
 
 LISTING, CONTENT, RESTORED = VerifyLevel.LISTING, VerifyLevel.CONTENT, VerifyLevel.RESTORED
@@ -45,3 +47,35 @@ async def collection_id(world: World, name: CollectionName) -> int:
 def result_of(operation: Operation) -> VerifyResult:
     assert isinstance(operation.result, VerifyResult), operation
     return operation.result
+
+
+async def staged_world() -> World:
+    """Return a world whose backup is in another bucket than Milvus."""
+    return await with_backup(World(backup_bucket="b-bucket"))
+
+
+async def left(world: World, before: tuple[list[str], ...]) -> list[str]:
+    """Return what is there now and was not before, but what is remembered of verifications."""
+    pairs = zip(await world.traces(), before, strict=True)
+    new = [key for now, then in pairs for key in now if key not in then]
+    return [key for key in new if "/verifications/" not in key]
+
+
+def temporary_collection(world: World) -> CollectionName:
+    """Return the collection that is being compared."""
+    (found,) = [
+        CollectionName(database, name)
+        for database, names in world.milvus.databases.items()
+        for name in names
+        if is_temporary_name(name)
+    ]
+    return found
+
+
+async def restored(world: World, meanwhile: Meanwhile | None = None) -> Operation:
+    """Verify the backup by a restore, in the midst of which something happens once."""
+    decorators = meanwhile.decorators if meanwhile else None
+    async with running(world, decorators) as service:
+        last = await service.verify(level=RESTORED)
+    assert meanwhile is None or meanwhile.fired == 1
+    return last
