@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from milvus_backup_server.domain.errors import OperationConflict
+from milvus_backup_server.domain.errors import ObjectChanged, OperationConflict
 from milvus_backup_server.domain.operation_record import OperationRecord
 from milvus_backup_server.domain.operations import OperationKind, OperationState
 from milvus_backup_server.service.resuming import Continuation
+from tests.support.bodies import until
 from tests.support.replicas import Replicas, Work, asked, at_once, crash, replicas
+from tests.support.stores import FailingStore
 
 CREATE, DELETE = OperationKind.CREATE_BACKUP, OperationKind.DELETE_BACKUP
 INTERRUPTED = OperationState.INTERRUPTED
@@ -47,3 +49,29 @@ async def test_what_began_elsewhere_while_a_resume_was_checked_is_in_its_way(
     await other.on_record(begun[0], SUCCEEDED)
     await second.control.resume(name)
     await second.becomes(name, SUCCEEDED)
+
+
+async def test_a_record_that_a_newer_service_wrote_is_lost_and_not_fought_for(
+    world: Replicas,
+) -> None:
+    service, work = await world.start(), Work()
+    name = await service.begin(asked(), work)
+    await service.on_record(name, RUNNING)
+    newer = b'{"format_version": 99}'
+    key = f"root/.milvus-backup/operations/{name}.json"
+    await world.store.put(key, newer)
+    work.trackers[0].wait_for("something")
+    await until(lambda: work.stopped == [False])
+    await until(lambda: not service.journal.recorders)
+    assert await world.store.get(key) == newer
+
+
+async def test_a_cancel_that_does_not_come_through_is_no_success(world: Replicas) -> None:
+    first, store = await world.start(), FailingStore(world.store)
+    name = await first.begin(asked(), Work())
+    await first.on_record(name, RUNNING)
+    second = await world.start(store=store)
+    store.fail("put", ObjectChanged("its owner has just written"))
+    with pytest.raises(OperationConflict, match="again"):
+        await second.control.cancel(name)
+    assert store.injected["put"] > 1

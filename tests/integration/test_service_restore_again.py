@@ -1,13 +1,20 @@
 """A restore is interrupted a second time, while it goes on: nothing that was known is forgotten."""
 
 import asyncio
+from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
+
 from milvus_backup_server.adapters.memory_store import MemoryServer
+from milvus_backup_server.adapters.store_decorator import StoreDecorator
 from milvus_backup_server.domain.errors import MilvusDenied, MilvusUnavailable, StorageUnavailable
 from milvus_backup_server.domain.operations import CollectionState, Operation, OperationState, Phase
 from milvus_backup_server.domain.renaming import CollectionMapping
 from milvus_backup_server.domain.restore_options import RestoreOptions
+from milvus_backup_server.ports.object_store import ObjectStore
+from milvus_backup_server.service.context import Storage
+from milvus_backup_server.service.restore_finished import FinishedRestores
 from tests.support.crash_checks import temporary
 from tests.support.crashes import die, mutations
 from tests.support.fake_milvus_state import Key
@@ -189,3 +196,33 @@ async def test_a_target_that_is_whole_is_restored_although_its_source_is_damaged
     failed = [str(it.target) for it in last.collections if it.state is CollectionState.FAILED]
     assert failed == ["default.one_b"]
     assert temporary(world) == []
+
+
+class Later(StoreDecorator):
+    """A store whose clock is some days ahead."""
+
+    def __init__(self, inner: ObjectStore, days: int) -> None:
+        super().__init__(inner)
+        self._days = timedelta(days=days)
+
+    async def now(self) -> datetime:
+        return await super().now() + self._days
+
+
+@pytest.mark.parametrize(("days", "known"), [(29, True), (100, False)])
+async def test_a_restore_that_had_finished_is_not_done_again_weeks_later(
+    days: int, *, known: bool
+) -> None:
+    world = await with_backup()
+    async with running(world) as service:
+        done = await service.restore("b", **REPLACING)
+    world.milvus.insert(named("one"), LATER)  # what a second restore would drop
+    storage = Storage("backup", Later(world.backup_store, days), "backup")
+    await FinishedRestores(storage).tidy()
+    found = await FinishedRestores(storage).result(done.name)
+    assert found == (done.result if known else None)
+    if known:
+        async with running(world) as service:
+            last = await resume(service, interrupted(done.name, **REPLACING))
+        assert (last.state, last.result) == (OperationState.SUCCEEDED, done.result)
+        assert rows(world)[0] == [*BACKED_UP, *LATER]

@@ -173,8 +173,10 @@ class Recorder:
                 self._stored = await self._log.create(record)
             else:
                 self._stored = await self._log.replace(record, self._stored.version)
-        except (ObjectAlreadyExists, ObjectChanged):
+        except (ObjectAlreadyExists, ObjectChanged) as error:
             await self._read_again()
+            if self._stored is None and isinstance(error, ObjectAlreadyExists):
+                self.running.lose()  # what is there cannot be read: a newer service wrote it
             return self.running.lost
         await self._index()
         self._retry_seconds = self._limits.retry

@@ -18,7 +18,11 @@ from milvus_backup_server.domain.value_codec import decode, encode
 from milvus_backup_server.service.context import Storage
 from milvus_backup_server.service.restore_journal import RestoreJournal
 
-KEPT: Final = timedelta(days=1)
+KEPT: Final = timedelta(days=90)
+"""Far longer than an interrupted operation is remembered by default.
+
+One that is resumed without this note restores again, over what was written since.
+"""
 
 
 class FinishedRestores:

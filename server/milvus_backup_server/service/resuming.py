@@ -29,6 +29,7 @@ from typing import Final
 from milvus_backup_server.domain.errors import (
     BackupError,
     ObjectChanged,
+    OperationConflict,
     OperationEnded,
     OperationNotFound,
     OperationNotResumable,
@@ -176,6 +177,7 @@ class OperationControl:
         Raises:
             OperationNotFound: It is not on record.
             OperationEnded: It has ended.
+            OperationConflict: The service that runs it could not be told.
         """
         running = self.directory.running(name)
         if running is not None and not running.state.ends_watch:
@@ -201,12 +203,13 @@ class OperationControl:
             if not stored.record.active:
                 raise _ended(stored.record.operation)
             asked = replace(stored.record, cancel_requested=True)
-            try:
+            with contextlib.suppress(ObjectChanged):  # its owner has just written
                 await self.journal.log.replace(asked, stored.version)
-            except ObjectChanged:
-                continue  # its owner has just written
-            break
-        return await self.directory.get(name)
+                return await self.directory.get(name)
+        raise OperationConflict(
+            f"operation {name} could not be told to stop, as its record changes all the time: ask again",
+            operation=name,
+        )
 
     async def _undo(self, name: str) -> Operation:
         stored = await self._interrupted(name)
