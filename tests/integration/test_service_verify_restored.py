@@ -325,3 +325,11 @@ async def test_a_cancel_leaves_nothing(phase: Phase) -> None:
     assert last.state is CANCELLED, last.error
     assert last.warnings == ()
     assert await left(world, before) == []
+
+
+async def test_a_collection_with_a_long_name_is_compared_too() -> None:
+    world = World()
+    await add_collection(world.milvus, "c" * 245, range(3))
+    async with running(world) as service:
+        await service.create("b")
+    assert result_of(succeeded(await restored(world))).counts.compared_rows == 3

@@ -38,16 +38,22 @@ from milvus_backup_server.service.verify_report import VerifyReport
 Binlogs = Callable[[], BinlogReader]
 """Returns what reads rows; raises BinlogsNotInstalled where it is not installed."""
 
+_SUFFIX = 8
+"""Characters of an operation's name that are random."""
+
 _UNTOUCHED = SkipParams(collection_properties=("collection.ttl.seconds",))
 """Rows that expire while they are compared would be missing."""
 
 
 def restore_request(request: VerifyRequest, operation: str) -> RestoreRequest:
-    """Return the restore that a verification makes. No collection ever gets the names that it gives."""
+    """Return the restore that a verification makes. No collection ever gets the names that it gives.
+
+    They are short, as Milvus takes names of at most 255 characters and those of the backup may be long.
+    """
     return RestoreRequest(
         request.backup_name,
         collections=request.collections,
-        suffix=f"_{operation}",
+        suffix=f"_{operation[-_SUFFIX:]}",
         skip_content_check=True,  # all of it has just been read
         place=request.place,
         options=RestoreOptions(aliases=AliasMode.NONE, skip_params=_UNTOUCHED),
