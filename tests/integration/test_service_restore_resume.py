@@ -1,15 +1,12 @@
 """A restore is interrupted at any step: going on with it gives exactly the rows, undoing it leaves nothing."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from milvus_backup_server.domain.errors import (
-    BackupError,
     MilvusUnavailable,
     StorageDenied,
     StorageUnavailable,
@@ -30,55 +27,30 @@ from tests.support.crashes import die, mutations
 from tests.support.held_calls import BACKUP_STORE, GATEWAY, MILVUS_STORE
 from tests.support.meanwhile import Meanwhile, failing
 from tests.support.phases import PhaseGate
-from tests.support.resumed_restores import interrupted, resume, undo
-from tests.support.sample import ROWS, assert_exact, fill
+from tests.support.resumed_restores import (
+    FIELDS,
+    Begun,
+    interrupted,
+    left,
+    refused_by_milvus,
+    resume,
+    silent,
+    undo,
+    with_backup,
+    written,
+)
+from tests.support.sample import assert_exact
 from tests.support.service import (
-    INDEX,
-    Service,
     World,
     add_collection,
     flushed,
-    keys_below,
     named,
     running,
 )
 
 INTERRUPTED = OperationState.INTERRUPTED
 SUCCEEDED = OperationState.SUCCEEDED
-FIELDS: dict[str, Any] = {"suffix": "_r", "restore_indexes": True}
 QUICK = OperationLimits(cleanup_seconds=0.05)
-RECORDS = "backup/.milvus-backup/"
-
-
-async def with_backup(*, staged: bool = False) -> World:
-    world = World(backup_bucket="b-bucket") if staged else World()
-    await fill(world)
-    for name in ROWS:
-        await world.milvus.create_index(named(name), INDEX)
-    async with running(world) as service:
-        await service.create("b")
-    return world
-
-
-class Begun:
-    """Begins the restore and keeps its name."""
-
-    def __init__(self) -> None:
-        self.name = ""
-
-    async def __call__(self, service: Service) -> Operation:
-        operation = await service.start_restore(**FIELDS)
-        self.name = operation.name
-        return operation
-
-
-async def written(world: World) -> list[str]:
-    """Return the keys of journals."""
-    return await keys_below(world.backup_store, f"{RECORDS}restores/")
-
-
-async def left(world: World) -> list[str]:
-    return [*temporary(world), *await world.staged(), *await world.uploads(), *await written(world)]
 
 
 async def crashed(at: int, *, after: bool, staged: bool) -> tuple[World, str]:
@@ -192,15 +164,6 @@ async def test_a_stop_does_not_wait_for_the_import_and_a_resume_finds_it_again()
     assert_exact(world, "_r")
 
 
-async def silent(world: World, silence: Meanwhile) -> Operation:
-    begun = Begun()
-    async with running(world, silence.decorators) as service:
-        last = await service.end(await begun(service))
-    assert silence.fired > 0
-    return last
-
-
-DOWN_NOW = MilvusUnavailable("it is down")
 DOWN = "is down; what was done so far stays: resume the operation, or cancel it"
 
 
@@ -303,11 +266,6 @@ async def test_copies_that_stand_are_not_made_again() -> None:
     assert before[0] in made
     assert not set(before[1:]) & set(made)
     assert_exact(world, "_r")
-
-
-async def refused_by_milvus(world: World, method: str, first: int = 1) -> Operation:
-    """Interrupt a restore in a call of Milvus."""
-    return await silent(world, Meanwhile(GATEWAY, method, failing(DOWN_NOW), first=first))
 
 
 async def test_imports_that_are_done_are_kept() -> None:
@@ -442,91 +400,5 @@ async def test_a_journal_that_the_store_takes_no_more_interrupts_the_restore() -
     async with running(world) as service:
         resumed = await resume(service, interrupted(last.name, **FIELDS))
     assert resumed.state is SUCCEEDED, resumed.error
-    assert_exact(world, "_r")
-    assert await left(world) == []
-
-
-# --- undoing
-
-
-async def test_undoing_waits_for_the_import_that_still_runs() -> None:
-    world, begun = await with_backup(staged=True), Begun()
-    async with running(world) as service:
-        world.milvus.imports.gate.clear()
-        await begun(service)
-        await until(lambda: len(world.milvus.imports.jobs) == 1)
-    (job,) = world.milvus.imports.jobs.values()
-    async with running(world) as service:
-        undoing = asyncio.create_task(undo(service, interrupted(begun.name, **FIELDS)))
-        text = f"import job {job.job_id} of Milvus into default.one_r (pending, 0 %)"
-        await until(lambda: _waits_for(service, begun.name) == text)
-        assert await world.staged() != []
-        world.milvus.imports.gate.set()
-        assert (await undoing).state is OperationState.CANCELLED
-    assert job.state is ImportState.COMPLETED
-    assert await left(world) == []
-
-
-def _waits_for(service: Service, name: str) -> str:
-    try:
-        return service.operations.get(name).progress.waiting_for
-    except BackupError:
-        return ""
-
-
-async def test_undoing_can_be_asked_for_again_when_milvus_is_down() -> None:
-    world = await with_backup(staged=True)
-    operation = await refused_by_milvus(world, "submit_import", 2)
-    down = Meanwhile(GATEWAY, "version", failing(DOWN_NOW))
-    async with running(world, down.decorators) as service:
-        assert (await undo(service, interrupted(operation.name, **FIELDS))).state is INTERRUPTED
-        assert down.fired == 1
-        assert await left(world) != []
-        again = await undo(service, interrupted(operation.name, 2, **FIELDS))
-    assert again.state is OperationState.CANCELLED
-    assert await left(world) == []
-
-
-async def test_undoing_removes_the_databases_that_were_made() -> None:
-    world = await with_backup()
-    before = world.collections()
-    fields: dict[str, Any] = {"renames": {"one": "uno", "shop.two": "store.two"}}
-    silence = Meanwhile(GATEWAY, "submit_import", failing(DOWN_NOW))
-    async with running(world, silence.decorators) as service:
-        last = await service.end(await service.start_restore(**fields))
-    assert "store." in world.collections()
-    async with running(world) as service:
-        await undo(service, interrupted(last.name, **fields))
-    assert world.collections() == before
-
-
-async def test_the_backup_is_not_needed_to_undo() -> None:
-    world = await with_backup()
-    operation = await refused_by_milvus(world, "submit_import", 2)
-    async with running(world) as service:
-        await service.delete("b")
-        last = await undo(service, interrupted(operation.name, **FIELDS))
-    assert last.state is OperationState.CANCELLED
-    assert await left(world) == []
-
-
-async def test_a_cancel_that_was_killed_while_it_cleaned_up_can_be_resumed_and_undone() -> None:
-    world = await with_backup(staged=True)
-    dead = Meanwhile(GATEWAY, "drop_collection", asyncio.Event().wait, first=2, shielded=False)
-    gate, begun = PhaseGate(Phase.FINISHING), Begun()
-    both = replace(
-        gate.decorators, gateway=lambda it: gate.decorators.gateway(dead.decorators.gateway(it))
-    )
-    async with running(world, both, operations=QUICK) as service:
-        gate.operations = service.operations
-        await begun(service)
-        await gate.wait()
-        service.operations.cancel(begun.name)
-        await until(lambda: dead.fired == 1)
-    assert service.operations.get(begun.name).state is INTERRUPTED
-    assert len(temporary(world)) == 1
-    async with running(world) as service:
-        last = await resume(service, interrupted(begun.name, **FIELDS))
-    assert last.state is SUCCEEDED, last.error
     assert_exact(world, "_r")
     assert await left(world) == []

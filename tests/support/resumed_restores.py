@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from milvus_backup_server.domain.conflicts import Footprint
+from milvus_backup_server.domain.errors import MilvusUnavailable
 from milvus_backup_server.domain.operation_record import NOBODY, OperationRecord
 from milvus_backup_server.domain.operations import (
     Operation,
@@ -17,7 +18,11 @@ from milvus_backup_server.domain.requests import RestoreRequest, VerifyRequest
 from milvus_backup_server.service.resuming import Continuation
 from milvus_backup_server.service.running import Body
 from milvus_backup_server.service.tracker import Tracker
-from tests.support.service import CALLER, Service
+from tests.support.crash_checks import temporary
+from tests.support.held_calls import GATEWAY
+from tests.support.meanwhile import Meanwhile, failing
+from tests.support.sample import ROWS, fill
+from tests.support.service import CALLER, INDEX, Service, World, keys_below, named, running
 
 _JOURNALS = "backup/.milvus-backup/restores/"
 
@@ -74,3 +79,55 @@ async def _restarted(
     operation = replace(record.operation, state=state)
     next_attempt = replace(record, operation=operation, attempt=record.attempt + 1)
     return await service.end(service.operations.restart(next_attempt, None, body))
+
+
+# --- a restore of two collections, and what it leaves
+
+FIELDS: dict[str, Any] = {"suffix": "_r", "restore_indexes": True}
+RECORDS = "backup/.milvus-backup/"
+
+DOWN_NOW = MilvusUnavailable("it is down")
+
+
+async def with_backup(*, staged: bool = False) -> World:
+    world = World(backup_bucket="b-bucket") if staged else World()
+    await fill(world)
+    for name in ROWS:
+        await world.milvus.create_index(named(name), INDEX)
+    async with running(world) as service:
+        await service.create("b")
+    return world
+
+
+class Begun:
+    """Begins the restore and keeps its name."""
+
+    def __init__(self) -> None:
+        self.name = ""
+
+    async def __call__(self, service: Service) -> Operation:
+        operation = await service.start_restore(**FIELDS)
+        self.name = operation.name
+        return operation
+
+
+async def written(world: World) -> list[str]:
+    """Return the keys of journals."""
+    return await keys_below(world.backup_store, f"{RECORDS}restores/")
+
+
+async def left(world: World) -> list[str]:
+    return [*temporary(world), *await world.staged(), *await world.uploads(), *await written(world)]
+
+
+async def silent(world: World, silence: Meanwhile) -> Operation:
+    begun = Begun()
+    async with running(world, silence.decorators) as service:
+        last = await service.end(await begun(service))
+    assert silence.fired > 0
+    return last
+
+
+async def refused_by_milvus(world: World, method: str, first: int = 1) -> Operation:
+    """Interrupt a restore in a call of Milvus."""
+    return await silent(world, Meanwhile(GATEWAY, method, failing(DOWN_NOW), first=first))
