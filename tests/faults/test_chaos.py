@@ -1,5 +1,7 @@
 """A store that fails most of the time: backup, verification and restore end exact all the same."""
 
+from dataclasses import replace
+
 import pytest
 
 from milvus_backup_server.domain.operations import OperationState
@@ -8,11 +10,13 @@ from tests.support.faults import Fault
 from tests.support.sample import assert_exact, drop, fill
 from tests.support.seaweed_world import FaultyWorld, faulty_world
 from tests.support.seaweedfs import SeaweedFS
-from tests.support.service import running
+from tests.support.service import LIMITS, running
 
 pytestmark = [pytest.mark.s3, pytest.mark.xdist_group("faults")]
 
 SEEDS = range(20)
+# What a call may take is not asked here: many of its requests are repeated.
+PATIENT = replace(LIMITS, check_seconds=60, cleanup_seconds=60)
 
 
 def chaos(faulty: FaultyWorld, *, damaged: float, seconds: float) -> None:
@@ -29,7 +33,7 @@ async def round_trip(faulty: FaultyWorld) -> None:
     world = faulty.world
     await fill(world)
     before = world.collections()
-    async with running(world, faulty.decorators) as service:
+    async with running(world, faulty.decorators, limits=PATIENT) as service:
         await service.create("b")
         verified = await service.verify("b", level=VerifyLevel.CONTENT)
         assert verified.state is OperationState.SUCCEEDED, verified.error
@@ -70,7 +74,7 @@ async def test_many_round_trips_through_chaos_are_exact(
     seaweed: SeaweedFS, seed: int, *, staged: bool
 ) -> None:
     async with faulty_world(seaweed, seed=seed, staged=staged) as faulty:
-        chaos(faulty, damaged=0.01, seconds=1)
+        chaos(faulty, damaged=0.01, seconds=0.25)
         await round_trip(faulty)
         assert_counted(faulty)
 

@@ -86,7 +86,7 @@ ROOT = "files"
 BACKUPS = "backup"
 MANAGEMENT = "http://localhost:9091"
 
-_SECONDS = 30.0
+_SECONDS = 120.0
 _RECORDS = re.compile(r"/\.milvus-backup/(operations|owners|details|requests|history)/")
 
 
