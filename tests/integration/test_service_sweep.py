@@ -53,6 +53,7 @@ pytestmark = pytest.mark.usefixtures("own_disk")
 OLD = "20200101t000000_0123abcd"
 """An operation of long ago."""
 NEW = "29990101t000000_0123abcd"
+OLD_TIME = datetime(2020, 1, 1, tzinfo=UTC)
 CREATE, RESTORE = OperationKind.CREATE_BACKUP, OperationKind.RESTORE_BACKUP
 FAILED, INTERRUPTED = OperationState.FAILED, OperationState.INTERRUPTED
 RUNNING = OperationState.RUNNING
@@ -247,6 +248,23 @@ async def test_an_interrupted_create_is_cancelled_when_it_is_old_enough(place: P
         assert (await service.use_cases.directory.get(name)).state is OperationState.CANCELLED
         assert told(await sweep(service)) == []
     assert await place.everything() == before
+
+
+@pytest.mark.parametrize("silent_since", [None, OLD_TIME], ids=["it vanished now", "long ago"])
+async def test_the_age_of_what_vanished_counts_from_its_last_sign(
+    place: Place, silent_since: datetime | None
+) -> None:
+    log, footprint = StoreOperationLog(place.records, "records"), Footprint(CREATE, "b")
+    begun_long_ago = Operation(OLD, CREATE, RUNNING, "b", OLD_TIME, Caller())
+    written = silent_since or datetime.now(UTC)
+    gone = Owner("0123456789abcdef")
+    record = OperationRecord(begun_long_ago, footprint, None, gone, accepted=True, written=written)
+    await log.create(record)
+    async with running(place.world, records=place.records) as service:
+        found = told(await sweep(service, age=3600))
+        ends = [it.end_time for it in await service.use_cases.directory.interrupted()]
+    assert found == ([("removed", "operation", "b")] if silent_since else [])
+    assert ends == ([] if silent_since else [written])
 
 
 async def test_a_sweep_in_the_only_place_cancels_what_was_interrupted(place: Place) -> None:

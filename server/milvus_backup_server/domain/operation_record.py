@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, Final
 
 from milvus_backup_server.domain.conflicts import Footprint
@@ -59,6 +60,7 @@ class OperationRecord:
         accepted: False while it is only announced: then it has not begun, and its caller has no
             answer yet.
         gc_leases: Pauses of Milvus's garbage collection that it holds: whoever ends it gives them back.
+        written: When its owner wrote this: the last that is known of one that vanishes.
         cancel_requested: A service that is not its owner was asked to cancel it.
     """
 
@@ -70,6 +72,7 @@ class OperationRecord:
     accepted: bool = False
     cancel_requested: bool = False
     gc_leases: tuple[GcLease, ...] = ()
+    written: datetime | None = None
 
     @property
     def name(self) -> str:
@@ -92,8 +95,13 @@ class OperationRecord:
         return self.interrupted(vanished(self.owner))
 
     def interrupted(self, reason: BackupError) -> OperationRecord:
-        """Return it as it is after its owner vanished."""
-        operation = replace(self.operation, state=OperationState.INTERRUPTED, error=reason)
+        """Return it as it is after its owner vanished; it ended when it was heard of last."""
+        operation = replace(
+            self.operation,
+            state=OperationState.INTERRUPTED,
+            error=reason,
+            end_time=self.operation.end_time or self.written,
+        )
         return replace(self, operation=operation)
 
     def shown(self) -> Operation:

@@ -12,7 +12,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from types import TracebackType
 from typing import Final, Self
 
@@ -334,9 +334,8 @@ class Journal:
             await self.log.remove(item.record.name)
             return
         record = item.record.judged(frozenset())
-        ended = replace(record.operation, end_time=datetime.now(UTC))
         with contextlib.suppress(ObjectChanged):
-            await self.log.replace(replace(record, operation=ended), item.version)
+            await self.log.replace(record, item.version)
 
     def _later(self, work: Awaitable[None]) -> None:
         task = asyncio.create_task(_quiet(work))

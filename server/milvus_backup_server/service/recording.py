@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import get_args
 
 from milvus_backup_server.domain.errors import (
@@ -75,6 +76,7 @@ def record_of(running: Running, owner: Owner, *, accepted: bool = True) -> Opera
         owner=owner,
         attempt=running.attempt,
         accepted=accepted,
+        written=datetime.now(UTC),
         gc_leases=running.tracker.gc_leases,
     )
 
