@@ -193,9 +193,12 @@ async def test_what_vanished_meanwhile_is_planned_anew_from_a_new_moment(number:
         assert succeeded(await service.verify("b", level=VerifyLevel.CONTENT)).warnings == ()
 
 
-async def test_a_damaged_plan_of_a_collection_is_made_anew() -> None:
+@pytest.mark.parametrize(
+    ("phase", "number"), [(Phase.COPYING, 3), (Phase.WRITING_METADATA, 1)], ids=str
+)
+async def test_a_damaged_plan_of_a_collection_is_made_anew(phase: Phase, number: int) -> None:
     setting = await watched()
-    name = await setting.interrupt(Phase.COPYING, 3)
+    name = await setting.interrupt(phase, number)
     (key,) = [key for key in await setting.world.backups() if "/0.1.jsonl" in key]
     await setting.world.backup_store.put(key, b"damaged")
     async with running(setting.world, generation=2, records=setting.records) as service:

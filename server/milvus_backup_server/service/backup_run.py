@@ -189,7 +189,7 @@ class BackupRun:
         if plan is None:
             plan = await self._planner.plan_again(name, spools)
             # For what the copies that stand were made is not known any more.
-            await self._copier.discard(plan.collection_id)
+            await self._discard(plan.collection_id)
             await self._journal.write_one(self._name.generation, plan)
         self._note_plan(plan)
         lines = await self._earlier.whole(plan, spools)
@@ -357,7 +357,12 @@ class BackupRun:
         """Remove what was copied of collections that failed: a complete backup holds nothing else."""
         for name in self._fates.failed:
             if name in self._plans:
-                await self._copier.discard(self._plans[name].collection_id)
+                await self._discard(self._plans[name].collection_id)
+
+    async def _discard(self, collection_id: int) -> None:
+        """Remove what was copied of a collection, and first what says that it is whole."""
+        await self._earlier.forget(collection_id)
+        await self._copier.discard(collection_id)
 
     def _unfinished(self) -> CreateResult:
         """Return what stands of a backup that is not complete, because collections failed."""

@@ -112,6 +112,19 @@ class EarlierRun:
         except (BackupCorrupt, ObjectChanged, ObjectNotFound, ValueError):
             return None
 
+    async def forget(self, collection_id: int) -> None:
+        """Remove the lists of a collection whose copies are about to be removed.
+
+        A list without the copies that it names would count as whole.
+        """
+        keys: list[str] = []
+        async for name in self._manifest_files():
+            found = _OBJECTS_FILE.fullmatch(name)
+            if found is not None and int(found[2]) == collection_id:
+                keys.append(self._layout.meta(name))
+        await self._store.delete(keys)
+        self._lists.pop(collection_id, None)
+
     async def remove(self, generation: int) -> None:
         """Remove the manifests of all generations but one."""
         own = manifest_directory(generation)
