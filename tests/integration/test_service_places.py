@@ -150,12 +150,12 @@ async def test_conflicts_are_of_one_place() -> None:
         assert (await service.end(operation)).state is OperationState.SUCCEEDED
 
 
-async def interrupted(world: World, records: ObjectStore) -> str:
+async def interrupted(world: World, records: ObjectStore, place: Place = DEEP) -> str:
     """Begin a create elsewhere, stop its service in the middle, and return the operation's name."""
     gate = PhaseGate(Phase.COPYING, number=2)
     async with running(world, gate.decorators, records=records) as service:
         gate.operations = service.operations
-        operation = await service.start_create("b", place=DEEP)
+        operation = await service.start_create("b", place=place)
         await gate.wait()
         stopping = asyncio.create_task(service.operations.drain(0))
         await asyncio.sleep(0.01)
@@ -198,6 +198,20 @@ async def test_a_sweep_looks_wherever_backups_were_made() -> None:
         found = {item.subject for item in swept.leftovers if item.kind is LeftoverKind.BACKUP}
         assert found == {"archive/team/a/b/b"}
     assert (await keys_at(world, DEEP), await world.backups()) == ([], [])
+
+
+async def test_a_sweep_leaves_alone_what_services_with_other_records_make() -> None:
+    world = await world_of_ten()
+    theirs, ours = (MemoryServer(name).store(name) for name in ("theirs", "ours"))
+    await interrupted(world, theirs, ARCHIVE)
+    keys = await keys_at(world, ARCHIVE)
+    async with running(world, records=ours, generation=2) as service:
+        operation = await service.use_cases.sweep.start(SweepRequest(True, 0), CALLER)
+        swept = (await service.end(operation)).result
+    assert isinstance(swept, SweepResult)
+    assert [it for it in swept.leftovers if it.kind is LeftoverKind.BACKUP] == []
+    assert keys
+    assert await keys_at(world, ARCHIVE) == keys
 
 
 async def test_a_place_that_is_not_allowed_any_more_is_not_touched() -> None:

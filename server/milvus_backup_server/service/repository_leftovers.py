@@ -140,6 +140,8 @@ class RepositoryLeftovers:
         fate = await self._fates.of(operation)
         if fate is not Fate.UNKNOWN:
             return fate is Fate.ENDED
+        if self._repository.home is not None:
+            return False  # services that record elsewhere may write into a place, too
         # All services of this repository record here, and keep records for some time only.
         time = begun(operation)
         return time is not None and time < self._before

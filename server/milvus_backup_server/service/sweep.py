@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
 from milvus_backup_server.domain.conflicts import Footprint
-from milvus_backup_server.domain.errors import BackupError
+from milvus_backup_server.domain.errors import BackupError, InvalidRequest
 from milvus_backup_server.domain.gc_lease import GcLease
 from milvus_backup_server.domain.leftovers import (
     Leftover,
@@ -133,10 +132,14 @@ class SweepRun:
         known = {*self._registry.allowed.prefixes, *await self._directory.places()} - {HOME}
         found: list[Repository] = []
         for place in sorted(known, key=str):
-            with contextlib.suppress(BackupError):  # not allowed any more, or not there yet
+            try:
                 repository = self._registry.repository_at(place)
                 if repository.home and await repository.storage.store.bucket_exists():
                     found.append(repository)
+            except InvalidRequest:  # it is not allowed any more
+                continue
+            except BackupError as error:
+                self._tracker.warn(error)
         return found
 
     async def _look(self, place: AsyncIterator[Found]) -> None:
