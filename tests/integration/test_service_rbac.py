@@ -30,6 +30,8 @@ from milvus_backup_server.domain.records import RbacMeta
 from milvus_backup_server.domain.restore_options import RestoreOptions
 from tests.support.fixtures import METADATA_ONLY, backup_file, metadata
 from tests.support.gateways import FailingGateway
+from tests.support.held_calls import GATEWAY
+from tests.support.meanwhile import Meanwhile, failing
 from tests.support.newer import Newer, newer
 from tests.support.running_service import Decorators
 from tests.support.service import World, add_collection, keys_below, running
@@ -261,19 +263,35 @@ async def test_users_that_are_refused_leave_no_collection_behind() -> None:
     await add_collection(world.milvus, "one", range(5))
     world.milvus.access = RbacMeta.from_json(ACCESS)
     refusal = MilvusRefused("Milvus refuses RestoreRBAC", subject="fake", call="RestoreRBAC")
-    failing: list[FailingGateway] = []
+    refusing: list[FailingGateway] = []
 
     def fail(inner: Any) -> FailingGateway:
-        failing.append(FailingGateway(inner, "restore_rbac", refusal, times=9))
-        return failing[0]
+        refusing.append(FailingGateway(inner, "restore_rbac", refusal, times=9))
+        return refusing[0]
 
     async with running(world, Decorators(gateway=fail)) as service:
         await service.create(rbac=True)
         world.milvus.access = RbacMeta()
         error = await service.error(await service.start_restore(**rights(suffix="_r")))
-    assert failing[0].injected == 1
+    assert refusing[0].injected == 1
     assert error.message == "Milvus refuses RestoreRBAC"
     assert world.collections() == ["default.", "default.one"]
+
+
+async def test_no_users_are_added_when_no_collection_is_whole() -> None:
+    world = World()
+    world.milvus = type(world.milvus)(world.milvus_store, "files", version="2.6.18")
+    await add_collection(world.milvus, "one", range(5))
+    world.milvus.access = RbacMeta.from_json(ACCESS)
+    refusal = MilvusRefused("no", subject="fake", call="CreateCollection")
+    meanwhile = Meanwhile(GATEWAY, "create_collection", failing(refusal))
+    async with running(world, meanwhile.decorators) as service:
+        await service.create(rbac=True)
+        world.milvus.access = RbacMeta()
+        error = await service.error(await service.start_restore(**rights(suffix="_r")))
+    assert meanwhile.fired == 1
+    assert error.message == "no"
+    assert world.milvus.access == RbacMeta()
 
 
 async def test_users_that_were_added_before_a_failure_stay_and_that_is_said() -> None:
@@ -357,17 +375,17 @@ async def test_an_answer_that_was_lost_is_no_failure() -> None:
     world.milvus = type(world.milvus)(world.milvus_store, "files", version="2.6.18")
     world.milvus.access = RbacMeta.from_json(ACCESS)
     taken = MilvusRefused("user [ann] already exists", subject="fake", call="RestoreRBAC")
-    failing: list[FailingGateway] = []
+    refusing: list[FailingGateway] = []
 
     def lose(inner: Any) -> FailingGateway:
-        failing.append(FailingGateway(inner, "restore_rbac", taken, after=True))
-        return failing[0]
+        refusing.append(FailingGateway(inner, "restore_rbac", taken, after=True))
+        return refusing[0]
 
     async with running(world, Decorators(gateway=lose)) as service:
         await service.create(rbac=True)
         world.milvus.access = RbacMeta()
         operation = await service.restore(**rights())
-    assert failing[0].injected == 1
+    assert refusing[0].injected == 1
     assert isinstance(operation.result, RestoreResult)
     assert operation.result.rbac == RbacCounts(users=2, roles=2, grants=2, privilege_groups=1)
     assert world.milvus.access == RbacMeta.from_json(ACCESS)

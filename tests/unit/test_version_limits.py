@@ -41,9 +41,9 @@ def test_new_types_are_named_with_the_version_that_has_them() -> None:
     groups = "has segments of storage version 2 (column groups), which needs Milvus 2.6.0 or later"
     assert limits_of("fx_mv_2_6_18_types", "2.5.27") == {
         *(f"{name} {groups}" for name in ("tstz", "textm", "struct_arr", "addfield", "geom")),
-        "tstz field 'ts' is of type Timestamptz, which needs Milvus 2.6.0 or later",
-        "geom field 'g' is of type Geometry, which needs Milvus 2.6.0 or later",
-        "struct_arr field 'items' is an array of structs, which needs Milvus 2.6.0 or later",
+        "tstz field 'ts' is of type Timestamptz, which needs Milvus 2.6.6 or later",
+        "geom field 'g' is of type Geometry, which needs Milvus 2.6.4 or later",
+        "struct_arr field 'items' is an array of structs, which needs Milvus 2.6.4 or later",
     }
 
 

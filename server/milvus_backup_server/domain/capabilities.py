@@ -22,13 +22,15 @@ L0_FROM = MilvusVersion(2, 4, 0)
 L0_IMPORT_FROM = MilvusVersion(2, 4, 5)
 NULLABLE_FROM = MilvusVersion(2, 5, 0)
 COLUMN_GROUPS_FROM = MilvusVersion(2, 6, 0)
-STRUCTS_FROM = MilvusVersion(2, 6, 0)
+STRUCTS_FROM = MilvusVersion(2, 6, 4)
 ADDED_FIELDS_FROM = MilvusVersion(2, 6, 0)
 
+_NEWEST = MilvusVersion(99, 0, 0)
+
 TYPES_FROM: Mapping[int, MilvusVersion] = {
-    24: MilvusVersion(2, 6, 0),  # Geometry
+    24: MilvusVersion(2, 6, 4),  # Geometry
     25: MilvusVersion(2, 6, 0),  # Text
-    26: MilvusVersion(2, 6, 0),  # Timestamptz
+    26: MilvusVersion(2, 6, 6),  # Timestamptz
     102: MilvusVersion(2, 4, 0),  # Float16Vector
     103: MilvusVersion(2, 4, 0),  # BFloat16Vector
     104: MilvusVersion(2, 4, 0),  # SparseFloatVector
@@ -94,9 +96,9 @@ class Capabilities:
 
 
 def capabilities_of(version: MilvusVersion | None) -> Capabilities:
-    """Return what a version can do; nothing for a version that could not be read."""
+    """Return what a version can do; a build without a number counts as newer than all that are known."""
     if version is None:
-        return Capabilities()
+        version = _NEWEST
     return Capabilities(
         tested=TESTED_FROM <= version < TESTED_BEFORE,
         hybrid_end_ts=version >= MilvusVersion(2, 4, 0),

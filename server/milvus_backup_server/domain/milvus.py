@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
+from typing import Final
 
 from milvus_backup_server.domain.records import CollectionSchema, KeyValue
 
@@ -241,6 +242,9 @@ class ImportJob:
         return self.state is ImportState.FAILED and "service restarted" in self.reason
 
 
+_NEWEST_PATCH: Final = 9999
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class MilvusVersion:
     """A version of Milvus, compared by its numbers."""
@@ -251,11 +255,14 @@ class MilvusVersion:
 
     @classmethod
     def parse(cls, text: str) -> MilvusVersion | None:
-        """Read ``v2.3.5``, ``2.4.0-rc.1``, ``milvus 2.6-...``; None if there are no such numbers."""
+        """Read ``v2.3.5``, ``2.4.0-rc.1``, ``milvus 2.6-...``; None if there are no such numbers.
+
+        Without a third number it is a build of the line's newest code, as the Go tool takes it.
+        """
         found = re.search(r"(?:^|[^0-9.])v?(\d+)\.(\d+)(?:\.(\d+))?", text)
         if not found:
             return None
-        return cls(int(found[1]), int(found[2]), int(found[3] or 0))
+        return cls(int(found[1]), int(found[2]), int(found[3] or _NEWEST_PATCH))
 
     def __str__(self) -> str:
         """Return ``major.minor.patch``."""

@@ -184,6 +184,10 @@ class RestoreRun:
         await self._build(spools)
         if self._resumed:
             await self._copies.clear()
+        if self._rbac.added is not None:
+            # Where all failed no users are to be left behind.
+            failed = self._marks.failed
+            self._marks.require_some([it for it in self._checked.plan if it.target not in failed])
         await self._rbac.run()
         return await self._end.finish(
             resumed=self._resumed, staged=self._staging.count, rbac=self._rbac.added

@@ -7,11 +7,14 @@ those groups read once more and compared one by one, on local disk.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+import tempfile
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from milvus_backup_server.domain.binlogs import Key, RowBatch
+from milvus_backup_server.domain.errors import WorkSpaceUnavailable
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import Amount
 from milvus_backup_server.domain.records import (
@@ -90,6 +93,13 @@ class RowCheck:
             BackupCorrupt: A log cannot be decoded.
             WorkSpaceUnavailable: The local disk does not take it.
         """
+        try:
+            return await self._run()
+        except sqlite3.Error as error:
+            text = "the service cannot keep keys of rows in its temporary directory"
+            raise WorkSpaceUnavailable(text, directory=tempfile.gettempdir()) from error
+
+    async def _run(self) -> Compared:
         async with self._backup.opened(self._record) as opened:
             differences = [item async for item in self._by_partition(opened)]
         if not differences:

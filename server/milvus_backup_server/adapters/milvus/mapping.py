@@ -125,7 +125,7 @@ def flush_all(answer: Message) -> FlushAll:
     Milvus's streaming; seen in backups that the Go tool made of 2.6.18.
     """
     messages = answer.flush_all_msgs
-    moments = {channel: int(it.properties["_tt"], 36) for channel, it in messages.items()}
+    moments = {channel: int(it.properties["_tt"] or "0", 36) for channel, it in messages.items()}
     return FlushAll(
         moments=moments,
         messages={
