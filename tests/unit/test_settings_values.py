@@ -381,12 +381,21 @@ def test_places(tmp_path: Path, places: str, expected: tuple[str, ...]) -> None:
             "a-bucket/files holds, or lies in, Milvus's own data; expected a path beside it",
         ),
         ("a-bucket/files/insert_log/x", "holds, or lies in, Milvus's own data"),
+        ("/backup/x", "a-bucket/backup/x lies among the backups of the settings"),
+        ("/backup", "a-bucket/backup lies among the backups of the settings"),
     ],
 )
 def test_what_is_no_place(tmp_path: Path, place: str, said: str) -> None:
     found = faults_v2(tmp_path, f"service: {{storage: {{allowedPlaces: [{place!r}]}}}}")
     assert list(found) == ["service.storage.allowedPlaces"]
     assert said in found["service.storage.allowedPlaces"]
+
+
+def test_all_of_a_bucket_may_be_the_backups_of_the_settings(tmp_path: Path) -> None:
+    backup = "backup: {storage: {bucketName: apart, rootPath: ''}}"
+    found = faults_v2(tmp_path, f"{backup}\nservice: {{storage: {{allowedPlaces: [/team]}}}}")
+    assert list(found) == ["service.storage.allowedPlaces"]
+    assert "apart/team lies among the backups" in found["service.storage.allowedPlaces"]
 
 
 def test_a_directory_has_no_buckets_beside_it(tmp_path: Path) -> None:

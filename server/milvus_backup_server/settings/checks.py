@@ -85,7 +85,11 @@ def _overlap_faults(settings: Settings) -> Iterator[FieldViolation]:
 
 
 def _place_faults(settings: Settings) -> Iterator[FieldViolation]:
-    """Keep the places that callers may name out of Milvus's data, as the backups' own."""
+    """Keep the places that callers may name out of Milvus's data, as the backups' own.
+
+    Also out of the backups of the settings, which with an empty root are all of their bucket: a place could
+    lie inside a backup there, and a backup of a place look like a part of one.
+    """
     milvus, backup = settings.milvus.storage, settings.backup.storage
     places, local = settings.places, backup.provider == "local"
     for place in places.prefixes:
@@ -102,6 +106,9 @@ def _place_faults(settings: Settings) -> Iterator[FieldViolation]:
         holds = above or (inside and inside[0] in _DIRECTORIES_OF_MILVUS)
         if holds and _is_one_bucket(milvus, there):
             text = f"{place} holds, or lies in, Milvus's own data; expected a path beside it"
+            yield FieldViolation(_PLACES, text)
+        if _is_one_bucket(backup, there) and _below(_path_of(there), _path_of(backup)) is not None:
+            text = f"{place} lies among the backups of the settings; expected a path beside theirs"
             yield FieldViolation(_PLACES, text)
 
 
