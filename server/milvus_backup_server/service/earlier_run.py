@@ -88,11 +88,9 @@ class EarlierRun:
 
     async def look(self) -> None:
         """Find the lists of objects that were written for collections that are whole."""
-        async for name in self._manifest_files():
-            found = _OBJECTS_FILE.fullmatch(name)
-            if found is not None:
-                file = (int(found[1]), name)
-                self._lists[int(found[2])] = max(file, self._lists.get(int(found[2]), file))
+        async for collection_id, generation, name in self._object_lists():
+            file = (generation, name)
+            self._lists[collection_id] = max(file, self._lists.get(collection_id, file))
 
     async def whole(self, plan: CollectionPlan, spools: SpoolDirectory) -> Spool | None:
         """Return the manifest's lines of a collection that was checked against this plan.
@@ -117,12 +115,13 @@ class EarlierRun:
 
         A list without the copies that it names would count as whole.
         """
-        keys: list[str] = []
-        async for name in self._manifest_files():
-            found = _OBJECTS_FILE.fullmatch(name)
-            if found is not None and int(found[2]) == collection_id:
-                keys.append(self._layout.meta(name))
-        await self._store.delete(keys)
+        await self._store.delete(
+            [
+                self._layout.meta(name)
+                async for listed, _, name in self._object_lists()
+                if listed == collection_id
+            ]
+        )
         self._lists.pop(collection_id, None)
 
     async def remove(self, generation: int) -> None:
@@ -135,6 +134,13 @@ class EarlierRun:
         ]
         for begin in range(0, len(keys), _DELETE_BATCH):
             await self._store.delete(keys[begin : begin + _DELETE_BATCH])
+
+    async def _object_lists(self) -> AsyncIterator[tuple[int, int, str]]:
+        """Yield collection, generation and name of each list of objects."""
+        async for name in self._manifest_files():
+            found = _OBJECTS_FILE.fullmatch(name)
+            if found is not None:
+                yield int(found[2]), int(found[1]), name
 
     async def _manifest_files(self) -> AsyncIterator[str]:
         prefix = self._layout.meta(_MANIFEST)

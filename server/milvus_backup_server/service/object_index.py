@@ -6,15 +6,13 @@ import asyncio
 import contextlib
 import functools
 import sqlite3
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from milvus_backup_server.domain.errors import WorkSpaceUnavailable
+from milvus_backup_server.service.scratch import keeping
 
 T = TypeVar("T")
 
@@ -135,7 +133,7 @@ class ObjectIndex:
         database = self._database
 
         def guarded() -> T:
-            with _writing():
+            with keeping("an index of objects"):
                 return work(database)
 
         async with self._lock:
@@ -149,7 +147,7 @@ class ObjectIndex:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    with _writing():
+    with keeping("an index of objects"):
         database = sqlite3.connect(path, check_same_thread=False)
         for statement in _SETTINGS:
             database.execute(statement)
@@ -169,14 +167,3 @@ def _rows(database: sqlite3.Connection, after: int) -> list[tuple[int, str, int,
         "SELECT number, key, size, etag, md5 FROM objects WHERE number > ? ORDER BY number LIMIT ?",
         (after, _AT_ONCE),
     ).fetchall()
-
-
-@contextmanager
-def _writing() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise WorkSpaceUnavailable(
-            "the service cannot keep an index of objects in its temporary directory",
-            directory=tempfile.gettempdir(),
-        ) from error

@@ -7,14 +7,11 @@ those groups read once more and compared one by one, on local disk.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-import tempfile
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from milvus_backup_server.domain.binlogs import Key, RowBatch
-from milvus_backup_server.domain.errors import WorkSpaceUnavailable
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import Amount
 from milvus_backup_server.domain.records import (
@@ -28,6 +25,7 @@ from milvus_backup_server.domain.verification import RowDifference
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.row_differences import RowDifferences
 from milvus_backup_server.service.rows import BackupRows, CollectionRows
+from milvus_backup_server.service.scratch import keeping
 from milvus_backup_server.service.tracker import Tracker
 
 _FIRST_PAGE = 128
@@ -93,11 +91,8 @@ class RowCheck:
             BackupCorrupt: A log cannot be decoded.
             WorkSpaceUnavailable: The local disk does not take it.
         """
-        try:
+        with keeping("keys of rows"):
             return await self._run()
-        except sqlite3.Error as error:
-            text = "the service cannot keep keys of rows in its temporary directory"
-            raise WorkSpaceUnavailable(text, directory=tempfile.gettempdir()) from error
 
     async def _run(self) -> Compared:
         async with self._backup.opened(self._record) as opened:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from typing import Self
 
 from milvus_backup_server.domain.binlogs import Key
 from milvus_backup_server.domain.row_form import bucket_of
 from milvus_backup_server.domain.verification import SHOWN_KEYS, RowDifference
+from milvus_backup_server.service.scratch import ScratchDatabase
 
+_TABLE = "CREATE TABLE {} (key, digest, PRIMARY KEY (key, digest)) WITHOUT ROWID"
 _MISSING = "FROM wanted WHERE key NOT IN (SELECT key FROM found)"
 _EXTRA = "FROM found WHERE key NOT IN (SELECT key FROM wanted)"
 _DIFFERENT = (
@@ -18,8 +18,8 @@ _DIFFERENT = (
 )
 
 
-class RowDifferences:
-    """Compares rows by key and hash. Close it.
+class RowDifferences(ScratchDatabase):
+    """Compares rows by key and hash.
 
     A key that several rows of the backup have, as Milvus inserts what is there once more, has its like in
     any of them: a query tells one.
@@ -29,15 +29,8 @@ class RowDifferences:
     """
 
     def __init__(self, buckets: Collection[int]) -> None:
+        super().__init__(*map(_TABLE.format, ("wanted", "found")))
         self._buckets = buckets
-        # The empty name is SQLite's for a database in a temporary file that ends with it.
-        self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
-        self._database.execute("PRAGMA synchronous = OFF")
-        self._database.execute("PRAGMA journal_mode = OFF")
-        for table in ("wanted", "found"):
-            self._database.execute(
-                f"CREATE TABLE {table} (key, digest, PRIMARY KEY (key, digest)) WITHOUT ROWID"
-            )
 
     def want(self, keys: Sequence[Key], digests: Sequence[bytes]) -> None:
         """Add rows of the backup."""
@@ -59,22 +52,8 @@ class RowDifferences:
             different_keys=self._keys(_DIFFERENT),
         )
 
-    def close(self) -> None:
-        """Give the space back."""
-        self._database.close()
-
-    def __enter__(self) -> Self:
-        """Begin to use it."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close it."""
-        self.close()
-
     def _add(self, statement: str, keys: Sequence[Key], digests: Sequence[bytes]) -> None:
-        self._database.execute("BEGIN")
-        self._database.executemany(statement, self._compared(zip(keys, digests, strict=True)))
-        self._database.execute("COMMIT")
+        self._put(statement, self._compared(zip(keys, digests, strict=True)))
 
     def _compared(self, rows: Iterable[tuple[Key, bytes]]) -> Iterator[tuple[Key, bytes]]:
         return (row for row in rows if bucket_of(row[0]) in self._buckets)

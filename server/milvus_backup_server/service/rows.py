@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Self
 
 from milvus_backup_server.domain.binlogs import Delete, Key, RowBatch, SegmentLogs, columns_of
 from milvus_backup_server.domain.records import (
@@ -19,6 +17,7 @@ from milvus_backup_server.domain.records import (
 from milvus_backup_server.domain.restore_plan import segment_objects
 from milvus_backup_server.ports.binlogs import BinlogReader
 from milvus_backup_server.ports.object_store import ObjectStore
+from milvus_backup_server.service.scratch import ScratchDatabase
 
 _DELTAS = "binlogs/delta_log/"
 _NO_CUT = (1 << 63) - 1
@@ -26,27 +25,21 @@ _KEYS_AT_ONCE = 500
 _PUT = "INSERT INTO deletes VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET at = max(at, excluded.at)"
 
 
-class DeleteIndex:
-    """The last delete of each key, in a temporary file as soon as it is large. Close it.
+class DeleteIndex(ScratchDatabase):
+    """The last delete of each key.
 
     Args:
         moment: Deletes after this hybrid timestamp do not count; None counts all.
     """
 
     def __init__(self, moment: int | None = None) -> None:
+        super().__init__("CREATE TABLE deletes (key PRIMARY KEY, at) WITHOUT ROWID")
         self._moment = _NO_CUT if moment is None else moment
-        # The empty name is SQLite's for a database in a temporary file that ends with it.
-        self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
-        self._database.execute("PRAGMA synchronous = OFF")
-        self._database.execute("PRAGMA journal_mode = OFF")
-        self._database.execute("CREATE TABLE deletes (key PRIMARY KEY, at) WITHOUT ROWID")
 
     def add(self, deletes: Sequence[Delete]) -> None:
         """Note deletes; of several of one key the last counts."""
         pairs = [(item.key, item.timestamp) for item in deletes if item.timestamp <= self._moment]
-        self._database.execute("BEGIN")
-        self._database.executemany(_PUT, pairs)
-        self._database.execute("COMMIT")
+        self._put(_PUT, pairs)
 
     def deleted_at(self, keys: Sequence[Key]) -> dict[Key, int]:
         """Return when keys were deleted, those of them that were."""
@@ -57,18 +50,6 @@ class DeleteIndex:
             query = f"SELECT key, at FROM deletes WHERE key IN ({marks})"  # noqa: S608 - marks alone
             found.update(self._database.execute(query, some))
         return found
-
-    def close(self) -> None:
-        """Give the space back."""
-        self._database.close()
-
-    def __enter__(self) -> Self:
-        """Begin to use it."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close it."""
-        self.close()
 
 
 async def live_rows(
