@@ -31,7 +31,9 @@ from milvus_backup_server.service.memory import ByteBudget
 
 _PAGE = 1000
 _CLEAN_UP_SECONDS = 15.0
-_READS = 3
+MOST_READS = 5
+"""How often what looks damaged is read before it counts as damaged, unless two readings agree."""
+
 # Hashing more than this leaves the event loop: 1 MiB takes about 2 ms.
 _THREAD_BYTES = 1 << 20
 
@@ -105,7 +107,7 @@ async def md5_of_object(
 ) -> str:
     """Return the MD5 of an object's bytes in hex.
 
-    Bytes may be damaged on their way: what is not as expected is read again before it counts.
+    Bytes may be damaged on their way: what is not as expected is read again, until two readings agree.
 
     Args:
         store: Where it is.
@@ -118,11 +120,14 @@ async def md5_of_object(
         ObjectNotFound: It does not exist.
         ObjectChanged: It was overwritten while it was read, or has not the size that it is listed with.
     """
-    for _ in range(_READS - 1):
+    seen = set[tuple[str, int]]()
+    for _ in range(MOST_READS):
         md5, size = await _digest(store, info, chunk_size, memory)
         if size == info.size and expected in ("", md5):
             return md5
-    md5, size = await _digest(store, info, chunk_size, memory)
+        if (md5, size) in seen:
+            break
+        seen.add((md5, size))
     if size != info.size:
         raise ObjectChanged(f"{info.key} gives {size} bytes instead of {info.size}", key=info.key)
     return md5

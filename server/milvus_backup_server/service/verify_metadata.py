@@ -20,15 +20,13 @@ from milvus_backup_server.domain.verification import (
 )
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.json_stream import TailHash
-from milvus_backup_server.service.objects import feed, read_chunks
+from milvus_backup_server.service.objects import MOST_READS, feed, read_chunks
 from milvus_backup_server.service.verify_report import VerifyReport
 
 T = TypeVar("T")
 
 TAIL_BYTES = 1024
 """How much of the end of ``full_meta.json`` may be our key."""
-
-_READS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +148,15 @@ class FilesCheck:
     ) -> FileDigest | None:
         """Read a file whole, and again if it is not right: bytes may be damaged on their way.
 
+        Two readings in a row that agree count.
+
         Returns:
             What was read last; None if it is not there, which is noted.
         """
         self._report.count(metadata_files=1)
         found: FileDigest | None = None
-        for _ in range(_READS):
+        for _ in range(MOST_READS):
+            last = found
             try:
                 found = await self._digest(file)
             except ObjectNotFound:
@@ -165,7 +166,7 @@ class FilesCheck:
                 self.note(file, ProblemKind.CONTENT, "changed while it was verified")
                 return None
             self.etags_are_md5 |= found.md5 == found.etag_md5
-            if is_right(found):
+            if is_right(found) or (last is not None and found.sha256 == last.sha256):
                 break
         return found
 
@@ -186,11 +187,14 @@ async def again_if_damaged(read: Callable[[], Awaitable[T]]) -> T:
     """Read metadata, and again if it is damaged: bytes may be damaged on their way.
 
     Raises:
-        BackupCorrupt: It is damaged every time.
+        BackupCorrupt: It is damaged every time, or twice in a row in the same way.
     """
-    for _ in range(_READS - 1):
+    last = ""
+    for _ in range(MOST_READS - 1):
         try:
             return await read()
-        except BackupCorrupt:
-            continue
+        except BackupCorrupt as error:
+            if error.message == last:
+                raise
+            last = error.message
     return await read()

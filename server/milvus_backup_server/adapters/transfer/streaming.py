@@ -19,7 +19,7 @@ from milvus_backup_server.service.concurrency import task_group
 from milvus_backup_server.service.memory import ByteBudget
 from milvus_backup_server.service.objects import feed, md5_of, uploading
 
-_TRIES = 3
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
