@@ -121,13 +121,12 @@ async def md5_of_object(
         ObjectChanged: It was overwritten while it was read, or has not the size that it is listed with.
     """
     seen = set[tuple[str, int]]()
-    for _ in range(MOST_READS):
-        md5, size = await _digest(store, info, chunk_size, memory)
-        if size == info.size and expected in ("", md5):
-            return md5
-        if (md5, size) in seen:
+    md5, size = await _digest(store, info, chunk_size, memory)
+    while size != info.size or expected not in ("", md5):
+        if (md5, size) in seen or len(seen) == MOST_READS - 1:
             break
         seen.add((md5, size))
+        md5, size = await _digest(store, info, chunk_size, memory)
     if size != info.size:
         raise ObjectChanged(f"{info.key} gives {size} bytes instead of {info.size}", key=info.key)
     return md5
