@@ -15,13 +15,24 @@ _SHOWN = 20
 class Faults:
     """Errors of one request, in the order in which they were found."""
 
-    errors: list[BackupError] = field(default_factory=list)
+    _noted: list[tuple[str, BackupError]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        """Tell whether there are any."""
+        return bool(self._noted)
 
     def add(self, error: BackupError, path: str = "") -> None:
-        """Note an error, and the path of the request's field that it comes from."""
+        """Note an error, and the path of the request's field that it comes from.
+
+        The error's own metadata may name a field of a collection instead, for programs.
+        """
         if path:
             error.metadata.setdefault("field", path)
-        self.errors.append(error)
+        self._noted.append((path or error.metadata.get("field", ""), error))
+
+    def extend(self, others: Faults) -> None:
+        """Note what was found elsewhere."""
+        self._noted += others._noted
 
     def add_all(self, found: Iterable[tuple[str, BackupError]]) -> None:
         """Note errors, each with its field."""
@@ -30,13 +41,13 @@ class Faults:
 
     def obstacles(self) -> tuple[Obstacle, ...]:
         """Return everything that was noted."""
-        return tuple(item for error in self.errors for item in _obstacles_of(error))
+        return tuple(item for path, error in self._noted for item in _obstacles_of(path, error))
 
     def error(self) -> BackupError | None:
         """Return the first error, which then tells of all others too; None if there is none."""
-        if not self.errors:
+        if not self._noted:
             return None
-        first = self.errors[0]
+        _, first = self._noted[0]
         tell_of(first, self.obstacles())
         if len(first.obstacles) > 1:
             first.metadata["count"] = str(len(first.obstacles))
@@ -63,10 +74,10 @@ def _text(obstacle: Obstacle) -> str:
     return f"{obstacle.field}: {obstacle.description}" if invalid else obstacle.description
 
 
-def _obstacles_of(error: BackupError) -> Iterator[Obstacle]:
+def _obstacles_of(path: str, error: BackupError) -> Iterator[Obstacle]:
     if isinstance(error, InvalidRequest):
         for fault in error.violations:
             yield Obstacle(fault.field, error.reason, "", fault.description)
     else:
         subject = error.metadata.get("resource") or error.metadata.get("subject", "")
-        yield Obstacle(error.metadata.get("field", ""), error.reason, subject, error.message)
+        yield Obstacle(path, error.reason, subject, error.message)

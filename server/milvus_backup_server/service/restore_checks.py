@@ -9,6 +9,7 @@ from milvus_backup_server.domain.milvus import MilvusVersion
 from milvus_backup_server.domain.operations import RestorePlan
 from milvus_backup_server.domain.requests import RestoreRequest
 from milvus_backup_server.domain.restore_plan import version_fault
+from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.catalog import Catalog
 from milvus_backup_server.service.checks import (
     Deadline,
@@ -54,9 +55,6 @@ class RestoreChecks:
         deadline = Deadline(limits.check_seconds)
         async with deadline.asking_milvus(cluster.gateway):
             version, capabilities = await supported_version(cluster.gateway, limits)
-        fault = version_fault(backup.milvus_version, version)
-        if fault is not None:
-            raise fault
         milvus = await cluster_storage(cluster, deadline)
         reader = catalog.reader(request.backup_name)
         async with deadline.asking_store(repository.storage):
@@ -64,10 +62,12 @@ class RestoreChecks:
         rules = limits.import_rules(capabilities, rest=limits.import_api is not ImportApi.GRPC)
         if limits.import_api is ImportApi.REST and capabilities.rest_import:
             async with deadline.asking_milvus(cluster.gateway):
-                unusable = await cluster.gateway.rest_fault()
-            if unusable is not None:
-                raise unusable
+                await _require_rest(cluster.gateway)
         planner = RestorePlanner(request, rules, MilvusVersion.parse(version))
+        # Told with what in the backup is too new for the target, which is known when it is read.
+        older = version_fault(backup.milvus_version, version)
+        if older is not None:
+            planner.faults.add(older, "backup_name")
         if request.options.rbac and not capabilities.rbac:
             what = "restoring users, roles and grants"
             planner.faults.add(version_needed(what, RBAC_FROM, version), "rbac")
@@ -101,3 +101,9 @@ class RestoreChecks:
             rbac=planner.rbac,
         )
         return checked, planner.restore_plan(staged=place.staged), faults
+
+
+async def _require_rest(gateway: MilvusGateway) -> None:
+    unusable = await gateway.rest_fault()
+    if unusable is not None:
+        raise unusable

@@ -106,9 +106,9 @@ class RestorePlanner:
         if not self._request.options.meta_only:
             for fault in encrypted_sources(self.wanted, self._contents):
                 self.faults.add(fault, "collections")
-        self.faults.errors += unfit.errors
+        self.faults.extend(unfit)
         empty = nothing_wanted(self.wanted, self._contents)
-        if empty is not None and not self.faults.errors:
+        if empty is not None and not self.faults:
             self.faults.add(empty)
         self.plan = tuple(sorted(plan, key=lambda item: item.target or item.source))
 
@@ -123,7 +123,7 @@ class RestorePlanner:
                 fields.setdefault(it.name, it.field)
         check = TargetCheck(gateway, self._request.options, self._made)
         aliases = {item.target: item.aliases for item in self.plan if item.target and item.aliases}
-        self.faults.errors += (await check.check(fields, aliases, databases)).errors
+        self.faults.extend(await check.check(fields, aliases, databases))
         self.present = check.present
         await self._check_replicas(gateway)
         self.plan = tuple(self._with_target(item) for item in self.plan)
