@@ -31,7 +31,7 @@ class Requests:
         return [subject for method, subject in self.calls if method in methods and part in subject]
 
     def damage(self, key: str, times: int) -> None:
-        """Change a bit of the bodies of the next reads of an object."""
+        """Change a bit of the bodies of the next reads of an object, another one each time."""
         self._damage[key] = times
 
     def body(self, key: str, data: bytes) -> bytes:
@@ -40,7 +40,7 @@ class Requests:
             return data
         self._damage[key] -= 1
         self.damaged += 1
-        return bytes([data[0] ^ 1]) + data[1:]
+        return bytes([data[0] ^ (1 << self.damaged % 8)]) + data[1:]
 
 
 class RecordingStore(StoreDecorator):

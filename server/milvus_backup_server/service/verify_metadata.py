@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -186,15 +187,12 @@ class FilesCheck:
 async def again_if_damaged(read: Callable[[], Awaitable[T]]) -> T:
     """Read metadata, and again if it is damaged: bytes may be damaged on their way.
 
+    How it is damaged is not compared: two readings with other damage may be refused in the same words.
+
     Raises:
-        BackupCorrupt: It is damaged every time, or twice in a row in the same way.
+        BackupCorrupt: It is damaged every time.
     """
-    last = ""
     for _ in range(MOST_READS - 1):
-        try:
+        with contextlib.suppress(BackupCorrupt):
             return await read()
-        except BackupCorrupt as error:
-            if error.message == last:
-                raise
-            last = error.message
     return await read()
