@@ -165,11 +165,13 @@ async def replicas() -> AsyncIterator[Replicas]:
 async def crash(replica: Replica) -> None:
     """End a service as SIGKILL does: nothing is cleaned up, nothing more is written."""
     journal = replica.journal
-    tasks = [recorder.task for recorder in journal.recorders.values()]
-    tasks += [task for task in (journal.heart.task, *journal.tasks) if task is not None]
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    tasks = {recorder.task for recorder in journal.recorders.values()} | journal.tasks
+    tasks |= {journal.heart.task} if journal.heart.task else set()
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        tasks = set(journal.tasks)  # what an ending recorder had begun
     journal.recorders.clear()
     journal.heart.task = None
 

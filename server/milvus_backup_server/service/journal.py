@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Container, Iterable, Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Final, Self
@@ -34,6 +33,7 @@ from milvus_backup_server.service.concurrency import for_each
 from milvus_backup_server.service.heart import Heart
 from milvus_backup_server.service.recording import Recorder, RecordingLimits, record_of
 from milvus_backup_server.service.running import Running
+from milvus_backup_server.service.settling import Settling
 
 _TURN_SECONDS: Final = 0.1
 
@@ -69,7 +69,8 @@ class Journal:
             log, owner, self.limits.heartbeat, needed=self._has_work, look=self._look
         )
         self.tasks: set[asyncio.Task[None]] = set()
-        self._settling = False
+        self._settling = Settling(log, owner, living=self.living, at_work=self._is_at_work)
+        self._settles = False
 
     async def __aenter__(self) -> Self:
         """Begin; nothing is written before the first operation."""
@@ -191,9 +192,10 @@ class Journal:
         """Return an operation once it is accepted; None if it never was, and will not be."""
         while (found := await self.log.read(name)) is not None:
             living = await self.living()
-            if found.record.accepted:
-                return found.record.judged(living)
-            if found.record.owner.instance not in living:
+            judged = self.judged(found.record, living)
+            if judged.accepted:
+                return judged
+            if not judged.active:
                 return None
             await asyncio.sleep(_TURN_SECONDS)
         return None
@@ -202,6 +204,10 @@ class Journal:
         """Return the services that give signs of life; we are one."""
         limit = timedelta(seconds=self.limits.lost_after)
         return await self.log.living(limit) | {self.owner.instance}
+
+    def judged(self, record: OperationRecord, living: Container[str]) -> OperationRecord:
+        """Return a record as it is, where these services are alive: interrupted if nobody works on it."""
+        return self._settling.judged(record, living)
 
     async def written(self, name: str) -> None:
         """Wait until the last state of an operation that ended here is on record, for some seconds."""
@@ -244,7 +250,8 @@ class Journal:
                 taken = await self._replace_interrupted(stored, record)
             else:
                 taken = await self.log.create(record)
-            await self._look_behind(taken, stored.record)
+            # Who begins something writes first and looks then, as we do here: one of two sees the other.
+            _refuse(await self.of_others(), record.footprint)
             return taken
         except (ObjectChanged, ObjectAlreadyExists):
             self.leave(record.name)
@@ -253,8 +260,11 @@ class Journal:
                 operation=record.name,
                 backup=record.footprint.backup_name,
             ) from None
-        except BaseException:
+        except BaseException as error:
             self.leave(record.name)
+            handed_back = self._later(self._settling.hand_back(stored.record, record))
+            if isinstance(error, BackupError):  # who was told of it finds it as it was
+                await asyncio.wait({handed_back}, timeout=self.limits.ask)
             raise
 
     async def _replace_interrupted(self, stored: Stored, record: OperationRecord) -> Stored:
@@ -266,20 +276,6 @@ class Journal:
             if found is None or not _only_written_down(stored.record, found.record):
                 raise
             return await self.log.replace(record, found.version)
-
-    async def _look_behind(self, taken: Stored, before: OperationRecord) -> None:
-        """Leave an operation interrupted if another service has begun what is in its way.
-
-        Who begins something writes first and looks then, as we do here: one of two sees the other.
-        """
-        try:
-            _refuse(await self.of_others(), before.footprint)
-        except BaseException:
-            revision = taken.record.operation.revision + 1
-            as_it_was = replace(before.operation, revision=revision)
-            with contextlib.suppress(BackupError):
-                await self.log.replace(replace(taken.record, operation=as_it_was), taken.version)
-            raise
 
     def leave(self, name: str) -> None:
         """Forget an operation that was to begin here and does not."""
@@ -299,6 +295,9 @@ class Journal:
     def _has_work(self) -> bool:
         return bool(self.recorders or self._starting)
 
+    def _is_at_work(self, name: str) -> bool:
+        return name in self.recorders or name in self._starting
+
     def _finish(self, name: str) -> None:
         self.recorders.pop(name, None)
         self._later(self._tidy())
@@ -308,39 +307,22 @@ class Journal:
         await self._settle()
 
     def settle(self) -> None:
-        """Have written down what became of operations whose services vanished, as far as the store lets us."""
-        if not self._settling:
-            self._settling = True
+        """Have written down what became of operations that nobody works on, as far as the store lets us."""
+        if not self._settles:
+            self._settles = True
             self._later(self._settle())
 
     async def _settle(self) -> None:
-        """Write such operations down as interrupted, and remove what never began.
-
-        Records that stay active are kept for ever. A service that was only cut off finds its record
-        still its own, and goes on with it.
-        """
         try:
-            # In this order: who ends in peace writes the record first, which another version tells.
-            active = [item for item in await self.log.recent() if item.record.active]
-            living = await self.living() if active else frozenset()
-            for item in active:
-                if item.record.owner.instance not in living:
-                    await self._settle_one(item)
+            await self._settling.run()
         finally:
-            self._settling = False
+            self._settles = False
 
-    async def _settle_one(self, item: Stored) -> None:
-        if not item.record.accepted:
-            await self.log.remove(item.record.name)
-            return
-        record = item.record.judged(frozenset())
-        with contextlib.suppress(ObjectChanged):
-            await self.log.replace(record, item.version)
-
-    def _later(self, work: Awaitable[None]) -> None:
+    def _later(self, work: Awaitable[None]) -> asyncio.Task[None]:
         task = asyncio.create_task(_quiet(work))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+        return task
 
 
 def _only_written_down(before: OperationRecord, now: OperationRecord) -> bool:

@@ -96,18 +96,19 @@ class OperationDirectory:
         Raises:
             StorageUnavailable: The store does not answer in time.
         """
-        if self._journal is None or not is_operation_name(name):
+        journal = self._journal
+        if journal is None or not is_operation_name(name):
             return None
-        async with self._asking(self._journal):
-            found = await self._journal.log.read(name)
+        async with self._asking(journal):
+            found = await journal.log.read(name)
             if found is None or not found.record.accepted:
                 return None
             living = await self._living([found.record])
-            if found.record.judged(living) is not found.record:
+            if journal.judged(found.record, living) is not found.record:
                 # The owner may have ended in peace since the record was read.
-                found = await self._journal.log.read(name) or found
-                self._journal.settle()
-            return Stored(found.record.judged(living), found.version)
+                found = await journal.log.read(name) or found
+                journal.settle()
+            return Stored(journal.judged(found.record, living), found.version)
 
     async def find(self, id_: str, kinds: frozenset[OperationKind] = frozenset()) -> Operation:
         """Return the operation of that name, or the newest that the caller gave that ``task_id``.
@@ -220,7 +221,7 @@ class OperationDirectory:
         async with self._asking(self._journal):
             records = await self._journal.log.all()
             living = await self._living(records)
-            judged = [record.judged(living) for record in records]
+            judged = [self._journal.judged(record, living) for record in records]
             if any(now is not then for now, then in zip(judged, records, strict=True)):
                 self._journal.settle()
             return judged
