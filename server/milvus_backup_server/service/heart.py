@@ -23,6 +23,7 @@ class Heart:
         seconds: Between two beats.
         needed: Tells whether anything is at work.
         look: Called before each beat: who slept looks first whether others have gone on without it.
+        look_seconds: No look keeps the next beat waiting for longer.
     """
 
     def __init__(
@@ -30,14 +31,17 @@ class Heart:
         log: OperationLog,
         owner: Owner,
         seconds: float,
+        *,
         needed: Callable[[], bool],
         look: Callable[[], Awaitable[None]],
+        look_seconds: float,
     ) -> None:
         self._log = log
         self._owner = owner
         self._seconds = seconds
         self._needed = needed
         self._look = look
+        self._look_seconds = look_seconds
         self._turn = asyncio.Lock()
         self.task: asyncio.Task[None] | None = None
 
@@ -61,8 +65,9 @@ class Heart:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(self._seconds)
-            with contextlib.suppress(BackupError):  # the next beat tries again
-                await self._look()
+            with contextlib.suppress(BackupError, TimeoutError):  # the next beat tries again
+                async with asyncio.timeout(self._look_seconds):
+                    await self._look()
             async with self._turn:
                 if not self._needed():
                     self.task = None

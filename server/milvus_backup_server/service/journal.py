@@ -66,7 +66,13 @@ class Journal:
         self.recorders: dict[str, Recorder] = {}
         self._starting: set[str] = set()
         self.heart = Heart(
-            log, owner, self.limits.heartbeat, needed=self._has_work, look=self._look
+            log,
+            owner,
+            self.limits.heartbeat,
+            needed=self._has_work,
+            look=self._look,
+            look_seconds=self.limits.lost_after
+            / 3,  # the wait for it and the beat need theirs, too
         )
         self.tasks: set[asyncio.Task[None]] = set()
         self._settling = Settling(log, owner, living=self.living, at_work=self._is_at_work)

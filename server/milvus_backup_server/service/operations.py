@@ -85,6 +85,7 @@ class OperationManager(KnownOperations):
         super().__init__(self._limits.remembered, self._limits.remembered_collections)
         self._places = asyncio.Semaphore(self._limits.concurrent)
         self._journal = journal
+        self._interrupts = False
 
     async def __aenter__(self) -> Self:
         """Begin to accept operations."""
@@ -157,6 +158,8 @@ class OperationManager(KnownOperations):
         running.accepted.set()
         running.task = asyncio.create_task(self._run(running, body), name=running.name)
         running.task.add_done_callback(lambda _: self._end_unstarted(running))
+        if self._interrupts:  # it was accepted before the stop, and is launched behind it
+            running.interrupt()
 
     async def repeated(self, request_id: str, request: object) -> Operation | None:
         """Return the operation that a ``request_id`` began; None for a new or empty id.
@@ -262,6 +265,7 @@ class OperationManager(KnownOperations):
         self.any_end.notify()
         self.any_change.notify()
         await _ended(self._active(), grace)
+        self._interrupts = True
         for item in self._active():
             if item.state is not OperationState.CANCELLING:  # that one cleans up already
                 item.interrupt()
