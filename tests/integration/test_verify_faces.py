@@ -89,6 +89,9 @@ async def test_what_differs_is_told_over_http() -> None:
             "missing_keys": [],
             "extra_keys": [],
             "different_keys": ["1"],
+            "unfit": 0,
+            "unfit_keys": [],
+            "unfit_fields": [],
         },
     }
 

@@ -9,7 +9,7 @@ import pytest
 
 from milvus_backup_server.adapters.binlog import ArrowBinlogReader
 from milvus_backup_server.adapters.memory_store import MemoryServer
-from milvus_backup_server.domain.binlogs import Delete, RowBatch, SegmentLogs, columns_of
+from milvus_backup_server.domain.binlogs import UNFIT, Delete, RowBatch, SegmentLogs, columns_of
 from milvus_backup_server.domain.errors import BackupCorrupt, ObjectNotFound
 from milvus_backup_server.domain.records import (
     CollectionSchema,
@@ -104,6 +104,14 @@ async def test_every_form_of_delta_logs(data: bytes, expected: list[Delete]) -> 
         delta_log({"val": pa.array(["[7, 41]"])}),
         delta_log({"val": pa.array(['{"pk":null,"ts":41}'])}),
         delta_log({"val": pa.array([None], VARCHAR)}),
+        delta_log({"val": pa.array(['{"pk":true,"ts":41}'])}),
+        delta_log({"val": pa.array(['{"pk":9223372036854775808,"ts":41}'])}),
+        delta_log({"val": pa.array(['{"pk":"\\ud800","ts":41}'])}),
+        delta_log({"val": pa.array(["9" * 30 + ",41"])}),
+        delta_log({"val": pa.array(["7,-1"])}),
+        delta_log({"val": pa.array(["[" * 100_000])}),
+        delta_log({"pk": pa.array([7.5]), "ts": pa.array([41])}),
+        delta_log({"pk": pa.array([7]), "ts": pa.array([1 << 63], pa.uint64())}),
         delta_log({"a": pa.array([1]), "b": pa.array([2]), "c": pa.array([3])}),
         b"",
         b"no log of Milvus",
@@ -149,6 +157,59 @@ async def test_keys_and_timestamps_have_to_be_there(logs: Logs, field_id: int) -
     logs.columns = [key for key in logs.columns if not key.startswith(f"seg/{field_id}/")]
     with pytest.raises(BackupCorrupt, match=f"no column of field {field_id}"):
         await logs.rows()
+
+
+@pytest.mark.parametrize(
+    ("field_id", "values", "kind"),
+    [
+        (100, [7, None], INT64),
+        (100, [7, 1 << 63], pa.uint64()),
+        (100, [7.0, 8.0], pa.float64()),
+        (100, [b"a", b"b"], pa.binary()),
+        (100, [True, False], pa.bool_()),
+        (1, [11, None], INT64),
+        (1, [11, -1], INT64),
+        (1, ["11", "12"], VARCHAR),
+    ],
+)
+async def test_keys_and_timestamps_that_are_none_are_damage(
+    field_id: int, values: list[object], kind: pa.DataType
+) -> None:
+    logs = Logs()
+    await logs.put("1/9", insert_log(1, [11, 12], INT64))
+    await logs.put("100/9", insert_log(100, [7, 8], INT64))
+    await logs.put(f"{field_id}/9", insert_log(field_id, values, kind))
+    with pytest.raises(BackupCorrupt) as raised:
+        await logs.rows(CollectionSchema(fields=(KEYS,)))
+    assert "seg/" in str(raised.value.metadata["key"])
+
+
+@pytest.mark.parametrize(
+    ("data_type", "good", "bad"),
+    [
+        (22, b"", b"\xff"),
+        (23, b"{}", b"{"),
+        (23, b"1", b"[" * 100_000),
+        (23, b"1", b"\xff"),
+        (101, bytes(8), bytes(7)),
+        (104, bytes(8), bytes(7)),
+        (105, bytes(2), "ü"),
+    ],
+)
+async def test_a_value_that_cannot_be_decoded_spoils_its_row_alone(
+    data_type: int, good: bytes, bad: bytes | str
+) -> None:
+    logs = Logs()
+    kind = pa.string() if isinstance(bad, str) else pa.binary()
+    await logs.put("1/9", insert_log(1, [11], INT64))
+    await logs.put("1/10", insert_log(1, [12, 13], INT64))
+    await logs.put("100/9", insert_log(100, [1, 2, 3], INT64))
+    await logs.put("101/9", insert_log(101, [good], pa.binary()))
+    await logs.put("101/10", insert_log(101, [bad, None], kind))
+    field = FieldSchema(field_id=101, name="x", data_type=data_type, nullable=True)
+    batches = await logs.rows(CollectionSchema(fields=(KEYS, field)))
+    values = [value for batch in batches for value in batch.columns["x"]]
+    assert [value is UNFIT for value in values] == [False, True, False]
 
 
 async def test_a_log_that_is_not_there_is_named(logs: Logs) -> None:

@@ -232,6 +232,7 @@ async def test_rows_that_differ_are_told_with_their_keys(
         different_count=1,
         missing_keys=["1", "2"],
         different_keys=["x y"],
+        unfit_keys=["9"],
     )
     problem = verification_pb2.Problem(
         kind=verification_pb2.PROBLEM_KIND_ROWS,
@@ -255,7 +256,7 @@ async def test_rows_that_differ_are_told_with_their_keys(
     assert request.collections == ["shop.hats", "books"]
     assert (
         "Damaged: partition 'p' of shop.hats is restored to other rows: 7 missing, 1 different; "
-        "missing 1, 2; different x y\n"
+        "missing 1, 2; different x y; not fitting 9\n"
     ) in ended.stderr
 
 

@@ -6,22 +6,30 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from milvus_backup_server.domain.binlogs import Key, RowBatch
+from milvus_backup_server.domain.binlogs import UNFIT, Key, RowBatch
 from milvus_backup_server.domain.records import (
     CollectionSchema,
     FieldSchema,
     FunctionSchema,
+    KeyValue,
     StructArrayFieldSchema,
 )
-from milvus_backup_server.domain.row_form import BUCKETS, RowForm, RowSums, bucket_of
+from milvus_backup_server.domain.row_form import BUCKETS, RowForm, RowSums, UnfitRows, bucket_of
 
 PK = FieldSchema(field_id=100, name="pk", is_primary_key=True, data_type=5)
 
 
-def schema_of(data_type: int, element_type: int = 0) -> CollectionSchema:
+def schema_of(data_type: int, element_type: int = 0, dim: int = 0) -> CollectionSchema:
     field = FieldSchema(
-        field_id=101, name="x", data_type=data_type, element_type=element_type, nullable=True
+        field_id=101,
+        name="x",
+        data_type=data_type,
+        element_type=element_type,
+        type_params=(KeyValue(key="dim", value=str(dim)),),
+        nullable=True,
     )
     return CollectionSchema(fields=(PK, field))
 
@@ -149,12 +157,95 @@ def test_sums_wrap_around() -> None:
     assert bucket_of(1) < BUCKETS
 
 
-@pytest.mark.parametrize(
-    ("data_type", "value"), [(5, "1"), (21, b"1"), (100, "1"), (101, "ab"), (104, [1]), (22, 3)]
+JUNK = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(1 << 70), 1 << 70)
+    | st.floats()
+    | st.text(st.characters(exclude_categories=()))
+    | st.binary()
+    | st.just(UNFIT),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.integers(), inner),
+    max_leaves=5,
 )
-def test_a_value_of_another_type_is_no_row(data_type: int, value: object) -> None:
-    with pytest.raises(TypeError):
-        digest(data_type, value)
+TYPES = [
+    *(
+        (kind, 0)
+        for kind in (1, 2, 3, 4, 5, 10, 11, 20, 21, 23, 25, 26, 100, 101, 102, 103, 104, 105)
+    ),
+    *((22, kind) for kind in (1, 2, 5, 10, 11, 21)),
+    *((106, kind) for kind in (100, 101, 102, 103, 104, 105)),
+]
+
+
+@pytest.mark.parametrize(("data_type", "element_type"), TYPES)
+@given(value=JUNK, other=JUNK)
+@settings(max_examples=15)
+def test_whatever_a_value_is_its_row_has_a_hash(
+    data_type: int, element_type: int, value: object, other: object
+) -> None:
+    form, unfit = RowForm(schema_of(data_type, element_type, dim=8)), UnfitRows(5)
+    one, two = form.digests(batch([7, 8], x=[value, other]), unfit)
+    form.size(batch([7, 8], x=[value, other]))
+    assert unfit.keys == [key for key, it in (("7", value), ("8", other)) if not fits(form, it)]
+    (odd,) = form.digests(batch([7], x=[UNFIT]))
+    assert ("7" in unfit.keys) == (one == odd)
+    assert len(two) == 16
+
+
+def fits(form: RowForm, value: object) -> bool:
+    unfit = UnfitRows(5)
+    form.digests(batch([1], x=[value]), unfit)
+    return not unfit.count
+
+
+@pytest.mark.parametrize(
+    ("data_type", "element_type", "fitting", "others"),
+    [
+        (1, 0, [True, False], [0, 1, "true", b"\x01"]),
+        (2, 0, [-128, 127], [-129, 128, True, 1.0, "1"]),
+        (3, 0, [-32768, 32767], [32768]),
+        (4, 0, [-(1 << 31), (1 << 31) - 1], [1 << 31]),
+        (5, 0, [-(1 << 63), (1 << 63) - 1], [1 << 63, "1"]),
+        (26, 0, [0], ["2026-11-23T00:00:00Z"]),
+        (10, 0, [float("nan"), float("inf"), -0.0, 1], [1e39, True, "1", b"1"]),
+        (11, 0, [float("nan"), 1e308], [1 << 2000, "1"]),
+        (21, 0, ["", "x" * (1 << 20), "\0"], [b"1", "\ud800", 1]),
+        (23, 0, [{}, [], None, "a", float("nan"), {"a": {"b": [1]}}], [{"a": b""}, UNFIT]),
+        (22, 5, [[], [1, None]], [3, "ab", [1, "2"], {1: 2}]),
+        (22, 21, [["a"]], ["a", [b"a"]]),
+        (100, 0, [b"\x01"], ["1", b"", b"\x01\x02", [1]]),
+        (101, 0, [[0.5] * 8, [float("nan")] * 8], [[0.5] * 7, [0.5] * 9, ["a"] * 8, "abcdefgh"]),
+        (102, 0, [b"ab" * 8], [b"ab" * 7, [1.0] * 8]),
+        (103, 0, [b"ab" * 8], [b"a" * 15]),
+        (104, 0, [{}, {1: 2.0, 4_000_000_000: 1}], [[1], {-1: 1.0}, {1 << 32: 1.0}, {1: "a"}]),
+        (105, 0, [[-128] * 8], [[128] * 8, [1.5] * 8, [1] * 7, b"12345678"]),
+        (106, 101, [[], [[0.5] * 8]], [[[0.5] * 7], [0.5] * 8]),
+    ],
+)
+def test_what_fits_a_field_and_what_does_not(
+    data_type: int, element_type: int, fitting: list[object], others: list[object]
+) -> None:
+    form = RowForm(schema_of(data_type, element_type, dim=8))
+    assert [it for it in fitting if not fits(form, it)] == []
+    assert [it for it in others if fits(form, it)] == []
+
+
+def test_a_null_fits_where_there_may_be_one() -> None:
+    strict = FieldSchema(field_id=102, name="y", data_type=21)
+    form = RowForm(CollectionSchema(fields=(*schema_of(21).fields, strict)))
+    unfit = UnfitRows(1)
+    form.digests(batch([1, 2, 3], x=[None, None, 5], y=["a", None, None]), unfit)
+    assert (unfit.count, unfit.keys, unfit.fields) == (2, ["2"], ["x"])
+    # Milvus leaves out a column without any value.
+    assert form.digests(batch([1], y=["a"])) == form.digests(batch([1], x=[None], y=["a"]))
+
+
+def test_json_nested_deeper_than_can_be_written_does_not_fit() -> None:
+    deep: object = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert not fits(RowForm(schema_of(23)), deep)
 
 
 def test_the_size_of_rows_is_told_by_some_of_them() -> None:

@@ -25,27 +25,27 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#milvus_backup/v1/verification.proto\x12\x10milvus_backup.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa9\x01\n\rRowDifference\x12\x11\n\tpartition\x18\x01 \x01(\t\x12\x15\n\rmissing_count\x18\x02 \x01(\x03\x12\x13\n\x0b\x65xtra_count\x18\x03 \x01(\x03\x12\x17\n\x0f\x64ifferent_count\x18\x04 \x01(\x03\x12\x14\n\x0cmissing_keys\x18\x05 \x03(\t\x12\x12\n\nextra_keys\x18\x06 \x03(\t\x12\x16\n\x0e\x64ifferent_keys\x18\x07 \x03(\t\"\xa9\x01\n\x07Problem\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x04kind\x18\x02 \x01(\x0e\x32\x1d.milvus_backup.v1.ProblemKind\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x10\n\x08\x64\x61tabase\x18\x04 \x01(\t\x12\x12\n\ncollection\x18\x05 \x01(\t\x12-\n\x04rows\x18\x06 \x01(\x0b\x32\x1f.milvus_backup.v1.RowDifference\"J\n\x0cProblemCount\x12+\n\x04kind\x18\x01 \x01(\x0e\x32\x1d.milvus_backup.v1.ProblemKind\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\xde\x04\n\x12VerifyBackupResult\x12,\n\x05level\x18\x01 \x01(\x0e\x32\x1d.milvus_backup.v1.VerifyLevel\x12\r\n\x05sound\x18\x02 \x01(\x08\x12,\n\x05\x62\x61sis\x18\x03 \x01(\x0e\x32\x1d.milvus_backup.v1.VerifyBasis\x12\x16\n\x0esample_percent\x18\x04 \x01(\x05\x12\x13\n\x0bsample_seed\x18\x05 \x01(\x04\x12\x1b\n\x13metadata_file_count\x18\x06 \x01(\x03\x12\x12\n\nsize_bytes\x18\x07 \x01(\x03\x12\x12\n\nread_bytes\x18\x08 \x01(\x03\x12\x1a\n\x12hash_checked_count\x18\t \x01(\x03\x12\x1a\n\x12\x65tag_checked_count\x18\n \x01(\x03\x12\x12\n\nread_count\x18\x0b \x01(\x03\x12\x14\n\x0clisted_count\x18\x0c \x01(\x03\x12!\n\x19unjudged_collection_count\x18\r \x01(\x03\x12\x1c\n\x14hit_collection_count\x18\x0e \x01(\x03\x12\x15\n\rproblem_count\x18\x0f \x01(\x03\x12\x36\n\x0eproblem_counts\x18\x10 \x03(\x0b\x32\x1e.milvus_backup.v1.ProblemCount\x12+\n\x08problems\x18\x11 \x03(\x0b\x32\x19.milvus_backup.v1.Problem\x12\r\n\x05notes\x18\x12 \x03(\t\x12!\n\x19restored_collection_count\x18\x13 \x01(\x03\x12\x1a\n\x12\x63ompared_row_count\x18\x14 \x01(\x03\"\xfe\x01\n\x12\x42\x61\x63kupVerification\x12,\n\x05level\x18\x01 \x01(\x0e\x32\x1d.milvus_backup.v1.VerifyLevel\x12\x16\n\x0esample_percent\x18\x02 \x01(\x05\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05sound\x18\x04 \x01(\x08\x12\x15\n\rproblem_count\x18\x05 \x01(\x03\x12\x11\n\toperation\x18\x06 \x01(\t\x12!\n\x19restored_collection_count\x18\x07 \x01(\x03\x12\x18\n\x10some_collections\x18\x08 \x01(\x08*z\n\x0bVerifyLevel\x12\x1c\n\x18VERIFY_LEVEL_UNSPECIFIED\x10\x00\x12\x18\n\x14VERIFY_LEVEL_LISTING\x10\x01\x12\x18\n\x14VERIFY_LEVEL_CONTENT\x10\x02\x12\x19\n\x15VERIFY_LEVEL_RESTORED\x10\x03*a\n\x0bVerifyBasis\x12\x1c\n\x18VERIFY_BASIS_UNSPECIFIED\x10\x00\x12\x19\n\x15VERIFY_BASIS_MANIFEST\x10\x01\x12\x19\n\x15VERIFY_BASIS_METADATA\x10\x02*\xd9\x01\n\x0bProblemKind\x12\x1c\n\x18PROBLEM_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14PROBLEM_KIND_MISSING\x10\x01\x12\x15\n\x11PROBLEM_KIND_SIZE\x10\x02\x12\x15\n\x11PROBLEM_KIND_ETAG\x10\x03\x12\x18\n\x14PROBLEM_KIND_CONTENT\x10\x04\x12\x16\n\x12PROBLEM_KIND_EXTRA\x10\x05\x12\x1b\n\x17PROBLEM_KIND_UNREADABLE\x10\x06\x12\x15\n\x11PROBLEM_KIND_ROWS\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#milvus_backup/v1/verification.proto\x12\x10milvus_backup.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe8\x01\n\rRowDifference\x12\x11\n\tpartition\x18\x01 \x01(\t\x12\x15\n\rmissing_count\x18\x02 \x01(\x03\x12\x13\n\x0b\x65xtra_count\x18\x03 \x01(\x03\x12\x17\n\x0f\x64ifferent_count\x18\x04 \x01(\x03\x12\x14\n\x0cmissing_keys\x18\x05 \x03(\t\x12\x12\n\nextra_keys\x18\x06 \x03(\t\x12\x16\n\x0e\x64ifferent_keys\x18\x07 \x03(\t\x12\x13\n\x0bunfit_count\x18\x08 \x01(\x03\x12\x12\n\nunfit_keys\x18\t \x03(\t\x12\x14\n\x0cunfit_fields\x18\n \x03(\t\"\xa9\x01\n\x07Problem\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x04kind\x18\x02 \x01(\x0e\x32\x1d.milvus_backup.v1.ProblemKind\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x10\n\x08\x64\x61tabase\x18\x04 \x01(\t\x12\x12\n\ncollection\x18\x05 \x01(\t\x12-\n\x04rows\x18\x06 \x01(\x0b\x32\x1f.milvus_backup.v1.RowDifference\"J\n\x0cProblemCount\x12+\n\x04kind\x18\x01 \x01(\x0e\x32\x1d.milvus_backup.v1.ProblemKind\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\xde\x04\n\x12VerifyBackupResult\x12,\n\x05level\x18\x01 \x01(\x0e\x32\x1d.milvus_backup.v1.VerifyLevel\x12\r\n\x05sound\x18\x02 \x01(\x08\x12,\n\x05\x62\x61sis\x18\x03 \x01(\x0e\x32\x1d.milvus_backup.v1.VerifyBasis\x12\x16\n\x0esample_percent\x18\x04 \x01(\x05\x12\x13\n\x0bsample_seed\x18\x05 \x01(\x04\x12\x1b\n\x13metadata_file_count\x18\x06 \x01(\x03\x12\x12\n\nsize_bytes\x18\x07 \x01(\x03\x12\x12\n\nread_bytes\x18\x08 \x01(\x03\x12\x1a\n\x12hash_checked_count\x18\t \x01(\x03\x12\x1a\n\x12\x65tag_checked_count\x18\n \x01(\x03\x12\x12\n\nread_count\x18\x0b \x01(\x03\x12\x14\n\x0clisted_count\x18\x0c \x01(\x03\x12!\n\x19unjudged_collection_count\x18\r \x01(\x03\x12\x1c\n\x14hit_collection_count\x18\x0e \x01(\x03\x12\x15\n\rproblem_count\x18\x0f \x01(\x03\x12\x36\n\x0eproblem_counts\x18\x10 \x03(\x0b\x32\x1e.milvus_backup.v1.ProblemCount\x12+\n\x08problems\x18\x11 \x03(\x0b\x32\x19.milvus_backup.v1.Problem\x12\r\n\x05notes\x18\x12 \x03(\t\x12!\n\x19restored_collection_count\x18\x13 \x01(\x03\x12\x1a\n\x12\x63ompared_row_count\x18\x14 \x01(\x03\"\xfe\x01\n\x12\x42\x61\x63kupVerification\x12,\n\x05level\x18\x01 \x01(\x0e\x32\x1d.milvus_backup.v1.VerifyLevel\x12\x16\n\x0esample_percent\x18\x02 \x01(\x05\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05sound\x18\x04 \x01(\x08\x12\x15\n\rproblem_count\x18\x05 \x01(\x03\x12\x11\n\toperation\x18\x06 \x01(\t\x12!\n\x19restored_collection_count\x18\x07 \x01(\x03\x12\x18\n\x10some_collections\x18\x08 \x01(\x08*z\n\x0bVerifyLevel\x12\x1c\n\x18VERIFY_LEVEL_UNSPECIFIED\x10\x00\x12\x18\n\x14VERIFY_LEVEL_LISTING\x10\x01\x12\x18\n\x14VERIFY_LEVEL_CONTENT\x10\x02\x12\x19\n\x15VERIFY_LEVEL_RESTORED\x10\x03*a\n\x0bVerifyBasis\x12\x1c\n\x18VERIFY_BASIS_UNSPECIFIED\x10\x00\x12\x19\n\x15VERIFY_BASIS_MANIFEST\x10\x01\x12\x19\n\x15VERIFY_BASIS_METADATA\x10\x02*\xd9\x01\n\x0bProblemKind\x12\x1c\n\x18PROBLEM_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14PROBLEM_KIND_MISSING\x10\x01\x12\x15\n\x11PROBLEM_KIND_SIZE\x10\x02\x12\x15\n\x11PROBLEM_KIND_ETAG\x10\x03\x12\x18\n\x14PROBLEM_KIND_CONTENT\x10\x04\x12\x16\n\x12PROBLEM_KIND_EXTRA\x10\x05\x12\x1b\n\x17PROBLEM_KIND_UNREADABLE\x10\x06\x12\x15\n\x11PROBLEM_KIND_ROWS\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'milvus_backup.v1.verification_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VERIFYLEVEL']._serialized_start=1376
-  _globals['_VERIFYLEVEL']._serialized_end=1498
-  _globals['_VERIFYBASIS']._serialized_start=1500
-  _globals['_VERIFYBASIS']._serialized_end=1597
-  _globals['_PROBLEMKIND']._serialized_start=1600
-  _globals['_PROBLEMKIND']._serialized_end=1817
+  _globals['_VERIFYLEVEL']._serialized_start=1439
+  _globals['_VERIFYLEVEL']._serialized_end=1561
+  _globals['_VERIFYBASIS']._serialized_start=1563
+  _globals['_VERIFYBASIS']._serialized_end=1660
+  _globals['_PROBLEMKIND']._serialized_start=1663
+  _globals['_PROBLEMKIND']._serialized_end=1880
   _globals['_ROWDIFFERENCE']._serialized_start=91
-  _globals['_ROWDIFFERENCE']._serialized_end=260
-  _globals['_PROBLEM']._serialized_start=263
-  _globals['_PROBLEM']._serialized_end=432
-  _globals['_PROBLEMCOUNT']._serialized_start=434
-  _globals['_PROBLEMCOUNT']._serialized_end=508
-  _globals['_VERIFYBACKUPRESULT']._serialized_start=511
-  _globals['_VERIFYBACKUPRESULT']._serialized_end=1117
-  _globals['_BACKUPVERIFICATION']._serialized_start=1120
-  _globals['_BACKUPVERIFICATION']._serialized_end=1374
+  _globals['_ROWDIFFERENCE']._serialized_end=323
+  _globals['_PROBLEM']._serialized_start=326
+  _globals['_PROBLEM']._serialized_end=495
+  _globals['_PROBLEMCOUNT']._serialized_start=497
+  _globals['_PROBLEMCOUNT']._serialized_end=571
+  _globals['_VERIFYBACKUPRESULT']._serialized_start=574
+  _globals['_VERIFYBACKUPRESULT']._serialized_end=1180
+  _globals['_BACKUPVERIFICATION']._serialized_start=1183
+  _globals['_BACKUPVERIFICATION']._serialized_end=1437
 # @@protoc_insertion_point(module_scope)

@@ -105,7 +105,7 @@ class _ProblemKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ProblemKi
     PROBLEM_KIND_EXTRA: _ProblemKind.ValueType  # 5
     """It lies among the data and does not belong to the backup: an import could read it."""
     PROBLEM_KIND_UNREADABLE: _ProblemKind.ValueType  # 6
-    """The store cannot give its bytes."""
+    """The store cannot give its bytes, or they are none that a log of Milvus has."""
     PROBLEM_KIND_ROWS: _ProblemKind.ValueType  # 7
     """The objects are as they should be, and restored they give other rows than their logs hold."""
 
@@ -125,7 +125,7 @@ PROBLEM_KIND_CONTENT: ProblemKind.ValueType  # 4
 PROBLEM_KIND_EXTRA: ProblemKind.ValueType  # 5
 """It lies among the data and does not belong to the backup: an import could read it."""
 PROBLEM_KIND_UNREADABLE: ProblemKind.ValueType  # 6
-"""The store cannot give its bytes."""
+"""The store cannot give its bytes, or they are none that a log of Milvus has."""
 PROBLEM_KIND_ROWS: ProblemKind.ValueType  # 7
 """The objects are as they should be, and restored they give other rows than their logs hold."""
 Global___ProblemKind: _TypeAlias = ProblemKind  # noqa: Y015
@@ -143,6 +143,9 @@ class RowDifference(_message.Message):
     MISSING_KEYS_FIELD_NUMBER: _builtins.int
     EXTRA_KEYS_FIELD_NUMBER: _builtins.int
     DIFFERENT_KEYS_FIELD_NUMBER: _builtins.int
+    UNFIT_COUNT_FIELD_NUMBER: _builtins.int
+    UNFIT_KEYS_FIELD_NUMBER: _builtins.int
+    UNFIT_FIELDS_FIELD_NUMBER: _builtins.int
     partition: _builtins.str
     """The partition. Empty for a whole collection: one whose rows go to partitions by a key, or has rows twice."""
     missing_count: _builtins.int
@@ -151,6 +154,10 @@ class RowDifference(_message.Message):
     """Restored rows that the backup does not have."""
     different_count: _builtins.int
     """Rows with the same key in which other fields are not the same."""
+    unfit_count: _builtins.int
+    """Rows of the backup with values that are none of their fields' types, or null where nothing may be. They may be
+    restored as they are: these rows need not differ.
+    """
     @_builtins.property
     def missing_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The first primary keys of the missing rows as text, at most 5."""
@@ -163,6 +170,14 @@ class RowDifference(_message.Message):
     def different_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The same of the rows that differ."""
 
+    @_builtins.property
+    def unfit_keys(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The first primary keys of these rows as text, at most 5."""
+
+    @_builtins.property
+    def unfit_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The first of the fields of these values, by name, at most 5."""
+
     def __init__(
         self,
         *,
@@ -173,10 +188,13 @@ class RowDifference(_message.Message):
         missing_keys: _abc.Iterable[_builtins.str] | None = ...,
         extra_keys: _abc.Iterable[_builtins.str] | None = ...,
         different_keys: _abc.Iterable[_builtins.str] | None = ...,
+        unfit_count: _builtins.int = ...,
+        unfit_keys: _abc.Iterable[_builtins.str] | None = ...,
+        unfit_fields: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["different_count", b"different_count", "different_keys", b"different_keys", "extra_count", b"extra_count", "extra_keys", b"extra_keys", "missing_count", b"missing_count", "missing_keys", b"missing_keys", "partition", b"partition"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["different_count", b"different_count", "different_keys", b"different_keys", "extra_count", b"extra_count", "extra_keys", b"extra_keys", "missing_count", b"missing_count", "missing_keys", b"missing_keys", "partition", b"partition", "unfit_count", b"unfit_count", "unfit_fields", b"unfit_fields", "unfit_keys", b"unfit_keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -195,7 +213,7 @@ class Problem(_message.Message):
     COLLECTION_FIELD_NUMBER: _builtins.int
     ROWS_FIELD_NUMBER: _builtins.int
     key: _builtins.str
-    """The object's key, relative to the backup's directory. Of kind ROWS: the directory of the insert logs."""
+    """The object's key, relative to the backup's directory. With `rows`: the directory of the insert logs."""
     kind: Global___ProblemKind.ValueType
     """What is wrong."""
     message: _builtins.str
@@ -206,7 +224,7 @@ class Problem(_message.Message):
     """The collection that it hits. Empty for metadata that all collections need, and for what belongs to no collection."""
     @_builtins.property
     def rows(self) -> Global___RowDifference:
-        """How the rows differ. Of kind ROWS only."""
+        """How the rows differ. Of kind ROWS; also of kind UNREADABLE where it is rows of a collection that are."""
 
     def __init__(
         self,

@@ -104,6 +104,7 @@ def _keys(rows: RowDifference) -> Iterator[str]:
         (rows.missing_keys, "missing"),
         (rows.extra_keys, "too many"),
         (rows.different_keys, "different"),
+        (rows.unfit_keys, "not fitting"),
     ):
         if keys:
             yield f"{what} {', '.join(keys)}"

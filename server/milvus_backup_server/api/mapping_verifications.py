@@ -101,6 +101,9 @@ def _row_difference(rows: RowDifference) -> verification_pb2.RowDifference:
         missing_keys=map(fit, rows.missing_keys),
         extra_keys=map(fit, rows.extra_keys),
         different_keys=map(fit, rows.different_keys),
+        unfit_count=fit_int(rows.unfit),
+        unfit_keys=map(fit, rows.unfit_keys),
+        unfit_fields=map(fit, rows.unfit_fields),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Key: TypeAlias = int | str
 """A primary key."""
@@ -40,13 +40,21 @@ class Delete:
 
 
 @dataclass(frozen=True, slots=True)
+class Unfit:
+    """Stands for a value that is none of its field's type."""
+
+
+UNFIT: Final = Unfit()
+
+
+@dataclass(frozen=True, slots=True)
 class RowBatch:
     """Some rows of a segment, column by column.
 
     Values are Python's own: numbers, strings, lists for arrays and for vectors of 32-bit floats and
     of int8, a dictionary from index to value for sparse vectors, decoded JSON, None for null.
     Binary, float16 and bfloat16 vectors and geometries (WKB) stay bytes, points in time
-    (Timestamptz) microseconds since 1970.
+    (Timestamptz) microseconds since 1970. UNFIT is one that cannot be told so.
 
     Attributes:
         timestamps: When each row was written, as hybrid timestamps.

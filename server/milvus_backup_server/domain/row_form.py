@@ -1,13 +1,8 @@
 """Rows in one canonical form, by which what a backup's logs hold is compared with what Milvus answers.
 
-A row is the hash of its fields in the order of their names, each the bytes of its value:
-
-- Numbers are little-endian and of the size of their type; all NaNs are one. Points in time are
-  microseconds since 1970 in UTC.
-- Texts are UTF-8. JSON has sorted keys and no spaces; a row without dynamic fields has ``{}``.
-- Vectors of floats are 32-bit floats. Binary, float16, bfloat16 and int8 ones are the bytes that Milvus
-  stores: they are never converted. Sparse ones are pairs of index and float in the order of the index.
-- Arrays have the length of each element before it, null elements included.
+A row is the hash of its fields in the order of their names, each the bytes of its value (``value_form``).
+A row without dynamic fields has ``{}``. A value that is none of its field's type has bytes that no other
+value has: such rows differ from all that fit, and where they lie in the backup they are a finding of their own.
 
 Left out, because Milvus does not give them back as they are stored: fields that functions compute, which
 Milvus computes anew and mostly does not return, and geometries, which it returns as text.
@@ -16,30 +11,14 @@ Milvus computes anew and mostly does not return, and geometries, which it return
 from __future__ import annotations
 
 import hashlib
-import json
-import struct
 import zlib
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from milvus_backup_server.domain.binlogs import DYNAMIC_FIELD, Key, RowBatch
-from milvus_backup_server.domain.milvus_types import (
-    ARRAY,
-    ARRAY_OF_VECTOR,
-    BOOL,
-    DOUBLE,
-    FLOAT,
-    FLOAT_VECTOR,
-    GEOMETRY,
-    INT8_VECTOR,
-    INTEGERS,
-    JSON,
-    SPARSE_FLOAT_VECTOR,
-    TEXTS,
-    TIMESTAMPTZ,
-)
+from milvus_backup_server.domain.milvus_types import GEOMETRY, JSON
 from milvus_backup_server.domain.records import CollectionSchema, FieldSchema
+from milvus_backup_server.domain.value_form import UNFIT_ERRORS, Encode, encoder, item
 
 BUCKETS = 4096
 """Groups of keys whose rows are summed up; those of a group that differs are compared one by one."""
@@ -47,11 +26,59 @@ BUCKETS = 4096
 _DIGEST_BYTES = 16
 _SAMPLE = 16
 _MASK = (1 << 8 * _DIGEST_BYTES) - 1
-_LENGTH = struct.Struct("<q")
-_NULL = _LENGTH.pack(-1)
-_FLOAT, _DOUBLE, _SPARSE_PAIR = struct.Struct("<f"), struct.Struct("<d"), struct.Struct("<If")
+_UNFIT = b"\xfe" + b"\xff" * 7  # the length of no value
 
-Encode = Callable[[object], bytes]
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    name: str
+    encode: Encode
+    nullable: bool
+
+    def item(self, value: object) -> bytes:
+        """Return the bytes of a value; errors as of ``encode``."""
+        if value is None and not self.nullable:
+            raise TypeError("a value that has to be there is null")
+        return item(self.encode, value)
+
+    def fits(self, value: object) -> bool:
+        """Tell whether a value may be one of this field."""
+        try:
+            self.item(value)
+        except UNFIT_ERRORS:
+            return False
+        return True
+
+
+class UnfitRows:
+    """Rows with values that are none of their fields' types, or null where nothing may be: counted, some named.
+
+    Args:
+        shown: How many of their keys, and of the fields, are named.
+
+    Attributes:
+        count: How many there are.
+        keys: The first of their primary keys, as text.
+        fields: The first of the fields, in the order of their names.
+    """
+
+    def __init__(self, shown: int) -> None:
+        self.count = 0
+        self.keys: list[str] = []
+        self._fields: set[str] = set()
+        self._shown = shown
+
+    def add(self, key: Key, fields: Iterable[str]) -> None:
+        """Note a row, and which fields of it."""
+        self.count += 1
+        self._fields.update(fields)
+        if len(self.keys) < self._shown:
+            self.keys.append(str(key))
+
+    @property
+    def fields(self) -> list[str]:
+        """The first of the fields."""
+        return sorted(self._fields)[: self._shown]
 
 
 class RowForm:
@@ -66,49 +93,61 @@ class RowForm:
     """
 
     def __init__(self, schema: CollectionSchema) -> None:
-        named = dict(_named(schema))
+        named = list(_named(schema))
         computed = {name for it in schema.functions for name in it.output_field_names}
         self.left_out = tuple(
             sorted(
                 name
-                for name, field in named.items()
+                for name, field, _ in named
                 if name in computed or field.is_function_output or field.data_type == GEOMETRY
             )
         )
-        encoders = {
-            name: _encoder(field.data_type, field.element_type)
-            for name, field in named.items()
+        fields = [
+            _Field(name, encoder(field), nullable)
+            for name, field, nullable in named
             if name not in self.left_out
-        }
+        ]
         if schema.enable_dynamic_field:
-            encoders[DYNAMIC_FIELD] = _json
-        self._encoders = sorted(encoders.items())
-        self.fields = tuple(name for name, _ in self._encoders)
+            fields.append(
+                _Field(DYNAMIC_FIELD, encoder(FieldSchema(data_type=JSON)), nullable=True)
+            )
+        self._fields = sorted(fields, key=lambda field: field.name)
+        self.fields = tuple(field.name for field in self._fields)
 
-    def digests(self, batch: RowBatch) -> list[bytes]:
+    def digests(self, batch: RowBatch, unfit: UnfitRows | None = None) -> list[bytes]:
         """Return the hash of each row.
 
-        Raises:
-            TypeError, ValueError, struct.error: A value is not of its field's type.
+        Args:
+            batch: The rows.
+            unfit: Is told of those with values that do not fit.
         """
-        rows = self._rows(batch, range(len(batch.keys)))
+        rows = self._rows(batch, range(len(batch.keys)), unfit)
         return [hashlib.blake2b(row, digest_size=_DIGEST_BYTES).digest() for row in rows]
 
     def size(self, batch: RowBatch) -> int:
-        """Return about how many bytes rows have, by some of them; errors as of ``digests``."""
+        """Return about how many bytes rows have, by some of them."""
         count = len(batch.keys)
         some = range(0, count, max(1, count // _SAMPLE))
-        return sum(map(len, self._rows(batch, some))) * count // max(len(some), 1)
+        return sum(map(len, self._rows(batch, some, None))) * count // max(len(some), 1)
 
-    def _rows(self, batch: RowBatch, numbers: Iterable[int]) -> Iterator[bytes]:
-        columns = [(encode, self._column(batch, name)) for name, encode in self._encoders]
+    def _rows(
+        self, batch: RowBatch, numbers: Iterable[int], unfit: UnfitRows | None
+    ) -> Iterator[bytes]:
+        columns = [(field, self._column(batch, field.name)) for field in self._fields]
         for number in numbers:
-            yield b"".join(_item(encode, values[number]) for encode, values in columns)
+            try:
+                yield b"".join([field.item(values[number]) for field, values in columns])
+            except UNFIT_ERRORS:
+                row = [(field, values[number]) for field, values in columns]
+                if unfit is not None:
+                    wrong = [field.name for field, value in row if not field.fits(value)]
+                    unfit.add(batch.keys[number], wrong)
+                yield b"".join(_anyhow(field, value) for field, value in row)
 
     def _column(self, batch: RowBatch, name: str) -> Sequence[object]:
-        if name != DYNAMIC_FIELD:
-            return batch.columns[name]
         given = batch.columns.get(name) or [None] * len(batch.keys)
+        if name != DYNAMIC_FIELD:
+            return given
         return [{} if value is None else value for value in given]
 
 
@@ -141,90 +180,17 @@ def bucket_of(key: Key) -> int:
     return zlib.crc32(str(key).encode()) % BUCKETS
 
 
-def _named(schema: CollectionSchema) -> Iterator[tuple[str, FieldSchema]]:
+def _named(schema: CollectionSchema) -> Iterator[tuple[str, FieldSchema, bool]]:
+    """Yield the fields, what they are called, and whether they may be null."""
     for field in schema.fields:
         if not field.is_dynamic:
-            yield field.name, field
+            yield field.name, field, field.nullable
     for array_field in schema.struct_array_fields:
         for field in array_field.fields:
-            yield f"{array_field.name}[{field.name}]", field
+            yield f"{array_field.name}[{field.name}]", field, True  # as the array may be
 
 
-def _item(encode: Encode, value: object) -> bytes:
-    if value is None:
-        return _NULL
-    data = encode(value)
-    return _LENGTH.pack(len(data)) + data
-
-
-def _encoder(data_type: int, element_type: int) -> Encode:
-    if data_type in (ARRAY, ARRAY_OF_VECTOR):
-        element = _encoder(element_type, 0)
-        return lambda value: b"".join(_item(element, item) for item in _sequence(value))
-    return _ENCODERS.get(data_type, _bytes)
-
-
-def _sequence(value: object) -> Sequence[object]:
-    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-        raise TypeError(f"a list is {type(value).__name__}")
-    return value
-
-
-def _integer(value: object) -> bytes:
-    if not isinstance(value, int):
-        raise TypeError(f"an integer is {type(value).__name__}")
-    return _LENGTH.pack(value)
-
-
-def _real(packed: struct.Struct) -> Encode:
-    nan = packed.pack(float("nan"))
-
-    def encode(value: object) -> bytes:
-        return nan if value != value else packed.pack(value)  # noqa: PLR0124 only a NaN is not itself
-
-    return encode
-
-
-def _text(value: object) -> bytes:
-    if not isinstance(value, str):
-        raise TypeError(f"a text is {type(value).__name__}")
-    return value.encode()
-
-
-def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode(
-        errors="surrogatepass"
-    )
-
-
-def _numbers(code: str) -> Encode:
-    return lambda value: _packed(code, _sequence(value))
-
-
-def _packed(code: str, numbers: Any) -> bytes:
-    return array(code, numbers).tobytes()
-
-
-def _sparse(value: object) -> bytes:
-    if not isinstance(value, Mapping):
-        raise TypeError(f"a sparse vector is {type(value).__name__}")
-    return b"".join(_SPARSE_PAIR.pack(*pair) for pair in sorted(value.items()))
-
-
-def _bytes(value: object) -> bytes:
-    if not isinstance(value, bytes):
-        raise TypeError(f"bytes are {type(value).__name__}")
-    return value
-
-
-_ENCODERS: Mapping[int, Encode] = {
-    BOOL: lambda value: b"\x01" if value else b"\x00",
-    **dict.fromkeys((*INTEGERS, TIMESTAMPTZ), _integer),
-    FLOAT: _real(_FLOAT),
-    DOUBLE: _real(_DOUBLE),
-    **dict.fromkeys(TEXTS, _text),
-    JSON: _json,
-    FLOAT_VECTOR: _numbers("f"),
-    INT8_VECTOR: _numbers("b"),
-    SPARSE_FLOAT_VECTOR: _sparse,
-}
+def _anyhow(field: _Field, value: object) -> bytes:
+    if value is None or field.fits(value):
+        return item(field.encode, value)
+    return _UNFIT

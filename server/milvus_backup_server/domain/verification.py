@@ -66,24 +66,35 @@ class RowDifference:
         missing: Rows of the backup whose keys were not restored.
         extra: Restored rows whose keys the backup does not have.
         different: Rows with the same key and other fields.
+        unfit: Rows of the backup with values that are none of their fields' types, or null where nothing
+            may be; restored as they are or not.
         missing_keys: The first of their primary keys, as text; so with the others.
+        unfit_fields: The first of the fields that these values are of.
     """
 
     partition: str = ""
     missing: int = 0
     extra: int = 0
     different: int = 0
+    unfit: int = 0
     missing_keys: tuple[str, ...] = ()
     extra_keys: tuple[str, ...] = ()
     different_keys: tuple[str, ...] = ()
+    unfit_keys: tuple[str, ...] = ()
+    unfit_fields: tuple[str, ...] = ()
+
+    @property
+    def differs(self) -> bool:
+        """True if there are other rows."""
+        return bool(self.missing or self.extra or self.different)
 
     @property
     def any(self) -> bool:
-        """True if there is a difference."""
-        return bool(self.missing or self.extra or self.different)
+        """True if something is wrong."""
+        return self.differs or bool(self.unfit)
 
     def __str__(self) -> str:
-        """Return the numbers as text, without keys: `2 missing, 1 too many`."""
+        """Return the numbers of rows that differ as text, without keys: `2 missing, 1 too many`."""
         counts = (
             (self.missing, "missing"),
             (self.extra, "too many"),
@@ -100,7 +111,7 @@ class Problem:
         key: Relative to the backup's directory.
         collection: The collection that it hits; None for metadata that all need, and for what belongs
             to none.
-        rows: How the rows differ, of kind ROWS.
+        rows: How the rows differ, of kind ROWS; also of kind UNREADABLE where it is some rows that are.
     """
 
     key: str

@@ -42,6 +42,13 @@ class RowDifferenceView(View):
     missing_keys: list[str] = Field(default=..., description="The first 5; so with the others.")
     extra_keys: list[str]
     different_keys: list[str]
+    unfit: int = Field(
+        default=...,
+        description="Rows of the backup with values that are none of their fields' types, or null "
+        "where nothing may be.",
+    )
+    unfit_keys: list[str]
+    unfit_fields: list[str] = Field(default=..., description="The first 5 fields of these values.")
 
 
 class ProblemView(View):
@@ -52,7 +59,9 @@ class ProblemView(View):
     message: str
     database: str = Field(default="", validation_alias=AliasPath("collection", "database"))
     collection: str = Field(default="", validation_alias=AliasPath("collection", "name"))
-    rows: RowDifferenceView | None = Field(default=None, description="Of kind `ROWS`.")
+    rows: RowDifferenceView | None = Field(
+        default=None, description="Of kind `ROWS`, or of rows that are `UNREADABLE`."
+    )
 
 
 class VerificationView(View):

@@ -19,9 +19,9 @@ from milvus_backup_server.domain.records import (
     CollectionSchema,
     PartitionBackupInfo,
 )
-from milvus_backup_server.domain.row_form import RowForm, RowSums
+from milvus_backup_server.domain.row_form import RowForm, RowSums, UnfitRows
 from milvus_backup_server.domain.target_collection import has_partition_key
-from milvus_backup_server.domain.verification import RowDifference
+from milvus_backup_server.domain.verification import SHOWN_KEYS, RowDifference
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.row_differences import RowDifferences
 from milvus_backup_server.service.rows import BackupRows, CollectionRows
@@ -123,28 +123,34 @@ class RowCheck:
         def restored() -> AsyncGenerator[RowBatch, None]:
             return self._restored(partition)
 
-        wanted, there = RowSums(), RowSums()
-        await self._take(backup, wanted.add, counts=True)
+        wanted, there, unfit = RowSums(), RowSums(), UnfitRows(SHOWN_KEYS)
+        await self._take(backup, wanted.add, unfit)
         await self._take(restored, there.add)
         self._rows += wanted.rows
-        buckets = wanted.differing(there)
-        if not buckets:
-            return None
-        with RowDifferences(buckets) as differences:
-            await self._take(backup, differences.want)
-            await self._take(restored, differences.find)
-            found = await asyncio.to_thread(differences.result, partition)
+        found = RowDifference(partition=partition)
+        if buckets := wanted.differing(there):
+            with RowDifferences(buckets) as differences:
+                await self._take(backup, differences.want)
+                await self._take(restored, differences.find)
+                found = await asyncio.to_thread(differences.result, partition)
+        found = replace(
+            found,
+            unfit=unfit.count,
+            unfit_keys=tuple(unfit.keys),
+            unfit_fields=tuple(unfit.fields),
+        )
         return found if found.any else None
 
-    async def _take(self, rows: Rows, take: Take, *, counts: bool = False) -> None:
+    async def _take(self, rows: Rows, take: Take, unfit: UnfitRows | None = None) -> None:
+        """Read rows, and count those that are asked whether they fit: the first time that the backup is read."""
         async with aclosing(rows()) as batches:
             async for batch in batches:
-                await asyncio.to_thread(self._hash, batch, take)
-                if counts:
+                await asyncio.to_thread(self._hash, batch, take, unfit)
+                if unfit is not None:
                     self._tracker.advance(Amount(rows=len(batch)))
 
-    def _hash(self, batch: RowBatch, take: Take) -> None:
-        take(batch.keys, self.form.digests(batch))
+    def _hash(self, batch: RowBatch, take: Take, unfit: UnfitRows | None) -> None:
+        take(batch.keys, self.form.digests(batch, unfit))
 
     async def _restored(self, partition: str) -> AsyncGenerator[RowBatch, None]:
         """Yield what Milvus answers, in pages of about 4 MiB."""

@@ -13,7 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
-from milvus_backup_server.domain.errors import BackupCorrupt, BackupError
+from milvus_backup_server.domain.errors import (
+    BackupCorrupt,
+    BackupError,
+    ObjectChanged,
+    ObjectNotFound,
+)
+from milvus_backup_server.domain.failures import concerns_all
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import CollectionState, Phase, RestoreResult
 from milvus_backup_server.domain.query_indexes import query_indexes
@@ -29,7 +35,7 @@ from milvus_backup_server.service.building import Built
 from milvus_backup_server.service.restore_end import EndParts
 from milvus_backup_server.service.restore_tools import RestoreTools
 from milvus_backup_server.service.restore_work import CheckedRestore
-from milvus_backup_server.service.row_check import Compared, RowCheck
+from milvus_backup_server.service.row_check import RowCheck
 from milvus_backup_server.service.rows import BackupRows
 from milvus_backup_server.service.serving import Served
 from milvus_backup_server.service.tracker import Tracker
@@ -43,6 +49,13 @@ _SUFFIX = 8
 
 _UNTOUCHED = SkipParams(collection_properties=("collection.ttl.seconds",))
 """Rows that expire while they are compared would be missing."""
+
+_DAMAGE: Mapping[type[BackupError], ProblemKind] = {
+    BackupCorrupt: ProblemKind.UNREADABLE,
+    ObjectNotFound: ProblemKind.MISSING,
+    ObjectChanged: ProblemKind.ETAG,
+}
+"""What is wrong with a log, by the error of who reads it."""
 
 
 def restore_request(request: VerifyRequest, operation: str) -> RestoreRequest:
@@ -75,21 +88,28 @@ class RowsTest:
 
     async def compare(
         self, built: Built, record: CollectionBackupInfo, moment: int | None, tracker: Tracker
-    ) -> Compared:
-        """Compare a loaded collection with the logs of the backup, and report what differs."""
+    ) -> None:
+        """Compare a loaded collection with the logs of the backup, and report what differs.
+
+        What cannot be read of the logs is reported too: it is the backup that is damaged then, however
+        right its hashes are.
+        """
         repository = self.checked.repository
-        layout = repository.layout(self.checked.request.backup_name)
+        directory = repository.layout(self.checked.request.backup_name).directory
         rows = BackupRows(
-            reader=self.reader,
-            store=repository.storage.store,
-            directory=layout.directory,
-            moment=moment,
+            reader=self.reader, store=repository.storage.store, directory=directory, moment=moment
         )
         gateway = self.checked.cluster.gateway
         check = RowCheck(
             rows, record, gateway, built.temporary, tracker=tracker, source=built.source
         )
-        compared = await check.run()
+        try:
+            compared = await check.run()
+        except tuple(_DAMAGE) as error:
+            key = str(error.metadata.get("key", "")).removeprefix(directory)
+            text = f"of {built.source}: {error.message}"
+            self.report.add(Problem(key, _DAMAGE[type(error)], text, built.source))
+            return
         self.report.count(restored_collections=1, compared_rows=compared.rows)
         if check.form.left_out:
             names = ", ".join(check.form.left_out)
@@ -97,7 +117,6 @@ class RowsTest:
             self.report.notes.append(text)
         for partition, difference in compared.differences:
             self.report.add(_problem(built.source, record, partition, difference))
-        return compared
 
 
 class RowsEnding:
@@ -125,15 +144,21 @@ class RowsEnding:
         """Load it, compare its rows, and drop it."""
         parts, tracker = self._parts, self._parts.tracker
         tracker.enter(Phase.COMPARING)
-        await parts.serving.serve(built.temporary, Served((), Loading(replicas=1), None))
-        await self._test.compare(built, record, moment, tracker)
+        try:
+            await parts.serving.serve(built.temporary, Served((), Loading(replicas=1), None))
+            await self._test.compare(built, record, moment, tracker)
+        except BackupError as error:
+            # Dropped now, not kept loaded beside the next ones.
+            if not concerns_all(error):
+                parts.journal.forget_made(built.target)
+            raise
         await parts.builder.drop(built.temporary)
         parts.journal.forget_made(built.target)
-        error = self._test.report.collection_error(built.source)
-        if error is None:
+        damage = self._test.report.collection_error(built.source)
+        if damage is None:
             tracker.collection(built.target, state=CollectionState.SUCCEEDED)
         else:
-            tracker.collection(built.target, state=CollectionState.FAILED, error=error)
+            tracker.collection(built.target, state=CollectionState.FAILED, error=damage)
 
     async def finish(
         self,
@@ -230,5 +255,12 @@ def _problem(
     if partition is not None:
         directory += f"{partition.partition_id}/"
     where = f"partition {difference.partition!r} of {source}" if partition else str(source)
-    text = f"{where} is restored to other rows than its logs hold: {difference}"
-    return Problem(directory, ProblemKind.ROWS, text, source, difference)
+    other = f"is restored to other rows than its logs hold: {difference}"
+    if not difference.unfit:
+        return Problem(directory, ProblemKind.ROWS, f"{where} {other}", source, difference)
+    fields = ", ".join(difference.unfit_fields)
+    rows = f"{difference.unfit} row{'s' * (difference.unfit > 1)}"
+    text = f"{where} has {rows} in its logs with values that do not fit: of {fields}"
+    if difference.differs:
+        text += f"; it {other}"
+    return Problem(directory, ProblemKind.UNREADABLE, text, source, difference)

@@ -6,7 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from milvus_backup_server.adapters.binlog.files import LogFile, Table, field_ids
-from milvus_backup_server.adapters.binlog.values import Decoder, decoded, decoder_of, default_of
+from milvus_backup_server.adapters.binlog.values import (
+    Decoder,
+    decoded,
+    decoder_of,
+    default_of,
+    valid_key,
+    valid_timestamp,
+)
 from milvus_backup_server.domain.binlogs import (
     DYNAMIC_FIELD,
     TIMESTAMP_FIELD,
@@ -15,6 +22,8 @@ from milvus_backup_server.domain.binlogs import (
 )
 from milvus_backup_server.domain.milvus_types import JSON
 from milvus_backup_server.domain.records import CollectionSchema, FieldSchema
+
+_NO_FIELD = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +48,8 @@ class Fields:
         self._by_id = {field.field_id: _field(name, field) for name, field in named.items()}
         self._ids = {name: field.field_id for name, field in named.items()}
         self._wanted = set(named) | {DYNAMIC_FIELD} if wanted is None else set(wanted)
-        self.key_id = next(field.field_id for field in schema.fields if field.is_primary_key)
+        keys = (field.field_id for field in schema.fields if field.is_primary_key)
+        self.key_id = next(keys, _NO_FIELD)
         self._dynamic = schema.enable_dynamic_field
         self._meta = Field(DYNAMIC_FIELD, decoder_of(JSON))
 
@@ -53,12 +63,13 @@ class Fields:
         """Return the rows of columns of equal length, by field id."""
         if missing := [str(at) for at in (TIMESTAMP_FIELD, self.key_id) if at not in columns]:
             raise ValueError(f"no column of field {missing[0]}")
-        timestamps = columns[TIMESTAMP_FIELD].to_pylist()
+        timestamps = [valid_timestamp(it) for it in columns[TIMESTAMP_FIELD].to_pylist()]
+        keys = [valid_key(it) for it in columns[self.key_id].to_pylist()]
         values = dict(self._values(columns))
         for field in self._by_id.values():
             if field.name in self._wanted and field.name not in values:
                 values[field.name] = [field.default] * len(timestamps)
-        return RowBatch(timestamps, columns[self.key_id].to_pylist(), values)
+        return RowBatch(timestamps, keys, values)
 
     def numbered(self, batch: Table) -> Iterator[tuple[int, Table]]:
         """Yield the columns of a column group that are needed, by field id."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 
 from milvus_backup_server.adapters.binlog.files import Table
+from milvus_backup_server.adapters.binlog.values import valid_key, valid_timestamp
 from milvus_backup_server.domain.binlogs import Delete
 
 _PAIR = 2
@@ -36,13 +37,11 @@ def _parsed(text: object) -> Delete:
         found = json.loads(text)
     except ValueError:
         key, _, timestamp = (text if isinstance(text, str) else text.decode()).partition(",")
-        return Delete(int(key), int(timestamp))
+        return _delete(int(key), int(timestamp))
     if not isinstance(found, dict):
         raise TypeError("a delete is no JSON object")
     return _delete(found.get("pk"), found.get("ts"))
 
 
 def _delete(key: object, timestamp: object) -> Delete:
-    if not isinstance(key, int | str) or not isinstance(timestamp, int):
-        raise TypeError("a delete has no key or no timestamp")
-    return Delete(key, timestamp)
+    return Delete(valid_key(key), valid_timestamp(timestamp))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,17 @@ PARQUET_MAGIC = b"PAR1"
 _BATCH_BYTES = 4 << 20
 _MOST_ROWS = 512  # a value that is repeated takes next to nothing in the file
 _FIELD_ID_KEY = b"PARQUET:field_id"
+_DAMAGE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    OverflowError,
+    RecursionError,
+    struct.error,
+    DecodeError,
+    pa.ArrowException,
+    OSError,
+)
 
 
 class LogFile:
@@ -75,7 +87,7 @@ def readable(key: str) -> Iterator[None]:
     """Raise what the content of a log gives rise to as BackupCorrupt."""
     try:
         yield
-    except (ValueError, TypeError, DecodeError, pa.ArrowException, OSError) as error:
+    except _DAMAGE as error:
         raise corrupt(key, error) from error
 
 

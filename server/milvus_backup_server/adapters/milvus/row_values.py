@@ -11,11 +11,13 @@ import json
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from milvus_backup_server.adapters.milvus.stubs import Message
-from milvus_backup_server.domain.binlogs import DYNAMIC_FIELD, RowBatch
+from milvus_backup_server.domain.binlogs import DYNAMIC_FIELD, UNFIT, RowBatch
+from milvus_backup_server.domain.errors import MilvusRefused
 from milvus_backup_server.domain.milvus_types import TIMESTAMPTZ
+from milvus_backup_server.domain.value_form import UNFIT_ERRORS
 
 T = TypeVar("T")
 
@@ -36,9 +38,16 @@ def row_batch(answer: Message, key: str) -> RowBatch:
     Args:
         answer: To Query.
         key: Name of the primary key.
+
+    Raises:
+        MilvusRefused: Its columns have not the same length.
     """
     columns = {name: values for field in answer.fields_data for name, values in _columns(field)}
     keys = columns.get(key, [])
+    for name, values in columns.items():
+        if len(values) not in (0, len(keys)):
+            text = f"Milvus answered with {len(keys)} rows and {len(values)} values of field {name}"
+            raise MilvusRefused(text, call="Query", field=name)
     return RowBatch([0] * len(keys), keys, columns)  # type: ignore[arg-type] # keys are of its type
 
 
@@ -57,7 +66,7 @@ def _column(field: Message) -> list[object]:
     scalars = field.WhichOneof("field") == "scalars"
     values = _scalars(field.scalars) if scalars else _vectors(field.vectors)
     if field.type == TIMESTAMPTZ:
-        values = [_microseconds(value) for value in values]
+        values = [_fitting(_microseconds, value) for value in values]
     valid = list(field.valid_data)
     if not valid:
         return values
@@ -73,10 +82,18 @@ def _scalars(scalars: Message) -> list[object]:
         return []
     data = getattr(scalars, kind).data
     if kind == "json_data":
-        return [json.loads(value) if value else None for value in data]
+        return [_fitting(json.loads, value) if value else None for value in data]
     if kind == "array_data":
         return [_scalars(item) for item in data]
     return list(data)
+
+
+def _fitting(decode: Callable[[Any], object], value: object) -> object:
+    """Return a value, UNFIT for one that cannot be decoded: Milvus gives back what a log held."""
+    try:
+        return decode(value)
+    except UNFIT_ERRORS:
+        return UNFIT
 
 
 def _microseconds(value: object) -> object:
@@ -98,7 +115,8 @@ def _floats(vectors: Message, dim: int) -> list[object]:
 
 
 def _sparse(vectors: Message, _: int) -> list[object]:
-    return [dict(_SPARSE_PAIR.iter_unpack(row)) for row in vectors.sparse_float_vector.contents]
+    rows = vectors.sparse_float_vector.contents
+    return [_fitting(lambda row: dict(_SPARSE_PAIR.iter_unpack(row)), row) for row in rows]
 
 
 def _int8s(vectors: Message, dim: int) -> list[object]:
