@@ -48,6 +48,7 @@ MILVUS_CHANGES = frozenset(
         "drop_database",
         "flush",
         "rename_collection",
+        "restore_rbac",
         "submit_import",
     }
 )

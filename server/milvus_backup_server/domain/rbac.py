@@ -53,6 +53,15 @@ class RbacCounts(Record):
             privilege_groups=self.privilege_groups + other.privilege_groups,
         )
 
+    def minus(self, other: RbacCounts) -> RbacCounts:
+        """Return the difference, 0 where the other has more."""
+        return RbacCounts(
+            users=max(self.users - other.users, 0),
+            roles=max(self.roles - other.roles, 0),
+            grants=max(self.grants - other.grants, 0),
+            privilege_groups=max(self.privilege_groups - other.privilege_groups, 0),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class RbacPart:

@@ -28,7 +28,8 @@ class RestoreHead(Record):
         place: Bucket and prefix from which Milvus imports.
         databases: Those that it makes.
         renaming: Every collection is whole, and they get their final names.
-        rbac: The users, roles and grants that were added; None if none were yet.
+        rbac: The users, roles and grants that were added, noted before Milvus is asked; None if it was
+            not asked yet.
     """
 
     format_version: int = json_key("format_version", FORMAT_VERSION)

@@ -221,7 +221,7 @@ class RestoreJournal:
         await self._write_further(_HEAD, self.head)
 
     async def note_rbac(self, added: RbacCounts) -> None:
-        """Write how many users, roles and grants were added, by this run and earlier ones."""
+        """Write how many users, roles and grants are added, by this run and earlier ones."""
         assert self.head is not None  # noqa: S101 begun before anything is made
         self.head = replace(self.head, rbac=added)
         await self._write_further(_HEAD, self.head)

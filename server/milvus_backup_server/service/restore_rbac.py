@@ -9,6 +9,7 @@ from __future__ import annotations
 from milvus_backup_server.domain.errors import (
     BackupNotRestorable,
     LeftBehind,
+    MilvusDenied,
     MilvusRefused,
     MilvusUnavailable,
 )
@@ -29,7 +30,8 @@ class RbacRestore:
         journal: Remembers what was added.
 
     Attributes:
-        added: What was added, by earlier runs too; None if that was not asked for.
+        added: What was added, by earlier runs too; None if that was not asked for. What Milvus was asked
+            to add and gave no answer to is in it.
     """
 
     def __init__(self, checked: CheckedRestore, tracker: Tracker, journal: RestoreJournal) -> None:
@@ -54,9 +56,28 @@ class RbacRestore:
         new = missing(self._wanted, await self._gateway.rbac())
         if not is_nothing(new):
             await self._tracker.require_owner()
-            await self._add(self._wanted, new)
-            self.added = self.added.plus(RbacCounts.of(new))
-            await self._journal.note_rbac(self.added)
+            await self._add_noted(self._wanted, new, self.added)
+
+    async def _add_noted(self, wanted: RbacMeta, new: RbacMeta, noted: RbacCounts) -> None:
+        """Add what lacks; it is noted before, as whoever goes on after a crash could not tell whose it is.
+
+        Args:
+            wanted: All of the backup.
+            new: What of it the target lacks; also what an earlier run noted and did not add.
+            noted: What earlier runs noted.
+        """
+        counts = RbacCounts.of(new)
+        before = noted.minus(counts)
+        await self._note(before.plus(counts))
+        try:
+            await self._add(wanted, new)
+        except (MilvusDenied, MilvusRefused):
+            await self._note(before)
+            raise
+
+    async def _note(self, added: RbacCounts) -> None:
+        self.added = added
+        await self._journal.note_rbac(added)
 
     async def _add(self, wanted: RbacMeta, new: RbacMeta) -> None:
         try:
