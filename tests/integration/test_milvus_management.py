@@ -9,6 +9,7 @@ from aiohttp import web
 
 from milvus_backup_server.adapters.milvus import GrpcMilvusGateway, MilvusSettings
 from milvus_backup_server.domain.errors import MilvusRefused, MilvusUnavailable
+from milvus_backup_server.domain.failures import leaves_open
 
 TICKET = (
     "eyJjb2xsZWN0aW9uX2lkIjoiLTEiLCJ0b2tlbiI6ImE2ODk2ZGE2LTM0NWQtNGJhZi1hMTE5LWNhNDk2MjFlYmNlMiJ9"
@@ -93,14 +94,40 @@ async def test_silence_ends() -> None:
         endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         settings = MilvusSettings(management_endpoint=endpoint, call_seconds=0.2)
         gateway = GrpcMilvusGateway(settings)
-        with pytest.raises(MilvusUnavailable, match="no answer in time"):
+        with pytest.raises(MilvusUnavailable, match="no answer in time") as caught:
             await gateway.pause_gc(60)
         await gateway.close()
+    assert leaves_open(caught.value)
+
+
+@pytest.mark.parametrize(("status", "code"), [(502, "LOST"), (504, "LOST"), (500, "500")])
+async def test_a_proxy_that_got_no_answer_leaves_open_what_became_of_it(
+    status: int, code: str
+) -> None:
+    async with managed("", status) as (gateway, _):
+        with pytest.raises(MilvusRefused) as caught:
+            await gateway.pause_gc(60)
+    assert caught.value.metadata["code"] == code
+
+
+async def test_a_connection_that_breaks_leaves_open_what_became_of_it() -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        gateway = GrpcMilvusGateway(MilvusSettings(management_endpoint=endpoint))
+        with pytest.raises(MilvusUnavailable, match="the connection broke") as caught:
+            await gateway.pause_gc(60)
+        await gateway.close()
+    assert leaves_open(caught.value)
 
 
 @pytest.mark.parametrize("endpoint", ["", "http://127.0.0.1:1", "nothing"])
 async def test_an_address_of_nothing(endpoint: str) -> None:
     gateway = GrpcMilvusGateway(MilvusSettings(management_endpoint=endpoint))
-    with pytest.raises(MilvusUnavailable, match="no connection"):
+    with pytest.raises(MilvusUnavailable, match="no connection") as caught:
         await gateway.pause_gc(60)
     await gateway.close()
+    assert not leaves_open(caught.value)

@@ -45,13 +45,15 @@ class Answers:
     body: bytes = CREATED
     status: int = 200
     content_type: str = "application/json"
+    elsewhere: str = ""
     paths: list[str] = field(default_factory=list)
 
     async def answer(self, request: web.Request) -> web.Response:
         self.paths.append(request.path.removeprefix("/v2/vectordb/"))
-        return web.Response(
-            body=self.body, status=self.status, headers={"Content-Type": self.content_type}
-        )
+        headers = {"Content-Type": self.content_type}
+        if self.elsewhere:
+            headers["Location"] = self.elsewhere
+        return web.Response(body=self.body, status=self.status, headers=headers)
 
 
 @asynccontextmanager
@@ -91,6 +93,20 @@ async def test_an_error_page_that_is_no_utf_8_leaves_open_what_became_of_an_impo
     async with serving(Answers(LATIN_1, 502, "text/html")) as gateway:
         with pytest.raises(ImportOutcomeUnknown, match="HTTP status 502"):
             await gateway.submit_import(C1, "p", SOURCES, OPTIONS)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+async def test_nothing_is_asked_of_another_place_than_that_of_the_settings(status: int) -> None:
+    other = Answers()
+    async with serving(other) as elsewhere:
+        answers = Answers(b"", status, elsewhere=f"http://{elsewhere.address}/v2/other")
+        async with serving(answers) as gateway:
+            with pytest.raises(MilvusRefused, match=f"HTTP status {status}"):
+                await gateway.submit_import(C1, "p", SOURCES, OPTIONS)
+            fault = await gateway.rest_fault()
+    assert other.paths == []
+    assert len(answers.paths) == 2
+    assert isinstance(fault, MilvusRefused)
 
 
 @pytest.mark.parametrize("body", NO_ANSWERS.values(), ids=NO_ANSWERS)

@@ -42,6 +42,15 @@ _OF_ALL: Final = (
 _TOO_MUCH: Final = frozenset({"4", "8", "2100"})
 
 
+LOST: Final = "LOST"
+"""The code of an error that leaves open whether Milvus did what it was asked to."""
+
+
+def leaves_open(error: BackupError) -> bool:
+    """Tell whether Milvus may have done what it was asked to, although no answer says so."""
+    return error.metadata.get("code") == LOST
+
+
 def is_too_much(error: BackupError) -> bool:
     """Tell whether Milvus has not done what it was asked to because it was asked too often or too much.
 

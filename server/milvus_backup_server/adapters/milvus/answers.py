@@ -21,13 +21,14 @@ from milvus_backup_server.domain.errors import (
     MilvusRefused,
     MilvusUnavailable,
 )
+from milvus_backup_server.domain.failures import LOST, leaves_open
 from milvus_backup_server.domain.milvus import CollectionName
 
 _LONGEST_TEXT = 300
 _NAMED = re.compile(r"\[collection=([^\]]*)\]")
 
-LOST = "LOST"
-"""The code of an error that leaves open whether Milvus did what it was asked to."""
+NOT_SENT = "NOT_SENT"
+"""The code of an error of a request that never reached Milvus."""
 
 NOTHING = CollectionName("", "")
 """The subject of a call about the whole Milvus."""
@@ -154,7 +155,7 @@ _RPC_TEXTS: Mapping[grpc.StatusCode, str] = {
 # How a connection that broke in the middle of an answer looks under these codes.
 _BROKEN = re.compile(r"RST_STREAM|stream removed|connection reset|socket closed", re.IGNORECASE)
 
-_NOT_SENT = re.compile(r"failed to connect", re.IGNORECASE)
+_NOT_CONNECTED = re.compile(r"failed to connect", re.IGNORECASE)
 
 # With these the request was turned away before anything was done.
 _NOT_TAKEN = frozenset(
@@ -247,9 +248,9 @@ def outcome_known(asked: Asked) -> Iterator[None]:
 def _leaves_open(error: BackupError) -> bool:
     cause = error.__cause__
     if isinstance(cause, grpc.aio.AioRpcError):
-        sent = not _NOT_SENT.search(cause.details() or "")
+        sent = not _NOT_CONNECTED.search(cause.details() or "")
         return sent and cause.code() not in _NOT_TAKEN
-    return error.metadata.get("code") == LOST
+    return leaves_open(error)
 
 
 def _unknown(asked: Asked, error: BackupError) -> ImportOutcomeUnknown:

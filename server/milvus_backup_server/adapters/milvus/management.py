@@ -12,10 +12,11 @@ from collections.abc import Mapping
 
 import aiohttp
 
-from milvus_backup_server.adapters.milvus.answers import LOST, Asked, milvus_error, short
+from milvus_backup_server.adapters.milvus.answers import NOT_SENT, Asked, milvus_error, short
 from milvus_backup_server.adapters.milvus.rest import tls_context
 from milvus_backup_server.adapters.milvus.settings import MilvusSettings
 from milvus_backup_server.domain.errors import MilvusRefused, MilvusUnavailable
+from milvus_backup_server.domain.failures import LOST
 
 _PATH = "/management/datacoord/"
 _PAUSE, _RESUME = "garbage_collection/pause", "garbage_collection/resume"
@@ -23,6 +24,9 @@ _MESSAGE = re.compile(r'"msg"\s*:\s*"(.*)"\s*}\s*$', re.DOTALL)
 _LONGEST_SECONDS = 5.0
 """Without a pause a backup is as good: it is not waited for."""
 _OK = 200
+_NO_CONNECTION = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+# With these a proxy says that it got no answer.
+_OF_A_PROXY = frozenset({502, 504})
 
 
 class ManagementConnection:
@@ -64,13 +68,16 @@ class ManagementConnection:
         try:
             async with self._opened().get(url, params=values, allow_redirects=False) as answer:
                 text = await answer.text(errors="replace")
+        except (*_NO_CONNECTION, ValueError) as error:
+            raise self._error(MilvusUnavailable, method, "no connection", NOT_SENT) from error
         except TimeoutError as error:
             raise self._error(MilvusUnavailable, method, "no answer in time", LOST) from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise self._error(MilvusUnavailable, method, "no connection", LOST) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise self._error(MilvusUnavailable, method, "the connection broke", LOST) from error
         if answer.status != _OK:
             said = f"HTTP status {answer.status}: {_said(text)}"
-            raise self._error(MilvusRefused, method, said, answer.status)
+            code = LOST if answer.status in _OF_A_PROXY else answer.status
+            raise self._error(MilvusRefused, method, said, code)
         return text
 
     def _opened(self) -> aiohttp.ClientSession:

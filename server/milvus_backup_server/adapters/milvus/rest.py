@@ -16,7 +16,7 @@ from typing import Any, TypeAlias, TypeVar
 import aiohttp
 
 from milvus_backup_server.adapters.milvus.answers import (
-    LOST,
+    NOT_SENT,
     Asked,
     error_of,
     milvus_error,
@@ -32,6 +32,7 @@ from milvus_backup_server.domain.errors import (
     MilvusRefused,
     MilvusUnavailable,
 )
+from milvus_backup_server.domain.failures import LOST
 from milvus_backup_server.domain.milvus import CollectionName
 
 T = TypeVar("T")
@@ -39,9 +40,10 @@ Reader: TypeAlias = Callable[[Any], T]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 _OK = 200
-_NOT_SENT = "NOT_SENT"
-# With these a proxy between us and Milvus passed nothing on.
-_NOT_PASSED_ON = frozenset({400, 401, 403, 404, 405, 413, 415, 429})
+# With these a proxy between us and Milvus passed nothing on. Who we are, and what is to be imported, goes
+# to no other place than that of the settings.
+_ELSEWHERE = frozenset({301, 302, 307, 308})
+_NOT_PASSED_ON = _ELSEWHERE | frozenset({400, 401, 403, 404, 405, 413, 415, 429})
 _TOO_MANY = 429
 
 
@@ -120,10 +122,10 @@ class RestConnection:
     async def _send(self, asked: Asked, body: Mapping[str, object]) -> tuple[int, str]:
         url = f"{self._endpoint}/v2/vectordb/{asked.method}"
         try:
-            async with self._opened().post(url, json=body) as answer:
+            async with self._opened().post(url, json=body, allow_redirects=False) as answer:
                 return answer.status, await answer.text(errors="replace")
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise milvus_error(MilvusUnavailable, asked, "no connection", _NOT_SENT) from error
+            raise milvus_error(MilvusUnavailable, asked, "no connection", NOT_SENT) from error
         except TimeoutError as error:
             raise milvus_error(MilvusUnavailable, asked, "no answer in time", LOST) from error
         except (aiohttp.ClientError, OSError) as error:
