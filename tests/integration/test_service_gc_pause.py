@@ -7,13 +7,22 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from milvus_backup_server.domain.errors import (
+    BackupError,
+    LeftBehind,
+    MilvusRefused,
+    MilvusUnavailable,
+)
 from milvus_backup_server.domain.gc_lease import GcLease
 from milvus_backup_server.domain.leftovers import LeftoverKind, LeftoverState, SweepResult
 from milvus_backup_server.domain.operations import Operation, OperationState
 from milvus_backup_server.domain.requests import SweepRequest
 from milvus_backup_server.domain.strategies import BackupStrategy
 from milvus_backup_server.ports.milvus import MilvusGateway
-from tests.support.gateways import GatewayDecorator
+from milvus_backup_server.service.context import Cluster
+from milvus_backup_server.service.gc_pause import end_gc_leases
+from milvus_backup_server.service.tracker import Tracker
+from tests.support.gateways import FailingGateway, GatewayDecorator
 from tests.support.newer import Newer, newer
 from tests.support.service import CALLER, LIMITS, World
 from tests.support.simulator import adopt
@@ -164,6 +173,57 @@ async def test_a_pause_that_cannot_be_given_back_runs_out_and_that_is_said() -> 
     (warning,) = operation.warnings
     assert warning.reason == "LEFT_BEHIND"
     assert "could not be resumed: the pause runs out by itself at 2" in warning.message
+
+
+LOST = MilvusUnavailable("Milvus does not answer garbage_collection/pause", code="LOST")
+REFUSED = MilvusRefused("Milvus refuses garbage_collection/pause", code="500")
+
+
+@pytest.mark.parametrize(
+    ("version", "error", "resumed", "said"),
+    [
+        ("2.5.27", LOST, [""], "may not be paused"),
+        ("2.5.27", REFUSED, [], "is not paused"),
+        ("2.6.18", LOST, [], "may not be paused"),  # nothing ends it without its ticket
+    ],
+)
+async def test_a_pause_whose_answer_was_lost_is_given_back_where_it_can_be(
+    version: str, error: BackupError, resumed: list[str], said: str
+) -> None:
+    failing: list[FailingGateway] = []
+
+    def fail(inner: MilvusGateway) -> FailingGateway:
+        failing.append(FailingGateway(inner, "pause_gc", error, after=error is LOST))
+        return failing[0]
+
+    async with newer(version, around=fail) as it:
+        await adopt(it.milvus, ARCHIVE)
+        operation = await it.service.create("b", "deletes", pause_gc=True)
+        assert it.simulator.management.resumed == resumed
+        assert len(it.simulator.management.paused) == (version == "2.6.18")
+    assert failing[0].injected == 1
+    (warning,) = operation.warnings
+    assert warning.message.startswith(f"Milvus's garbage collection {said}: ")
+
+
+async def test_leases_that_take_too_long_to_give_back_are_told() -> None:
+    class Slow(GatewayDecorator):
+        async def resume_gc(self, ticket: str) -> None:
+            if ticket != "quick":
+                await asyncio.Event().wait()
+
+    until = datetime.now(UTC) + timedelta(minutes=1)
+    leases = [GcLease(until, ticket) for ticket in ("quick", "slow", "slower")]
+    tracker = Tracker(lambda: None)
+    tracker.set_gc_leases(tuple(leases))
+    world = World()
+    await end_gc_leases(Cluster("c", Slow(world.milvus)), tracker, seconds=0.05)
+    assert tracker.gc_leases == tuple(leases[1:])
+    (warning,) = tracker.warnings
+    assert isinstance(warning, LeftBehind)
+    assert warning.message.endswith(
+        f"runs out by itself at {until:%Y-%m-%d %H:%M:%S} UTC (Milvus did not answer in time)"
+    )
 
 
 @pytest.mark.parametrize("end", ["fail", "cancel"])

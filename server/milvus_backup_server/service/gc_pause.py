@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from milvus_backup_server.domain.capabilities import Capabilities
 from milvus_backup_server.domain.errors import BackupError, LeftBehind, NotFound
+from milvus_backup_server.domain.failures import leaves_open
 from milvus_backup_server.domain.gc_lease import DEFAULT_LEASE_SECONDS, MOST_COLLECTIONS, GcLease
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.service.concurrency import for_each
@@ -83,11 +84,10 @@ class GcPause:
         self._cluster.gc_holders.add(self._operation)
         try:
             for collection in await self._parts(names):
-                self._tracker.set_gc_leases(
-                    (*self._tracker.gc_leases, await self._pause(collection, self._pausing))
-                )
+                await self._pause(collection, self._pausing)
         except BackupError as error:
-            self._warn(error, f"Milvus's garbage collection is not paused: {_UNHARMED}")
+            paused = "may not be paused" if leaves_open(error) else "is not paused"
+            self._warn(error, f"Milvus's garbage collection {paused}: {_UNHARMED}")
         else:
             await self._give_back(earlier)
         if self._tracker.gc_leases:
@@ -117,10 +117,27 @@ class GcPause:
         await for_each(names, look, concurrent=_CALLS_AT_ONCE)
         return sorted(found.values())
 
-    async def _pause(self, collection: int, pausing: GcPausing) -> GcLease:
+    async def _pause(
+        self, collection: int, pausing: GcPausing, instead: GcLease | None = None
+    ) -> None:
+        """Ask for a lease, maybe in the place of another.
+
+        Where leases have no tickets, it is noted before: if its answer is lost it can be given back
+        all the same. One with a ticket cannot be without it.
+        """
+        before = self._tracker.gc_leases
+        others = tuple(it for it in before if it != instead)
         until = datetime.now(UTC) + timedelta(seconds=pausing.lease_seconds)
-        ticket = await self._gateway.pause_gc(pausing.lease_seconds, collection)
-        return GcLease(until, ticket, collection)
+        lease = GcLease(until, collection_id=collection)
+        if not self._capabilities.gc_pause_by_collection:
+            self._tracker.set_gc_leases((*others, lease))
+        try:
+            ticket = await self._gateway.pause_gc(pausing.lease_seconds, collection)
+        except BackupError as error:
+            if not leaves_open(error):
+                self._tracker.set_gc_leases(before)
+            raise
+        self._tracker.set_gc_leases((*others, replace(lease, ticket=ticket)))
 
     async def _renew(self, pausing: GcPausing) -> None:
         """Renew every lease in time; one that cannot be is tried again."""
@@ -128,13 +145,11 @@ class GcPause:
             await asyncio.sleep(pausing.lease_seconds / 3)
             for lease in self._tracker.gc_leases:
                 try:
-                    renewed = await self._pause(lease.collection_id, pausing)
+                    await self._pause(lease.collection_id, pausing, lease)
                 except BackupError as error:
                     text = f"the pause of Milvus's garbage collection is not renewed: {_UNHARMED}"
                     self._warn(error, text)
                     continue
-                kept = tuple(it for it in self._tracker.gc_leases if it != lease)
-                self._tracker.set_gc_leases((*kept, renewed))
                 if lease.ticket:
                     with contextlib.suppress(BackupError):  # it runs out before the new one
                         await self._gateway.resume_gc(lease.ticket)
@@ -154,27 +169,35 @@ class GcPause:
             self._tracker.warn(type(error)(f"{what} ({error.message})", **error.metadata))
 
 
-async def end_gc_leases(cluster: Cluster, tracker: Tracker) -> None:
-    """Give back the leases that a tracker knows; what cannot be is warned of and runs out by itself."""
-    left: list[GcLease] = []
+async def end_gc_leases(cluster: Cluster, tracker: Tracker, seconds: float = _END_SECONDS) -> None:
+    """Give back the leases that a tracker knows; what cannot be is warned of and runs out by itself.
+
+    Args:
+        cluster: Whose they are.
+        tracker: Knows them, and afterwards those that are left.
+        seconds: How long it may take.
+    """
+    left = dict.fromkeys(tracker.gc_leases, "Milvus did not answer in time")
 
     async def end(lease: GcLease) -> None:
         try:
             await end_gc_lease(cluster, lease)
         except BackupError as error:
-            left.append(lease)
-            text = (
-                "Milvus's garbage collection could not be resumed: the pause runs out by itself at "
-                f"{lease.until:%Y-%m-%d %H:%M:%S} UTC ({error.message})"
-            )
-            if len(left) == 1:
-                tracker.warn(LeftBehind(text, subject="garbage collection"))
+            left[lease] = error.message
+        else:
+            del left[lease]
 
-    leases = tracker.gc_leases
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_END_SECONDS):
-            await for_each(leases, end, concurrent=_CALLS_AT_ONCE)
-            tracker.set_gc_leases(tuple(left))
+        async with asyncio.timeout(seconds):
+            await for_each(tracker.gc_leases, end, concurrent=_CALLS_AT_ONCE)
+    tracker.set_gc_leases(tuple(left))
+    if left:
+        last = max(left, key=lambda lease: lease.until)
+        text = (
+            "Milvus's garbage collection could not be resumed: the pause runs out by itself at "
+            f"{last.until:%Y-%m-%d %H:%M:%S} UTC ({left[last]})"
+        )
+        tracker.warn(LeftBehind(text, subject="garbage collection"))
 
 
 async def end_gc_lease(cluster: Cluster, lease: GcLease) -> None:
