@@ -257,7 +257,7 @@ async def test_damage_at_every_try_is_an_error(far: Stores) -> None:
     source, target = far
     damaging = DamagingStore(source.store, 100)
     outcome = await one(damaging, target, await source.job("x", b"12345678"))
-    assert damaging.injected == 6, "three tries, each read twice"
+    assert damaging.injected == 10, "five tries, each read twice"
     assert isinstance(outcome.error, StorageUnavailable)
 
 
