@@ -21,6 +21,8 @@ from milvus_backup_server.domain.restore_mapping import MappedDatabase
 from milvus_backup_server.domain.selection import CollectionPartitions
 from milvus_backup_server.service.building import CollectionBuilder
 from milvus_backup_server.service.context import Storage
+from milvus_backup_server.service.importing import ImportQueue
+from milvus_backup_server.service.open_imports import OpenImports
 from milvus_backup_server.service.restore_journal import RestoreJournal
 from milvus_backup_server.service.tracker import Tracker
 from tests.support.fake_milvus_state import Key
@@ -197,7 +199,10 @@ async def test_renamed_databases_are_made_under_their_new_names_only() -> None:
 async def test_databases_get_their_properties_where_milvus_has_such(able: bool) -> None:
     world, tracker = World(), Tracker(lambda: None)
     journal = RestoreJournal(Storage("backup", world.backup_store, BACKUPS), "x")
-    builder = CollectionBuilder(world.milvus, "x", tracker, LIMITS, journal)
+    imports = OpenImports(ImportQueue(world.milvus, LIMITS), journal, tracker)
+    builder = CollectionBuilder(
+        world.milvus, "x", tracker, LIMITS, journal=journal, imports=imports
+    )
     given = (KeyValue(key="database.replica.number", value="2"),)
     databases = [MappedDatabase("plain"), MappedDatabase("rich", given)]
     await builder.create_databases(databases, with_properties=able)

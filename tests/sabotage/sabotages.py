@@ -150,9 +150,16 @@ SABOTAGES = (
     Sabotage(
         "staged copies stay",
         "service/staging.py",
-        "            await delete_prefix(self._store, self._place.prefix)\n",
+        "            await delete_prefix(self._store, prefix)\n",
         "            pass\n",
         (f"{SERVICE}restore_cancel.py", f"{SERVICE}imports.py"),
+    ),
+    Sabotage(
+        "what an import of an earlier run fills is removed under it",
+        "service/building.py",
+        "        await self._imports.end_in(temporary)\n",
+        "",
+        (f"{SERVICE}restore_open_imports.py",),
     ),
     Sabotage(
         "a store that stays away fails the operation for good",

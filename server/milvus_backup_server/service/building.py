@@ -26,6 +26,7 @@ from milvus_backup_server.domain.target_collection import TargetCollection
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.concurrency import for_each
 from milvus_backup_server.service.context import WorkLimits
+from milvus_backup_server.service.open_imports import OpenImports
 from milvus_backup_server.service.patience import patiently
 from milvus_backup_server.service.restore_journal import RestoreJournal
 from milvus_backup_server.service.tracker import Tracker
@@ -63,6 +64,7 @@ class CollectionBuilder:
         tracker: Where warnings go.
         limits: How long a clean-up waits for Milvus.
         journal: Is told what is made before it is. What it knows of an earlier run counts as made.
+        imports: Those of an earlier run are waited for before what they fill is removed.
     """
 
     def __init__(
@@ -71,19 +73,23 @@ class CollectionBuilder:
         operation: str,
         tracker: Tracker,
         limits: WorkLimits,
+        *,
         journal: RestoreJournal,
+        imports: OpenImports,
     ) -> None:
         self._gateway = gateway
         self._operation = operation
         self._tracker = tracker
         self._limits = limits
         self._journal = journal
+        self._imports = imports
         self._temporary: dict[CollectionName, None] = {}
         self._renamed: list[Built] = []
         self._databases: dict[str, None] = {}
 
     def adopt(self) -> None:
         """Take what an earlier run made as made by this one."""
+        self._imports.adopt()
         if self._journal.head is not None:
             self._databases = dict.fromkeys(self._journal.head.databases)
         for entry in self._journal.targets():
@@ -194,8 +200,15 @@ class CollectionBuilder:
         """Remove collections that have no final name, but for some; what remains becomes a warning."""
         named = {built.temporary for built in kept}
         for temporary in [it for it in self._temporary if it not in named]:
-            await self._removing(str(temporary), partial(self._gateway.drop_collection, temporary))
+            await self._remove_temporary(temporary)
             self._temporary.pop(temporary)
+
+    async def drop_failed(self, target: CollectionName) -> None:
+        """Remove what was built of a collection that failed; what remains becomes a warning."""
+        entry = self._journal.target(target)
+        if entry is not None and entry.place in self._temporary:
+            await self._remove_temporary(entry.place)
+            self._temporary.pop(entry.place)
 
     def release(self, built: Built) -> None:
         """Let go of a collection: whatever happens, it is not removed."""
@@ -232,9 +245,13 @@ class CollectionBuilder:
             else:
                 await self._warn_of_whole(built)
         for temporary in self._temporary:
-            await self._removing(str(temporary), partial(self._gateway.drop_collection, temporary))
+            await self._remove_temporary(temporary)
         for database in reversed(self._databases):
             await self._removing(database, partial(self._gateway.drop_database, database))
+
+    async def _remove_temporary(self, temporary: CollectionName) -> None:
+        await self._imports.end_in(temporary)
+        await self._removing(str(temporary), partial(self._gateway.drop_collection, temporary))
 
     async def _removing(self, what: str, remove: Callable[[], Awaitable[None]]) -> None:
         try:

@@ -34,6 +34,7 @@ from milvus_backup_server.service.context import Environment
 from milvus_backup_server.service.filling import CollectionFiller
 from milvus_backup_server.service.function_checks import FunctionChecks
 from milvus_backup_server.service.importing import ImportLost, ImportQueue
+from milvus_backup_server.service.open_imports import OpenImports
 from milvus_backup_server.service.replacing import Replacements, replacing
 from milvus_backup_server.service.restore_end import CleanUp, Ending, EndParts, RestoreEnd
 from milvus_backup_server.service.restore_finished import FinishedRestores
@@ -85,7 +86,12 @@ class RestoreRun:
         self._finished = FinishedRestores(repository.records)
         self._marks = RestoreMarks(checked, tracker)
         self._builder = CollectionBuilder(
-            checked.cluster.gateway, checked.operation, tracker, limits, journal
+            checked.cluster.gateway,
+            checked.operation,
+            tracker,
+            limits,
+            journal=journal,
+            imports=OpenImports(queue, journal, tracker),
         )
         self._copies = StagedCopies(checked.milvus, checked.place)
         self._staging = Staging(
@@ -183,6 +189,7 @@ class RestoreRun:
             await self._builder.forget_missing()
         await self._build(spools)
         if self._resumed:
+            await self._builder.drop_others(map(Built.of, self._journal.whole()))
             await self._copies.clear()
         if self._rbac.added is not None:
             # Where all failed no users are to be left behind.
@@ -232,13 +239,12 @@ class RestoreRun:
         lacking = [it for it in left if not self._journal.is_imported(it)]
         await self._marks.trying(lacking or left, self._stage(record, objects, left))
         for target in self._checked.targets[name]:
+            if target.name not in self._marks.failed:
+                into = self._restore_into(target, record, objects)
+                await self._marks.trying([target.name], into)
             if target.name in self._marks.failed:
-                continue
-            into = self._restore_into(target, record, objects)
-            if not await self._marks.trying([target.name], into):
-                # Its rows need not wait for the end.
-                await self._builder.drop_others(map(Built.of, self._journal.whole()))
-        await self._copies.clear()
+                await self._builder.drop_failed(target.name)  # its rows need not wait for the end
+        await self._copies.clear_of(record.collection_id)
         objects.verified.remove()
 
     async def _stage(

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-
-from milvus_backup_server.domain.errors import ImportFailed, NotFound
-from milvus_backup_server.domain.milvus import ImportJob, ImportOptions, ImportSource
 from milvus_backup_server.domain.operations import CollectionProgress, Phase
-from milvus_backup_server.domain.restore_journal import ImportEntry, TargetEntry
 from milvus_backup_server.service.building import CollectionBuilder
 from milvus_backup_server.service.checks import Deadline, cluster_storage
 from milvus_backup_server.service.context import Cluster, WorkLimits
-from milvus_backup_server.service.importing import Import, ImportLost, ImportQueue
+from milvus_backup_server.service.importing import ImportQueue
+from milvus_backup_server.service.open_imports import OpenImports
 from milvus_backup_server.service.replacing import Replacements, replacing
 from milvus_backup_server.service.restore_end import CleanUp
 from milvus_backup_server.service.restore_journal import RestoreJournal
@@ -61,11 +57,13 @@ class RestoreUndo:
         entries = list(self._journal.targets())
         tracker.add_collections(CollectionProgress(it.source, it.target) for it in entries)
         tracker.enter(Phase.CLEANING_UP)
-        for entry in entries:
-            for item in entry.open:
-                await self._wait_for(entry, item, tracker)
         builder = CollectionBuilder(
-            self._gateway, self._operation, tracker, self._limits, self._journal
+            self._gateway,
+            self._operation,
+            tracker,
+            self._limits,
+            journal=self._journal,
+            imports=OpenImports(self._queue, self._journal, tracker),
         )
         builder.adopt()
         replacements = Replacements(
@@ -76,43 +74,3 @@ class RestoreUndo:
         clean_up = CleanUp(builder, replacements, copies, tracker=tracker, journal=self._journal)
         tell_of_added(added_before(self._journal), tracker)
         await clean_up.run(renamed=False)
-
-    async def _wait_for(self, entry: TargetEntry, item: ImportEntry, tracker: Tracker) -> None:
-        """Wait until an import has ended, whatever its outcome: Milvus reads its objects until then."""
-        sources = [ImportSource(path) for path in item.paths]
-        wanted = Import(entry.place, entry.target, item.partition, sources, ImportOptions())
-        with contextlib.suppress(ImportFailed, ImportLost, NotFound):
-            await self._queue.rejoin(wanted, item.job, _Shown(tracker, entry))
-        tracker.wait_for("")
-
-
-class _Shown:
-    """Shows an import that is waited for."""
-
-    def __init__(self, tracker: Tracker, entry: TargetEntry) -> None:
-        self._tracker = tracker
-        self._target = entry.target
-
-    async def issuing(self) -> None:
-        """It was issued before."""
-
-    def is_wanted(self) -> bool:
-        """It was issued before."""
-        return True
-
-    async def not_taken(self) -> None:
-        """It was issued before."""
-
-    async def issued(self, job_id: str) -> None:
-        """It was issued before."""
-
-    def seen(self, job: ImportJob) -> None:
-        """Show it."""
-        self._tracker.wait_for(
-            f"import job {job.job_id} of Milvus into {self._target} "
-            f"({job.state.value}, {job.progress} %)"
-        )
-
-    def waits_for_end(self) -> bool:
-        """Who stops this wait is interrupted once more."""
-        return False

@@ -85,9 +85,20 @@ class StagedCopies:
 
     async def clear(self) -> None:
         """Remove all of them; no error if there are none."""
+        await self._clear(self._place.prefix)
+
+    async def clear_of(self, collection_id: int) -> None:
+        """Remove those of one collection, by its id at the source.
+
+        Others may be there already when a restore is resumed, and Milvus may be reading them.
+        """
+        for prefix in _prefixes(self._place, collection_id):
+            await self._clear(prefix)
+
+    async def _clear(self, prefix: str) -> None:
         if self._place.staged:
-            await abort_uploads(self._store, self._place.prefix)
-            await delete_prefix(self._store, self._place.prefix)
+            await abort_uploads(self._store, prefix)
+            await delete_prefix(self._store, prefix)
 
 
 class Staging:
@@ -153,8 +164,7 @@ class Staging:
                 yield pair.wanted
 
     async def _present(self, collection_id: int) -> AsyncIterator[ObjectInfo]:
-        for kind in ("delta_log", "insert_log"):
-            prefix = f"{self._place.prefix}binlogs/{kind}/{collection_id}/"
+        for prefix in _prefixes(self._place, collection_id):
             async for item in list_objects(self._target.store, prefix):
                 yield item
 
@@ -181,6 +191,12 @@ class Staging:
     def _count(self, size: int) -> None:
         self.count += 1
         self._tracker.advance(Amount(bytes=size, objects=1))
+
+
+def _prefixes(place: ImportPlace, collection_id: int) -> list[str]:
+    """Return where the copies of a collection lie, in the order of their keys."""
+    kinds = ("delta_log", "insert_log")
+    return [f"{place.prefix}binlogs/{kind}/{collection_id}/" for kind in kinds]
 
 
 def _stands(wanted: ManifestObject, present: ObjectInfo | None) -> bool:
