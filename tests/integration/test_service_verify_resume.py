@@ -159,7 +159,7 @@ async def test_what_was_read_before_an_interrupt_is_not_read_again() -> None:
     operation = await stopped(world)
     assert operation.state is INTERRUPTED
     (notes,) = await left(world, before)
-    assert notes.endswith(f"/plans/{operation.name}/verified.json")
+    assert notes.endswith(f"/plans/{operation.name}/verified.00000000.json")
     record = interrupted_verification(operation.name, level=CONTENT)
     count, last = await reads_of(world, await collection_id(world, C), record)
     assert count == 0
