@@ -16,7 +16,7 @@ from milvus_backup.v1 import operation_pb2
 from milvus_backup.v1.operation_service_pb2 import WatchOperationRequest, WatchOperationsRequest
 from milvus_backup.v1.operation_service_pb2_grpc import OperationServiceStub
 from milvus_backup_server.domain.operations import OperationState, Phase
-from tests.support.fake_use_cases import FakeApi, Job, serving_fakes
+from tests.support.fake_use_cases import FakeApi, running_job, serving_fakes
 
 SUCCEEDED = operation_pb2.OPERATION_STATE_SUCCEEDED
 
@@ -25,12 +25,6 @@ SUCCEEDED = operation_pb2.OPERATION_STATE_SUCCEEDED
 async def api() -> AsyncIterator[FakeApi]:
     async with serving_fakes() as served:
         yield served
-
-
-async def running_job(api: FakeApi, backup_name: str = "a") -> Job:
-    job = api.create.jobs[(await api.create.begin(backup_name)).name]
-    await job.tracker()
-    return job
 
 
 async def test_a_watch_begins_with_the_present_and_ends_with_the_last_state(api: FakeApi) -> None:

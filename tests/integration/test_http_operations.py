@@ -1,9 +1,6 @@
 """Operations over HTTP: listed, shown, cancelled, and followed as server-sent events."""
 
-import asyncio
-import json
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -14,7 +11,6 @@ from milvus_backup_server.domain.operations import (
     Amount,
     CollectionProgress,
     CreateResult,
-    Operation,
     OperationState,
     Phase,
     Result,
@@ -28,9 +24,8 @@ from milvus_backup_server.domain.verification import (
     VerifyLevel,
     VerifyResult,
 )
-from milvus_backup_server.http.events import events
-from tests.support.fake_use_cases import FakeApi, Job, serving_fakes
-from tests.support.http_service import http_client, http_port
+from tests.support.fake_use_cases import FakeApi, running_job, serving_fakes
+from tests.support.http_service import http_client
 
 
 @pytest.fixture
@@ -43,21 +38,6 @@ async def api() -> AsyncIterator[FakeApi]:
 async def client(api: FakeApi) -> AsyncIterator[httpx.AsyncClient]:
     async with http_client(api.use_cases) as found:
         yield found
-
-
-@pytest.fixture
-async def streaming(api: FakeApi) -> AsyncIterator[httpx.AsyncClient]:
-    async with (
-        http_port(api.use_cases) as url,
-        httpx.AsyncClient(base_url=url, timeout=10) as found,
-    ):
-        yield found
-
-
-async def running_job(api: FakeApi, backup_name: str = "a") -> Job:
-    job = api.create.jobs[(await api.create.begin(backup_name)).name]
-    await job.tracker()
-    return job
 
 
 async def asked(client: httpx.AsyncClient, path: str, status: int = 200, **request: Any) -> Any:
@@ -234,96 +214,7 @@ async def test_a_get_cancels_nothing(api: FakeApi, client: httpx.AsyncClient) ->
     assert api.operations.get(job.name).state is OperationState.RUNNING
 
 
-# --- followed
-
-
-async def received(answer: httpx.Response) -> AsyncGenerator[dict[str, str], None]:
-    """Yield the events of a stream, each with its fields."""
-    event: dict[str, str] = {}
-    async for line in answer.aiter_lines():
-        if line:
-            name, _, value = line.partition(": ")
-            event[name] = value
-        else:
-            yield event
-            event = {}
-
-
-@asynccontextmanager
-async def watching(
-    client: httpx.AsyncClient, name: str, **query: Any
-) -> AsyncIterator[AsyncGenerator[dict[str, str], None]]:
-    path = f"/operations/{name}/events"
-    async with client.stream("GET", path, params=query) as answer:
-        assert answer.status_code == 200
-        assert answer.headers["content-type"].startswith("text/event-stream")
-        assert answer.headers["cache-control"] == "no-cache"
-        async with aclosing(received(answer)) as found:
-            yield found
-
-
-def state_of(event: dict[str, str]) -> str:
-    assert event["event"] == "operation"
-    found: dict[str, Any] = json.loads(event["data"])
-    assert event["id"] == str(found["revision"])
-    return str(found["state"])
-
-
-async def test_a_watch_begins_with_the_present_and_ends_behind_the_last_state(
-    api: FakeApi, streaming: httpx.AsyncClient
-) -> None:
-    job = await running_job(api)
-    tracker = await job.tracker()
-    async with watching(streaming, job.name, min_interval=0) as found:
-        assert state_of(await anext(found)) == "RUNNING"
-        tracker.enter(Phase.COPYING)
-        changed = await anext(found)
-        assert json.loads(changed["data"])["progress"]["phases"][0]["phase"] == "COPYING"
-        job.go_on.set()
-        rest = [state_of(event) async for event in found]
-    assert rest[-1] == "SUCCEEDED"
-
-
-async def test_a_browser_that_comes_back_behind_the_last_state_is_told_to_stay_away(
-    api: FakeApi, streaming: httpx.AsyncClient
-) -> None:
-    job = await running_job(api)
-    job.go_on.set()
-    await api.operations.end_of(job.name)
-    async with watching(streaming, job.name) as found:
-        (last,) = [event async for event in found]
-    path, seen = f"/operations/{job.name}/events", {"Last-Event-ID": last["id"]}
-    assert (await streaming.get(path, headers=seen)).status_code == 204
-    async with streaming.stream("GET", path, headers={"Last-Event-ID": "0"}) as answer:
-        assert [state_of(event) async for event in received(answer)] == ["SUCCEEDED"]
-
-
-async def test_a_reader_that_goes_away_stops_nothing(
-    api: FakeApi, streaming: httpx.AsyncClient
-) -> None:
-    job = await running_job(api)
-    async with watching(streaming, job.name) as found:
-        await anext(found)
-    await asyncio.sleep(0.1)  # for the server to notice
-    assert api.operations.get(job.name).state is OperationState.RUNNING
-    assert not job.cancelled
-    job.go_on.set()
-    async with watching(streaming, job.name) as again:
-        assert [state_of(event) async for event in again][-1] == "SUCCEEDED"
-
-
-async def test_at_most_one_event_in_an_interval_but_the_last_is_not_held_back(
-    api: FakeApi, streaming: httpx.AsyncClient
-) -> None:
-    job = await running_job(api)
-    tracker = await job.tracker()
-    async with asyncio.timeout(5), watching(streaming, job.name, min_interval=30) as found:
-        states = [state_of(await anext(found))]
-        for number in range(100):
-            tracker.wait_for(f"step {number}")
-        job.go_on.set()
-        states += [state_of(event) async for event in found]
-    assert states == ["RUNNING", "SUCCEEDED"]
+# --- found
 
 
 @pytest.mark.parametrize("interval", ["-1", "61", "nan", "x"])
@@ -334,36 +225,6 @@ async def test_an_interval_out_of_range(
     path = f"/operations/{job.name}/events"
     answer = await asked(client, path, 400, params={"min_interval": interval})
     assert answer["error"].startswith("invalid request: min_interval: expected ")
-
-
-async def test_silence_is_broken_by_comments(api: FakeApi) -> None:
-    job = await running_job(api)
-    stream = events(api.operations.watch(job.name, 0.01), quiet_seconds=0.02)
-    async with aclosing(stream):
-        assert (await anext(stream)).startswith(b"event: operation\n")
-        assert await anext(stream) == b": ping\n\n"
-        assert await anext(stream) == b": ping\n\n"
-        job.go_on.set()
-        rest = [event async for event in stream if not event.startswith(b":")]
-    assert b'"state":"SUCCEEDED"' in rest[-1]
-
-
-async def test_a_watch_that_is_left_is_closed(api: FakeApi) -> None:
-    job = await running_job(api)
-    closed = asyncio.Event()
-
-    async def watch() -> AsyncGenerator[Operation, None]:
-        try:
-            async for state in api.operations.watch(job.name, 0.01):
-                yield state
-        finally:
-            closed.set()
-
-    stream = events(watch())
-    await anext(stream)
-    await stream.aclose()
-    assert closed.is_set()
-    job.go_on.set()
 
 
 async def test_a_create_over_http_is_found_by_the_id_of_its_call(

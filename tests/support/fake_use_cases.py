@@ -252,3 +252,10 @@ async def failure(call: Any) -> grpc.aio.AioRpcError:
     except grpc.aio.AioRpcError as error:
         return error
     raise AssertionError(f"{cast('object', call)} did not fail")
+
+
+async def running_job(api: FakeApi, backup_name: str = "a") -> Job:
+    """Begin a create, and wait until it is at work."""
+    job = api.create.jobs[(await api.create.begin(backup_name)).name]
+    await job.tracker()
+    return job

@@ -18,7 +18,6 @@ from grpc_status import rpc_status
 
 from milvus_backup_server.api.callers import Context, acting_as, read_caller
 from milvus_backup_server.api.permissions import permission_for
-from milvus_backup_server.api.shared_messages import serialized_once
 from milvus_backup_server.api.status import callers_error, code_of, error_status
 from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
 
@@ -64,7 +63,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if handler.request_streaming:
             return grpc.stream_stream_rpc_method_handler(call.converse, None, serializer)
         if handler.response_streaming:
-            once = serialized_once(serializer)
+            once = _serialized_once(serializer)
             return grpc.unary_stream_rpc_method_handler(call.stream, None, once)
         return grpc.unary_unary_rpc_method_handler(call.answer, None, serializer)
 
@@ -176,3 +175,13 @@ def _log_failure(error: Exception) -> None:
         _log.info("call refused", **facts, error=shown.message)
     else:
         _log.warning("call failed", **facts, error=shown.message)
+
+
+def _serialized_once(serializer: Any) -> Any:
+    """Return a serializer of answers that lets those through that are bytes already."""
+
+    def serialize(answer: Any) -> bytes:
+        data: bytes = answer if isinstance(answer, bytes) else serializer(answer)
+        return data
+
+    return serialize

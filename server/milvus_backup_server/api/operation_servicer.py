@@ -16,8 +16,9 @@ from milvus_backup_server.api.mapping import read_enums
 from milvus_backup_server.api.mapping_sweeps import sweep_request
 from milvus_backup_server.api.mapping_verifications import problem_message
 from milvus_backup_server.api.pages import PageSize, cut_by_key, cut_by_offset, read_position
-from milvus_backup_server.api.shared_messages import SharedMessage, SharedMessages
+from milvus_backup_server.domain.operations import Operation
 from milvus_backup_server.service.operation_entries import Filter
+from milvus_backup_server.service.shared_messages import SharedMessage, SharedMessages
 from milvus_backup_server.service.use_cases import UseCases
 
 OPERATION_PAGES = PageSize(default=20, largest=50)
@@ -32,7 +33,7 @@ class OperationServicer(OperationServiceServicer):
         self._control = use_cases.control
         self._retry = use_cases.retry
         self._sweep = use_cases.sweep
-        self._messages = SharedMessages()
+        self._messages = SharedMessages(_serialized)
 
     async def GetOperation(
         self, request: operation_service_pb2.GetOperationRequest, context: Context
@@ -124,3 +125,7 @@ class OperationServicer(OperationServiceServicer):
             yield message.of(operation)
             if operation.state.ends_watch:
                 del messages[name]
+
+
+def _serialized(operation: Operation) -> bytes:
+    return mapping.operation_message(operation).SerializeToString()

@@ -23,9 +23,11 @@ from milvus_backup_server.http import (
     routes_sweep,
     routes_verify,
 )
+from milvus_backup_server.http.events import event
 from milvus_backup_server.http.guard import Guard
 from milvus_backup_server.http.options import API_PATH, HttpOptions
 from milvus_backup_server.http.routing import refuse, refuse_invalid
+from milvus_backup_server.service.shared_messages import SharedMessages
 from milvus_backup_server.service.use_cases import UseCases
 
 _ROUTES: Final = (
@@ -76,6 +78,7 @@ def build_api(use_cases: UseCases, options: HttpOptions) -> FastAPI:
     )
     api.state.use_cases = use_cases
     api.state.options = options
+    api.state.messages = SharedMessages(event)
     for routes in _ROUTES:
         api.include_router(routes.router)
     return api

@@ -15,6 +15,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from milvus_backup_server.domain.operations import Operation
 from milvus_backup_server.http.operation_views import operation_view
 from milvus_backup_server.http.responses import json_bytes, shown
+from milvus_backup_server.service.shared_messages import SharedMessage
 
 EVENT_STREAM: Final = "text/event-stream"
 HEADERS: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -25,12 +26,15 @@ _QUIET_SECONDS: Final = 15.0
 
 
 async def events(
-    states: AsyncGenerator[Operation, None], quiet_seconds: float = _QUIET_SECONDS
+    states: AsyncGenerator[Operation, None],
+    message: SharedMessage,
+    quiet_seconds: float = _QUIET_SECONDS,
 ) -> AsyncGenerator[bytes, None]:
     """Yield an event for each state, and a comment after each silence, until the states end.
 
     Args:
         states: A watch, which is closed with this.
+        message: Makes the events, once for all who watch.
         quiet_seconds: The longest silence: so a reader that is gone is noticed.
     """
     async with aclosing(states):
@@ -44,7 +48,7 @@ async def events(
                 state = upcoming.result()
                 if state is None:
                     return
-                yield event(state)
+                yield message.of(state)
                 upcoming = _next(states)
         finally:
             upcoming.cancel()

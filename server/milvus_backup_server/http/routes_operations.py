@@ -20,7 +20,7 @@ from milvus_backup_server.http.operation_views import (
     operation_view,
 )
 from milvus_backup_server.http.responses import PiecesResponse, answer
-from milvus_backup_server.http.routing import CALLER, ServiceRoute, Use
+from milvus_backup_server.http.routing import CALLER, Messages, ServiceRoute, Use
 from milvus_backup_server.service.operation_entries import Filter
 
 E = TypeVar("E", bound=Enum)
@@ -138,6 +138,7 @@ async def retry_operation(use_cases: Use, operation: Id) -> Response:
 )
 async def watch_operation(
     use_cases: Use,
+    messages: Messages,
     operation: Id,
     min_interval: Annotated[
         float,
@@ -152,7 +153,7 @@ async def watch_operation(
     if present.state.ends_watch and last_event_id == str(present.revision):
         return Response(status_code=204)
     states = use_cases.directory.watch(present.name, max(min_interval, _SHORTEST_INTERVAL))
-    return PiecesResponse(events(states), EVENT_STREAM, HEADERS)
+    return PiecesResponse(events(states, messages.of(present.name)), EVENT_STREAM, HEADERS)
 
 
 def _read(name: str, given: Sequence[str], kind: type[E]) -> frozenset[E]:

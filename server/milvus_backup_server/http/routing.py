@@ -19,6 +19,7 @@ from milvus_backup_server.http.binding import explain, json_request
 from milvus_backup_server.http.faults import Face, callers_error, face_of, log_failure
 from milvus_backup_server.http.options import API_PATH, HttpOptions
 from milvus_backup_server.http.responses import JsonResponse
+from milvus_backup_server.service.shared_messages import SharedMessages
 from milvus_backup_server.service.use_cases import UseCases
 
 CALLER: Final = Caller(origin=Origin.HTTP)
@@ -42,8 +43,14 @@ async def _options(request: Request) -> HttpOptions:
     return found
 
 
+async def _messages(request: Request) -> SharedMessages:
+    found: SharedMessages = request.app.state.messages
+    return found
+
+
 Use = Annotated[UseCases, Depends(_use_cases)]
 Options = Annotated[HttpOptions, Depends(_options)]
+Messages = Annotated[SharedMessages, Depends(_messages)]
 RequestId = Annotated[
     str,
     Header(alias="request_id", convert_underscores=False, description="Given back as `requestId`."),
