@@ -152,7 +152,10 @@ class ImportQueue:
         async with self._in_flight if wanted.parallel else self._one_in_flight:
             # A cancel is in time until the job is issued; so whatever else is asked is asked before.
             fitting = await self._fitting(wanted)
-            return await _shielded(self._issue_and_follow(fitting, watch), watch)
+            await self._issuing.acquire()  # it is held while Milvus has no room
+            with contextlib.ExitStack() as turn:
+                turn.callback(self._issuing.release)
+                return await _shielded(self._issue_and_follow(fitting, watch, turn), watch)
 
     async def rejoin(self, wanted: Import, job_id: str, watch: ImportWatch) -> ImportJob:
         """Follow a job that was issued before, by us or by who was interrupted, until it is completed.
@@ -185,8 +188,11 @@ class ImportQueue:
         hybrid = capabilities_of(version).hybrid_end_ts
         return replace(wanted, options=replace(wanted.options, hybrid_end_ts=hybrid))
 
-    async def _issue_and_follow(self, wanted: Import, watch: ImportWatch) -> ImportJob:
-        async with self._issuing:
+    async def _issue_and_follow(
+        self, wanted: Import, watch: ImportWatch, turn: contextlib.ExitStack
+    ) -> ImportJob:
+        """Issue a job, let others have their turn, and follow it."""
+        with turn:
             await _announce(watch)
             job_id = await self._issue(wanted, watch)
             self.remember(wanted.collection, [job_id])
