@@ -203,6 +203,25 @@ async def test_an_interrupted_restore_goes_on_with_what_is_left(parallel: int) -
         assert_same_rows(expected_rows("fx_mv_2_6_18", record), it.rows("deletes"))
 
 
+async def test_deletes_that_were_imported_are_no_rows_when_a_restore_goes_on() -> None:
+    def fail_at_the_last(inner: MilvusGateway) -> MilvusGateway:
+        return FailingGateway(inner, "submit_import", MilvusUnavailable("down"), first=10)
+
+    limits = replace(LIMITS, import_api=ImportApi.GRPC, import_jobs=1)
+    async with newer("2.6.18", limits=limits, around=fail_at_the_last) as it:
+        await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_6_18", name="b")
+        last = await it.service.end(await it.service.start_restore(collections=("deletes",)))
+        assert last.state is OperationState.INTERRUPTED
+        assert [job.l0 for job in it.simulator.jobs.jobs.values()] == [False] * 8 + [True]
+        (built,) = it.milvus.databases["default"].values()
+        assert [segment.num_rows > 0 for segment in built.segments if segment.l0] == [True]
+        again = await resume(it.service, interrupted(last.name, collections=("deletes",)))
+        assert (again.state, again.warnings) == (OperationState.SUCCEEDED, ())
+        assert it.simulator.grpc.calls.count("CreateCollection") == 1
+        record = next(it for it in records("fx_mv_2_6_18") if it.collection_name == "deletes")
+        assert_same_rows(expected_rows("fx_mv_2_6_18", record), it.rows("deletes"))
+
+
 async def test_a_cancel_waits_for_all_jobs_that_were_issued_and_leaves_nothing() -> None:
     async with newer("2.6.18") as it:
         await put_backup(it.service.world.backup_store, "backup", "fx_mv_2_6_18", name="b")

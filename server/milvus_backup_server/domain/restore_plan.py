@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from milvus_backup_server.domain.errors import BackupNotRestorable
@@ -114,7 +114,7 @@ def planned(
         partitions=tuple(partition.partition_name for partition in partitions),
         partition_count=len(partitions),
         segment_count=len(every),
-        row_count=sum(segment.num_of_rows for segment in every),
+        row_count=_rows(every),
         size_bytes=sum(segment.size for segment in every),
         import_job_count=len(jobs),
         shard_count=made.shard_count,
@@ -151,8 +151,12 @@ def row_count(record: CollectionBackupInfo, *, cut: bool) -> RowCount:
         cut: Whether rows are left out by their time.
     """
     segments = (it for part in record.partition_backups for it in part.segment_backups)
-    most = sum(segment.num_of_rows for segment in segments)
-    return RowCount(most, exact=not cut and not has_deletes(record))
+    return RowCount(_rows(segments), exact=not cut and not has_deletes(record))
+
+
+def _rows(segments: Iterable[SegmentBackupInfo]) -> int:
+    """Return how many rows segments hold; what L0 segments count is deletes."""
+    return sum(segment.num_of_rows for segment in segments if not segment.is_l0)
 
 
 def has_deletes(record: CollectionBackupInfo) -> bool:

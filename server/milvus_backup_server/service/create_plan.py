@@ -8,7 +8,7 @@ from dataclasses import replace
 from milvus_backup_server.domain.errors import BackupError
 from milvus_backup_server.domain.faults import Faults
 from milvus_backup_server.domain.layout import parse_source_key, source_directories
-from milvus_backup_server.domain.milvus import CollectionName, Partition, SegmentInfo
+from milvus_backup_server.domain.milvus import CollectionName, Partition, SegmentInfo, SegmentLevel
 from milvus_backup_server.domain.operations import PlannedCollection
 from milvus_backup_server.domain.selection import Selection
 from milvus_backup_server.ports.milvus import MilvusGateway
@@ -85,7 +85,7 @@ class CreatePlanner:
             partitions=tuple(partition.name for partition in kept),
             partition_count=len(kept),
             segment_count=len(segments),
-            row_count=sum(segment.rows for segment in segments),
+            row_count=sum(it.rows for it in segments if it.level is SegmentLevel.DATA),
         )
 
     async def _measure(self, name: CollectionName) -> None:

@@ -20,7 +20,7 @@ from milvus_backup_server.domain.import_units import (
     import_units,
     l0_units,
 )
-from milvus_backup_server.domain.milvus import ImportJob, ImportOptions, ImportSource
+from milvus_backup_server.domain.milvus import ImportJob, ImportOptions, ImportSource, SegmentLevel
 from milvus_backup_server.domain.operations import Amount
 from milvus_backup_server.domain.records import CollectionBackupInfo
 from milvus_backup_server.domain.restore_journal import ImportEntry
@@ -202,7 +202,7 @@ class CollectionImport:
 
     async def _rows_in(self, built: Built) -> int:
         segments = await self._checked.cluster.gateway.list_segments(built.temporary)
-        return sum(segment.rows for segment in segments)
+        return sum(it.rows for it in segments if it.level is SegmentLevel.DATA)
 
     async def _settle(
         self, forgotten: Sequence[ForgottenImport], built: Built, credit: Credit

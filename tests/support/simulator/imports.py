@@ -224,14 +224,14 @@ class ImportJobs:
             return
         job.state, job.progress = COMPLETED, 100
         job.completed = now() if job.rows else ""
-        if not job.l0:
-            self._add_segments(job)
+        self._add_segments(job)
 
     def _add_segments(self, job: Job) -> None:
-        """Let the collection tell of the rows of a job; their logs are not written."""
+        """Let the collection tell of the rows, or deletes, of a job; their logs are not written."""
         for file in job.files:
             if file.rows:
-                segment = Segment(next(self._milvus.numbers), job.partition_id, file.rows)
+                number = next(self._milvus.numbers)
+                segment = Segment(number, job.partition_id, file.rows, l0=job.l0)
                 job.collection.segments.append(segment)
 
     async def _read(self, job: Job) -> None:
