@@ -256,6 +256,18 @@ async def test_what_milvus_says_against_a_user_is_told_without_the_hash() -> Non
     assert HASH not in repr(error.metadata)
 
 
+@pytest.mark.parametrize("before", [230, 250, 280])
+async def test_no_part_of_a_hash_is_told_where_what_milvus_says_is_cut(before: int) -> None:
+    world = World()
+    async with newer("2.6.18", world) as it:
+        await backed_up(it)
+        it.milvus.access.Clear()
+        it.milvus.refuse_access = f"{'a' * before} {HASH} and {OTHER_HASH}"
+        error = await it.service.error(await it.service.start_restore(**rights()))
+    assert f"{'a' * before} ***" in error.message
+    assert "$2a" not in error.message
+
+
 async def test_users_that_are_refused_leave_no_collection_behind() -> None:
     world = World()
     world.milvus = type(world.milvus)(world.milvus_store, "files", version="2.6.18")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import grpc
@@ -25,6 +25,7 @@ from milvus_backup_server.domain.failures import LOST, leaves_open
 from milvus_backup_server.domain.milvus import CollectionName
 
 _LONGEST_TEXT = 300
+_HIDDEN = "***"
 _NAMED = re.compile(r"\[collection=([^\]]*)\]")
 
 NOT_SENT = "NOT_SENT"
@@ -62,11 +63,19 @@ class Asked:
         method: The name of the RPC.
         address: Where Milvus is.
         subject: The collection; without a name for calls about a database or several collections.
+        secrets: What the request holds and no message may.
     """
 
     method: str
     address: str
     subject: CollectionName = NOTHING
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    def said(self, text: str) -> str:
+        """Return a text of Milvus as messages tell it. Cut first, a secret at its edge would be there in part."""
+        for secret in self.secrets:
+            text = text.replace(secret, _HIDDEN)
+        return short(text)
 
 
 # Numbers of Milvus 2.3 and later; the same in all of them.
@@ -184,7 +193,7 @@ def _by_text(text: str) -> Answer | None:
 
 def error_of(status: Message, asked: Asked) -> BackupError:
     """Return the error that a status other than OK means."""
-    answer, text = meaning(status), short(status.reason)
+    answer, text = meaning(status), asked.said(status.reason)
     if answer is Answer.COLLECTION_MISSING:
         return CollectionNotFound(_missing(asked.subject, text))
     if answer is Answer.DATABASE_MISSING and asked.subject.database:
@@ -221,14 +230,16 @@ def translated(asked: Asked) -> Iterator[None]:
     try:
         yield
     except grpc.aio.AioRpcError as error:
-        raise from_rpc(error.code(), error.details() or "", asked) from error
+        cause = None if asked.secrets else error
+        raise from_rpc(error.code(), error.details() or "", asked) from cause
 
 
 def from_rpc(code: grpc.StatusCode, details: str, asked: Asked) -> BackupError:
     """Return the error that a failed RPC means."""
     broken = code in (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN) and _BROKEN.search(details)
     kind = MilvusUnavailable if broken else _RPC_CODES.get(code, MilvusRefused)
-    return milvus_error(kind, asked, _RPC_TEXTS.get(code) or short(details) or code.name, code.name)
+    text = _RPC_TEXTS.get(code) or asked.said(details) or code.name
+    return milvus_error(kind, asked, text, code.name)
 
 
 @contextmanager

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from milvus_backup_server.adapters.milvus.connection import MilvusConnection
 from milvus_backup_server.adapters.milvus.management import ManagementConnection
 from milvus_backup_server.adapters.milvus.rbac import rbac_message, rbac_meta
 from milvus_backup_server.adapters.milvus.schemas import key_values
 from milvus_backup_server.adapters.milvus.stubs import milvus_pb2
-from milvus_backup_server.domain.errors import MilvusDenied, MilvusRefused, MilvusUnavailable
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.records import DatabaseBackupInfo, RbacMeta
-
-_HIDDEN = "***"
 
 
 class ClusterCalls:
@@ -41,8 +35,8 @@ class ClusterCalls:
     async def restore_rbac(self, meta: RbacMeta) -> None:
         """Add users, roles, grants and privilege groups; refused if one of them is there."""
         request = milvus_pb2.RestoreRBACMetaRequest(RBAC_meta=rbac_message(meta))
-        with _without_passwords(meta):
-            await self._connection.call("RestoreRBAC", request)
+        hashes = tuple(user.password for user in meta.users if user.password)
+        await self._connection.call("RestoreRBAC", request, secrets=hashes)
 
     async def pause_gc(self, seconds: int, collection_id: int = 0) -> str:
         """Pause the garbage collection, of one collection from 2.6.8 on; return the ticket, if there is one."""
@@ -51,17 +45,3 @@ class ClusterCalls:
     async def resume_gc(self, ticket: str) -> None:
         """End a pause; all pauses where there are no tickets."""
         await self._management.resume(ticket)
-
-
-@contextmanager
-def _without_passwords(meta: RbacMeta) -> Iterator[None]:
-    """Raise errors without the hashes that Milvus may say in them."""
-    try:
-        yield
-    except (MilvusDenied, MilvusRefused, MilvusUnavailable) as error:
-        text = error.message
-        for user in meta.users:
-            text = text.replace(user.password, _HIDDEN) if user.password else text
-        if text == error.message:
-            raise
-        raise type(error)(text, **error.metadata) from None

@@ -91,6 +91,7 @@ class MilvusConnection:
         *,
         accept: frozenset[Answer] = _ONLY_OK,
         seconds: float = 0.0,
+        secrets: tuple[str, ...] = (),
     ) -> Message:
         """Make a call that may be repeated, and repeat it while its error may pass.
 
@@ -100,8 +101,9 @@ class MilvusConnection:
             subject: The collection or database that it is about.
             accept: Answers that are no errors here, beside OK.
             seconds: How long it may take beyond the settings' time.
+            secrets: What stands in the request and is hidden where Milvus says it in an error.
         """
-        asked, loop = self._asked(method, subject), asyncio.get_running_loop()
+        asked, loop = self._asked(method, subject, secrets), asyncio.get_running_loop()
         start = loop.time()
         end = start + self._settings.call_seconds + seconds
         for pause in self._pauses():
@@ -192,8 +194,8 @@ class MilvusConnection:
             self._stub = milvus_pb2_grpc.MilvusServiceStub(self._channel)
         return self._stub
 
-    def _asked(self, method: str, subject: CollectionName) -> Asked:
-        return Asked(method, self._settings.address, subject)
+    def _asked(self, method: str, subject: CollectionName, secrets: tuple[str, ...] = ()) -> Asked:
+        return Asked(method, self._settings.address, subject, secrets)
 
     def _pauses(self) -> Iterator[float]:
         pause = _FIRST_PAUSE
