@@ -12,6 +12,7 @@ from milvus_backup_server.domain.errors import (
     OperationConflict,
     OperationEnded,
     OperationNotFound,
+    StorageDenied,
     TargetAlreadyExists,
 )
 from milvus_backup_server.domain.milvus import CollectionName
@@ -22,7 +23,7 @@ from milvus_backup_server.domain.operations import (
     RestoreResult,
 )
 from milvus_backup_server.domain.renaming import CollectionMapping
-from tests.support.held_calls import GATEWAY
+from tests.support.held_calls import BACKUP_STORE, GATEWAY
 from tests.support.meanwhile import Meanwhile, failing
 from tests.support.running_service import Decorators
 from tests.support.service import INDEX, LIMITS, World, add_collection, named, running
@@ -285,6 +286,19 @@ async def test_what_cannot_be_retried() -> None:
             await service.start_retry(deleted)
         with pytest.raises(OperationNotFound):
             await service.start_retry(replace(done, name="20261122t000000_00000000"))
+
+
+async def test_nothing_is_retried_where_all_collections_are_restored() -> None:
+    world = await with_backup()
+    denied = failing(StorageDenied("the store does not let us"))
+    noting = Meanwhile(BACKUP_STORE, "put", denied, part="/finished-restores/")
+    async with running(world, noting.decorators) as service:
+        first = await service.end(await service.start_restore(suffix="_r"))
+        assert (first.state, noting.fired) == (OperationState.FAILED, 1)
+        assert set(states(first).values()) == {DONE}
+        with pytest.raises(OperationEnded, match="its collections are restored, all of them"):
+            await service.start_retry(first)
+    assert world.milvus.collection(named("two_r")).live_keys() == [0, 1, 2, 3, 4]
 
 
 async def test_what_has_not_ended_is_not_retried() -> None:

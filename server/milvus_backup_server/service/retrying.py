@@ -74,17 +74,21 @@ class RetryOperation:
         return stored.record.request if stored else None
 
     async def _undone(self, operation: Operation) -> tuple[CollectionName, ...]:
-        """Return the collections that it did not finish, by their targets; none if it did not come so far."""
+        """Return the collections that it did not finish, by their targets; none if it did not come so far.
+
+        Raises:
+            OperationEnded: It finished them all, and failed after that.
+        """
         found: list[CollectionName] = []
-        after = "0"
+        after, known = "0", 0
         while after:
             page = await self._directory.collections(operation.name, int(after), _PAGE)
-            found += (
-                item.target
-                for item in page.items
-                if item.target is not None and item.state is not CollectionState.SUCCEEDED
-            )
+            states = {it.target: it.state for it in page.items if it.target is not None}
+            known += len(states)
+            found += (it for it, state in states.items() if state is not CollectionState.SUCCEEDED)
             after = page.next_key
+        if known and not found:
+            raise _nothing(operation, "its collections are restored, all of them")
         return tuple(found)
 
 
