@@ -24,6 +24,7 @@ Meter: TypeAlias = Callable[[int], None]
 """Is told of bytes as they go through."""
 
 _CHUNK_BYTES = 1 << 20
+_NO_DIRECTORY_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
 
 
 def refuse_target(target: str, *, force: bool) -> None:
@@ -41,7 +42,7 @@ def refuse_target(target: str, *, force: bool) -> None:
 
 
 async def write_file(target: str, chunks: AsyncGenerator[bytes, None], meter: Meter) -> int:
-    """Write an archive and return its size; a file appears under its name when it is whole.
+    """Write an archive and return its size; a file appears under its name when it is whole and on the disk.
 
     Raises:
         ClickException: It cannot be written.
@@ -50,7 +51,11 @@ async def write_file(target: str, chunks: AsyncGenerator[bytes, None], meter: Me
         with _telling_failures("standard output"):
             return await _write_chunks(sys.stdout.buffer, chunks, meter)
     with _replacing(Path(target)) as file:
-        return await _write_chunks(file, chunks, meter)
+        size = await _write_chunks(file, chunks, meter)
+        await asyncio.to_thread(_sync, file)
+    with _telling_failures(target):
+        await asyncio.to_thread(_sync_directory, Path(target).parent)
+    return size
 
 
 async def _write_chunks(file: IO[bytes], chunks: AsyncGenerator[bytes, None], meter: Meter) -> int:
@@ -92,6 +97,23 @@ def _telling_failures(target: str) -> Iterator[None]:
         if error.errno == errno.EPIPE:  # a reader that has seen enough is no error
             raise
         raise click.ClickException(f"{target} cannot be written: {error.strerror}") from error
+
+
+def _sync(file: IO[bytes]) -> None:
+    os.fsync(file.fileno())
+
+
+def _sync_directory(path: Path) -> None:
+    """Have the name of a new file on the disk, where the file system has this for directories."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_DIRECTORY_SYNC:
+            raise
 
 
 def _umask() -> int:
