@@ -326,3 +326,17 @@ async def test_the_check_looks_into_every_place() -> None:
     async with running(world) as service:
         names_ = [item.name for item in await service.use_cases.diagnostics.check()]
     assert "backup_places" not in names_
+
+
+async def test_the_bucket_of_the_settings_that_is_missing_is_named_by_its_own_setting() -> None:
+    world = World(backup_bucket="b-bucket", create_backup_bucket=False, places=(ARCHIVE,))
+    await add_collection(world.milvus, "c", range(10))
+    await world.place_stores[ARCHIVE].create_bucket()
+    async with running(world, limits=replace(LIMITS, create_bucket=False)) as service:
+        error = await service.error(await service.start_create("b", place=ARCHIVE))
+    assert error.reason == "BUCKET_NOT_FOUND"
+    assert (error.metadata["bucket"], error.metadata["setting"]) == (
+        "b-bucket",
+        "backup.storage.bucketName",
+    )
+    assert await keys_at(world, ARCHIVE) == []

@@ -15,6 +15,7 @@ from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
 from milvus_backup_server.domain.layout import CONTENT_DIRECTORIES, SERVICE_DIRECTORY
 
 SETTING: Final = "service.storage.allowedPlaces"
+HOME_SETTING: Final = "backup.storage.bucketName"
 _LONGEST: Final = 512
 _SHOWN: Final = 10
 _BUCKET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")

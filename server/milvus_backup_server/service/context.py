@@ -11,7 +11,7 @@ from milvus_backup_server.domain.errors import NotFound
 from milvus_backup_server.domain.import_units import ImportApi, ImportRules, import_rules
 from milvus_backup_server.domain.layout import BackupLayout, join
 from milvus_backup_server.domain.operation_record import NOBODY, Owner
-from milvus_backup_server.domain.places import HOME, SETTING, AllowedPlaces, Place
+from milvus_backup_server.domain.places import HOME, HOME_SETTING, SETTING, AllowedPlaces, Place
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.memory import ByteBudget
@@ -77,7 +77,7 @@ class Repository:
     @property
     def setting(self) -> str:
         """What names its bucket."""
-        return "backup.storage.bucketName" if self.place == HOME else SETTING
+        return HOME_SETTING if self.place == HOME else SETTING
 
     def layout(self, backup_name: str) -> BackupLayout:
         """Return the keys of a backup."""

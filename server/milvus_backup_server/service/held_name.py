@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from milvus_backup_server.domain.errors import BackupError, BackupNameLost, LeftBehind
 from milvus_backup_server.domain.layout import CLAIM, BackupLayout
 from milvus_backup_server.domain.operations import Amount, Phase
+from milvus_backup_server.domain.places import HOME_SETTING
 from milvus_backup_server.service.checks import missing_bucket
 from milvus_backup_server.service.claim import (
     Claim,
@@ -71,9 +72,9 @@ class HeldName:
             BucketNotFound: As it says.
         """
         store = self._storage.store
-        await self._make_bucket(self._storage)
+        await self._make_bucket(self._storage, self._repository.setting)
         if self._repository.home is not None:
-            await self._make_bucket(self._repository.home)
+            await self._make_bucket(self._repository.home, HOME_SETTING)
         environment = self._environment
         ours = new_claim(self._operation, environment.new_generation(), environment.owner)
         # A cancelled write may have been done; so it is waited for, and looked for by the clean-up.
@@ -86,11 +87,11 @@ class HeldName:
             raise
         self._claim = ours
 
-    async def _make_bucket(self, storage: Storage) -> None:
+    async def _make_bucket(self, storage: Storage, setting: str) -> None:
         if await storage.store.bucket_exists():
             return
         if not self._environment.limits.create_bucket:
-            raise missing_bucket(storage, self._repository.setting)
+            raise missing_bucket(storage, setting)
         await storage.store.create_bucket()
 
     async def take_over(self) -> bool:

@@ -18,6 +18,7 @@ from milvus_backup_server.domain.errors import (
 )
 from milvus_backup_server.domain.layout import SERVICE_DIRECTORY, join
 from milvus_backup_server.domain.objects import ObjectInfo, TransferJob, TransferOutcome
+from milvus_backup_server.domain.places import HOME_SETTING
 from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.checks import Deadline, missing_bucket
 from milvus_backup_server.service.context import Storage
@@ -69,7 +70,7 @@ class StoreChecks:
         if exists:
             return CheckItem("backup_storage", CheckState.OK, f"{where(storage)} answers")
         if not self._create_bucket:
-            raise missing_bucket(storage, "backup.storage.bucketName")
+            raise missing_bucket(storage, HOME_SETTING)
         text = f"{where(storage)} does not exist; the first create makes it"
         return CheckItem("backup_storage", CheckState.WARNING, text)
 

@@ -26,7 +26,7 @@ from milvus_backup_server.domain.operations import (
     Phase,
     Result,
 )
-from milvus_backup_server.domain.places import HOME
+from milvus_backup_server.domain.places import HOME, HOME_SETTING
 from milvus_backup_server.domain.requests import SweepRequest
 from milvus_backup_server.service.checks import Deadline, require_bucket
 from milvus_backup_server.service.cluster_leftovers import ClusterLeftovers
@@ -75,7 +75,7 @@ class Sweep:
         await self._operations.refuse_conflict(asked.footprint)
         storage = self._environment.registry.repository().storage
         async with Deadline(self._environment.limits.check_seconds).asking_store(storage):
-            await require_bucket(storage, "backup.storage.bucketName")
+            await require_bucket(storage, HOME_SETTING)
 
         async def body(tracker: Tracker) -> Result:
             run = SweepRun(self._environment, self._directory, self._control, request, tracker)
