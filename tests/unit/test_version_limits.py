@@ -54,6 +54,12 @@ def test_what_2_5_brought_does_not_go_into_2_4() -> None:
     assert not [text for text in found if text.startswith(("deletes", "vecs"))]
 
 
+def test_text_that_is_matched_does_not_go_into_2_4() -> None:
+    matched = "textm field 't' is analyzed or matched as text, which needs Milvus 2.5.0 or later"
+    assert matched in limits_of("fx_mv_2_6_18_types", "2.4.23")
+    assert matched not in limits_of("fx_mv_2_6_18_types", "2.5.0")
+
+
 def test_l0_segments_and_vectors_of_2_4_do_not_go_into_2_3() -> None:
     found = limits_of("fx_mv_2_5_27", "2.3.5")
     assert "deletes has L0 segments, which needs Milvus 2.4.5 or later" in found

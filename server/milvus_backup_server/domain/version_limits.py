@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from milvus_backup_server.domain.capabilities import (
     ADDED_FIELDS_FROM,
+    ANALYZERS_FROM,
     COLUMN_GROUPS_FROM,
     FUNCTIONS_FROM,
     L0_IMPORT_FROM,
@@ -25,6 +26,8 @@ from milvus_backup_server.domain.records import (
 )
 from milvus_backup_server.domain.restore_plan import name_of
 from milvus_backup_server.domain.schema_steps import schema_steps
+
+_ANALYZED = ("enable_match", "enable_analyzer")
 
 
 def version_limits(
@@ -78,6 +81,8 @@ def _needs_of_field(field: FieldSchema) -> Iterator[tuple[str, MilvusVersion, st
         yield f"field {field.name!r} may be null", NULLABLE_FROM, field.name
     if field.default_value_base64 or field.default_value_proto:
         yield f"field {field.name!r} has a default value", NULLABLE_FROM, field.name
+    if any(pair.key in _ANALYZED and pair.value.lower() == "true" for pair in field.type_params):
+        yield f"field {field.name!r} is analyzed or matched as text", ANALYZERS_FROM, field.name
 
 
 def _needed(
