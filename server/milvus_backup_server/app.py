@@ -232,7 +232,7 @@ def build_use_cases(
         export=ExportBackup(environment, catalog, operations),
         import_=ImportBackup(environment, operations),
         verify=verify,
-        sweep=Sweep(environment, operations, directory, control),
+        sweep=Sweep(environment, operations, directory, control, restore.tools),
         directory=directory,
         control=control,
         retry=RetryOperation(directory, create, restore),

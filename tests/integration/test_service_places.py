@@ -16,7 +16,7 @@ from milvus_backup_server.domain.errors import (
     MilvusRefused,
     OperationConflict,
 )
-from milvus_backup_server.domain.leftovers import LeftoverKind, SweepResult
+from milvus_backup_server.domain.leftovers import LeftoverKind, LeftoverState, SweepResult
 from milvus_backup_server.domain.operations import OperationState, Phase
 from milvus_backup_server.domain.places import HOME, Place
 from milvus_backup_server.domain.requests import SweepRequest
@@ -204,14 +204,29 @@ async def test_a_sweep_leaves_alone_what_services_with_other_records_make() -> N
     world = await world_of_ten()
     theirs, ours = (MemoryServer(name).store(name) for name in ("theirs", "ours"))
     await interrupted(world, theirs, ARCHIVE)
+    await world.backup_store.delete(await world.backups())  # their plan is where their records are
     keys = await keys_at(world, ARCHIVE)
     async with running(world, records=ours, generation=2) as service:
         operation = await service.use_cases.sweep.start(SweepRequest(True, 0), CALLER)
         swept = (await service.end(operation)).result
     assert isinstance(swept, SweepResult)
-    assert [it for it in swept.leftovers if it.kind is LeftoverKind.BACKUP] == []
+    told = [(it.state, it.subject) for it in swept.leftovers if it.kind is LeftoverKind.BACKUP]
+    assert told == [(LeftoverState.KEPT, "archive/team/b")]
     assert keys
     assert await keys_at(world, ARCHIVE) == keys
+
+
+async def test_a_create_that_is_not_on_record_any_more_is_known_by_its_plan() -> None:
+    world, records = await world_of_ten(), MemoryServer("records").store("records")
+    await interrupted(world, MemoryServer("forgotten").store("forgotten"), ARCHIVE)
+    async with running(world, records=records, generation=2) as service:
+        operation = await service.use_cases.sweep.start(SweepRequest(True, 0), CALLER)
+        swept = (await service.end(operation)).result
+    assert isinstance(swept, SweepResult)
+    told = {(it.state, it.kind) for it in swept.leftovers}
+    removed = LeftoverState.REMOVED
+    assert told == {(removed, LeftoverKind.BACKUP), (removed, LeftoverKind.PLAN)}
+    assert (await keys_at(world, ARCHIVE), await world.backups()) == ([], [])
 
 
 async def test_a_place_that_is_not_allowed_any_more_is_not_touched() -> None:

@@ -9,55 +9,27 @@ import pytest
 from milvus_backup_server.adapters.memory_store import MemoryServer
 from milvus_backup_server.adapters.store_decorator import StoreDecorator
 from milvus_backup_server.domain.errors import MilvusDenied, MilvusUnavailable, StorageUnavailable
-from milvus_backup_server.domain.operations import CollectionState, Operation, OperationState, Phase
+from milvus_backup_server.domain.operations import CollectionState, OperationState, Phase
 from milvus_backup_server.domain.renaming import CollectionMapping
-from milvus_backup_server.domain.restore_options import RestoreOptions
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.context import Storage
 from milvus_backup_server.service.restore_finished import FinishedRestores
 from tests.support.crash_checks import temporary
-from tests.support.crashes import die, mutations
-from tests.support.fake_milvus_state import Key
 from tests.support.held_calls import BACKUP_STORE, GATEWAY, Gate, Gates, around_all
 from tests.support.meanwhile import Meanwhile, failing
 from tests.support.phases import PhaseGate
+from tests.support.replacing_restores import (
+    BACKED_UP,
+    LATER,
+    REPLACING,
+    Begun,
+    rows,
+    stopped_while_replacing,
+    with_backup,
+)
 from tests.support.resumed_restores import interrupted, resume, undo
-from tests.support.service import Service, World, add_collection, flushed, named, running
+from tests.support.service import World, named, running
 from tests.support.stores import FailingStore
-
-REPLACING: dict[str, Any] = {"options": RestoreOptions(drop_existing_collections=True)}
-BACKED_UP: list[Key] = [0, 1, 2]
-LATER: list[Key] = [900]
-NAMES = ("one", "two")
-
-
-async def with_backup() -> World:
-    """Back up two collections, and write other rows into them."""
-    world = World()
-    for name in NAMES:
-        await flushed(world.milvus, await add_collection(world.milvus, name, BACKED_UP))
-    async with running(world) as service:
-        await service.create("b")
-    for name in NAMES:
-        world.milvus.delete(named(name), BACKED_UP)
-        world.milvus.insert(named(name), LATER)
-    return world
-
-
-def rows(world: World) -> list[list[Key]]:
-    return [world.milvus.keys(named(name)) for name in NAMES]
-
-
-class Begun:
-    """Begins the restore and keeps its name."""
-
-    def __init__(self) -> None:
-        self.name = ""
-
-    async def __call__(self, service: Service) -> Operation:
-        operation = await service.start_restore("b", **REPLACING)
-        self.name = operation.name
-        return operation
 
 
 async def interrupted_twice() -> tuple[World, str]:
@@ -65,21 +37,15 @@ async def interrupted_twice() -> tuple[World, str]:
 
     The one that goes on is stopped before it comes to the names.
     """
-    steps = await mutations(await with_backup(), Begun())
-    renaming = next(
-        number for number, step in enumerate(steps, 1) if step.startswith("rename_collection")
-    )
-    world, begun = await with_backup(), Begun()
-    assert await die(world, begun, renaming, after=False)
-    assert "default.one" not in world.collections(), "the old one is gone"
+    world, name = await stopped_while_replacing()
     gate = PhaseGate(Phase.VERIFYING)
     async with running(world, gate.decorators) as service:
         gate.operations = service.operations
-        going_on = asyncio.create_task(resume(service, interrupted(begun.name, **REPLACING)))
+        going_on = asyncio.create_task(resume(service, interrupted(name, **REPLACING)))
         await gate.wait()
         await service.operations.drain(0)
         assert (await going_on).state is OperationState.INTERRUPTED
-    return world, begun.name
+    return world, name
 
 
 async def test_names_that_were_being_given_are_still_known_after_a_second_stop() -> None:

@@ -289,7 +289,7 @@ async def running(
                 export=ExportBackup(environment, catalog, manager),
                 import_=ImportBackup(environment, manager),
                 verify=verify,
-                sweep=Sweep(environment, manager, directory, control),
+                sweep=Sweep(environment, manager, directory, control, restore.tools),
                 directory=directory,
                 control=control,
                 retry=RetryOperation(directory, create, restore),

@@ -1,7 +1,7 @@
 """What restores left behind in Milvus and in its bucket.
 
 Other services, with repositories of their own, may restore into the same Milvus: what is of an operation
-that is not on record here is told of, and left alone.
+of which neither a record nor a note is here is told of, and left alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from milvus_backup_server.domain.layout import join
+from milvus_backup_server.domain.layout import join, restore_journal_directory
 from milvus_backup_server.domain.leftovers import Leftover, LeftoverKind, LeftoverState
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.names import is_temporary_name, temporary_owner
@@ -22,20 +22,33 @@ from milvus_backup_server.service.objects import (
     list_children,
     list_objects,
 )
-from milvus_backup_server.service.operation_fates import Fate, Fates, begun
+from milvus_backup_server.service.operation_fates import FOREIGN, Fate, Fates
 from milvus_backup_server.service.repository_leftovers import Found, size_of
 from milvus_backup_server.service.staging import STAGING_DIRECTORY
 
-_FOREIGN = "its operation is not on record here: it may be another service's"
-
 
 class ClusterLeftovers:
-    """Looks through one Milvus. Nothing that is younger than ``before`` counts as left behind."""
+    """Looks through one Milvus. Nothing that is younger than ``before`` counts as left behind.
 
-    def __init__(self, cluster: Cluster, fates: Fates, before: datetime) -> None:
+    Args:
+        cluster: The Milvus.
+        fates: What became of operations.
+        before: By the clock of the store.
+        undo: Undoes an interrupted restore by its journal.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        fates: Fates,
+        before: datetime,
+        undo: Callable[[str], Awaitable[None]],
+    ) -> None:
         self._cluster = cluster
         self._fates = fates
         self._before = before
+        self._undo = undo
+        self._undone: set[str] = set()
 
     async def collections(self) -> AsyncIterator[Found]:
         """Yield collections under temporary names."""
@@ -67,15 +80,23 @@ class ClusterLeftovers:
     async def _judged(
         self, item: Leftover, remove: Callable[[], Awaitable[object]]
     ) -> Found | None:
-        time = begun(item.operation)
-        if time is None or time >= self._before:
+        if not self._fates.is_old(item.operation):
             return None
-        fate = await self._fates.of(item.operation)
+        fate = await self._fates.over(item.operation, restore_journal_directory)
         if fate is Fate.ENDED:
             return Found(item, remove)
-        if fate is Fate.ALIVE:
+        if fate is Fate.FORGOTTEN:
+            return Found(item, partial(self._undo_whole, item.operation))
+        if fate is Fate.ALIVE or item.operation in self._undone:
             return None
-        return Found(replace(item, state=LeftoverState.KEPT, note=_FOREIGN), None)
+        return Found(replace(item, state=LeftoverState.KEPT, note=FOREIGN), None)
+
+    async def _undo_whole(self, operation: str) -> None:
+        """Undo a whole restore: what has a temporary name still may be all that is left of a collection."""
+        fate = await self._fates.over(operation, restore_journal_directory)
+        if fate is Fate.FORGOTTEN:  # still
+            self._undone.add(operation)
+            await self._undo(operation)
 
     async def _drop(self, operation: str, name: CollectionName) -> None:
         if await self._fates.of(operation) is Fate.ENDED:  # still

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import Enum
+from typing import Final
 
 from milvus_backup_server.domain.errors import OperationNotFound
 from milvus_backup_server.domain.names import is_operation_name
 from milvus_backup_server.domain.operations import OperationState
+from milvus_backup_server.service.context import Storage
 from milvus_backup_server.service.operation_directory import OperationDirectory
+
+FOREIGN: Final = "its operation is not on record here: it may be another service's"
+"""Why something is left alone."""
 
 
 class Fate(Enum):
@@ -19,6 +25,12 @@ class Fate(Enum):
     ENDED = "ended"
     UNKNOWN = "unknown"
     """It is not on record here."""
+    FORGOTTEN = "forgotten"
+    """It is not on record any more, but its notes are here: it was interrupted long ago."""
+
+
+Notes = Callable[[str, str], str]
+"""Returns where an operation writes its notes, by the root of the repository and its name."""
 
 
 class Fates:
@@ -26,10 +38,14 @@ class Fates:
 
     Args:
         directory: What is on record.
+        records: Where services that share these records note what they are at.
+        before: What began later is not taken for forgotten; by the clock of the store.
     """
 
-    def __init__(self, directory: OperationDirectory) -> None:
+    def __init__(self, directory: OperationDirectory, records: Storage, before: datetime) -> None:
         self._directory = directory
+        self._records = records
+        self._before = before
 
     async def of(self, operation: str) -> Fate:
         """Return what became of one, and of those that retry it.
@@ -46,6 +62,30 @@ class Fates:
         except OperationNotFound:
             fate = Fate.UNKNOWN
         return Fate.ALIVE if await self._directory.retries_of(operation) else fate
+
+    async def over(self, operation: str, notes: Notes) -> Fate:
+        """Return what became of one: records are kept for some time only, and notes tell whose it was.
+
+        Notes in the repository of these records are of a service that has its records here. Without a
+        record the operation was interrupted, and is forgotten.
+
+        Args:
+            operation: Its name.
+            notes: Where operations of its kind write theirs.
+
+        Raises:
+            StorageUnavailable: The records cannot be read.
+        """
+        fate = await self.of(operation)
+        if fate is not Fate.UNKNOWN or not self.is_old(operation):
+            return fate
+        page = await self._records.store.list_page(notes(self._records.root, operation), limit=1)
+        return Fate.FORGOTTEN if page.objects else fate
+
+    def is_old(self, operation: str) -> bool:
+        """Tell by its name whether one began long enough ago."""
+        time = begun(operation)
+        return time is not None and time < self._before
 
     async def interrupted(self, operation: str) -> bool:
         """Tell whether one is interrupted: nothing works on it, though it may go on."""

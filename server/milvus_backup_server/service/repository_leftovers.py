@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -18,7 +18,7 @@ from milvus_backup_server.domain.layout import (
     plan_directory,
     restore_journal_directory,
 )
-from milvus_backup_server.domain.leftovers import Leftover, LeftoverKind
+from milvus_backup_server.domain.leftovers import Leftover, LeftoverKind, LeftoverState
 from milvus_backup_server.domain.names import is_backup_name
 from milvus_backup_server.domain.objects import ObjectInfo
 from milvus_backup_server.domain.places import HOME
@@ -26,8 +26,10 @@ from milvus_backup_server.service.claim import parse_claim, read_claim
 from milvus_backup_server.service.context import Repository
 from milvus_backup_server.service.objects import delete_prefix, list_children, list_objects
 from milvus_backup_server.service.operation_directory import OperationDirectory
-from milvus_backup_server.service.operation_fates import Fate, Fates, begun
+from milvus_backup_server.service.operation_fates import FOREIGN, Fate, Fates
 from milvus_backup_server.service.removal import BackupRemoval, refuse_foreign
+
+_DEAD = (Fate.ENDED, Fate.FORGOTTEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ class RepositoryLeftovers:
         self._storage = repository.storage
         self._store = repository.storage.store
         self._directory = directory
-        self._fates = Fates(directory)
+        self._fates = Fates(directory, repository.records, before)
         self._before = before
 
     async def backups(self) -> AsyncIterator[Found]:
@@ -99,7 +101,8 @@ class RepositoryLeftovers:
         if claim is None:
             return None
         operation, data = claim
-        if not await self._is_dead(operation):
+        dead = await self._is_dead(operation)
+        if not dead and not await self._is_foreign(operation):
             return None
         size = await size_of(list_objects(self._store, layout.directory))
         if not size.older_than(self._before):
@@ -108,13 +111,16 @@ class RepositoryLeftovers:
         async def remove() -> None:
             if not await self._is_dead(operation):
                 return
-            records = self._repository.records
-            await delete_prefix(records.store, plan_directory(records.root, operation))
+            if await self._fates.of(operation) is Fate.ENDED:  # that no retry goes by it
+                records = self._repository.records
+                await delete_prefix(records.store, plan_directory(records.root, operation))
             await BackupRemoval(self._store, layout, data).run()
 
         place = self._repository.place
         subject = layout.name if place == HOME else f"{place}/{layout.name}"
         item = Leftover(LeftoverKind.BACKUP, subject, operation, size.objects, size.bytes)
+        if not dead:
+            return Found(replace(item, state=LeftoverState.KEPT, note=FOREIGN), None)
         return Found(item, remove)
 
     async def _claim_of_torso(self, layout: BackupLayout) -> tuple[str, bytes] | None:
@@ -137,14 +143,20 @@ class RepositoryLeftovers:
 
     async def _is_dead(self, operation: str) -> bool:
         """Tell whether an operation that writes here needs nothing any more."""
-        fate = await self._fates.of(operation)
-        if fate is not Fate.UNKNOWN:
-            return fate is Fate.ENDED
         if self._repository.home is not None:
-            return False  # services that record elsewhere may write into a place, too
+            # Services that record elsewhere may write into a place, too.
+            return await self._fates.over(operation, plan_directory) in _DEAD
+        fate = await self._fates.of(operation)
         # All services of this repository record here, and keep records for some time only.
-        time = begun(operation)
-        return time is not None and time < self._before
+        return fate is Fate.ENDED or (fate is Fate.UNKNOWN and self._fates.is_old(operation))
+
+    async def _is_foreign(self, operation: str) -> bool:
+        """Tell whether an operation of long ago may be of a service that has its records elsewhere."""
+        of_a_place = self._repository.home is not None and self._fates.is_old(operation)
+        return of_a_place and not await self._is_known(operation)
+
+    async def _is_known(self, operation: str) -> bool:
+        return await self._fates.over(operation, plan_directory) is not Fate.UNKNOWN
 
     async def notes(self) -> AsyncIterator[Found]:
         """Yield what operations noted and nobody needs: plans of creates, journals of restores.

@@ -76,3 +76,15 @@ class RestoreTools:
             journal=journal,
         )
         await undo.run(tracker)
+
+    async def undo_forgotten(self, operation: str) -> None:
+        """Remove what a restore made that was interrupted so long ago that it is not on record any more.
+
+        Raises:
+            BackupError: As of ``RestoreUndo``; or the first thing that could not be removed, or stays.
+        """
+        journal, tracker = self.journal(operation, attempt=2), Tracker(lambda: None)
+        await journal.load()
+        await self.undo(operation, journal, tracker)
+        for warning in tracker.warnings:
+            raise warning

@@ -33,9 +33,10 @@ from milvus_backup_server.service.cluster_leftovers import ClusterLeftovers
 from milvus_backup_server.service.context import Cluster, Environment, Repository
 from milvus_backup_server.service.gc_pause import end_gc_lease
 from milvus_backup_server.service.operation_directory import OperationDirectory
-from milvus_backup_server.service.operation_fates import Fates
+from milvus_backup_server.service.operation_fates import Fate, Fates
 from milvus_backup_server.service.operations import OperationManager
 from milvus_backup_server.service.repository_leftovers import Found, RepositoryLeftovers
+from milvus_backup_server.service.restore_tools import RestoreTools
 from milvus_backup_server.service.resuming import OperationControl
 from milvus_backup_server.service.running import OperationRequest
 from milvus_backup_server.service.spool import abandoned_spools, remove_spool
@@ -53,11 +54,13 @@ class Sweep:
         operations: OperationManager,
         directory: OperationDirectory,
         control: OperationControl,
+        restores: RestoreTools,
     ) -> None:
         self._environment = environment
         self._operations = operations
         self._directory = directory
         self._control = control
+        self._restores = restores
 
     async def start(self, request: SweepRequest, caller: Caller) -> Operation:
         """Check a request and begin the operation.
@@ -78,7 +81,14 @@ class Sweep:
             await require_bucket(storage, HOME_SETTING)
 
         async def body(tracker: Tracker) -> Result:
-            run = SweepRun(self._environment, self._directory, self._control, request, tracker)
+            run = SweepRun(
+                self._environment,
+                self._directory,
+                self._control,
+                self._restores,
+                request=request,
+                tracker=tracker,
+            )
             return await run.run()
 
         return await self._operations.begin(asked, body)
@@ -92,15 +102,20 @@ class SweepRun:
         environment: Environment,
         directory: OperationDirectory,
         control: OperationControl,
+        restores: RestoreTools,
+        *,
         request: SweepRequest,
         tracker: Tracker,
     ) -> None:
         self._registry = environment.registry
+        self._restores = restores
         self._directory = directory
         self._control = control
         self._request = request
         self._tracker = tracker
         self._report = SweepReport()
+        self._remaining: set[str] = set()
+        self._seen_all = True
 
     async def run(self) -> SweepResult:
         """Look everywhere; what cannot be looked at is warned of and keeps nothing else from it."""
@@ -109,7 +124,8 @@ class SweepRun:
         now = await repository.storage.store.now()
         before = now - timedelta(seconds=self._request.min_age_seconds)
         ours = RepositoryLeftovers(repository, self._directory, before)
-        theirs = ClusterLeftovers(cluster, Fates(self._directory), before)
+        fates = Fates(self._directory, repository.storage, before)
+        theirs = ClusterLeftovers(cluster, fates, before, self._restores.undo_forgotten)
         await self._look(self._interrupted(before))
         for elsewhere in await self._other_repositories():
             there = RepositoryLeftovers(elsewhere, self._directory, before)
@@ -117,10 +133,10 @@ class SweepRun:
             await self._look(there.uploads())
         for place in (
             ours.backups(),
-            ours.notes(),
             ours.uploads(),
             theirs.collections(),
             theirs.staging(),
+            self._notes(ours, fates),
             self._gc_pauses(cluster),
             _spools(self._request.min_age_seconds),
         ):
@@ -145,10 +161,22 @@ class SweepRun:
     async def _look(self, place: AsyncIterator[Found]) -> None:
         try:
             async for found in place:
-                self._report.add(await self._dealt_with(found))
+                item = await self._dealt_with(found)
+                self._report.add(item)
                 self._tracker.advance(Amount(objects=max(found.item.object_count, 1)))
+                if item.state is LeftoverState.FAILED:
+                    self._remaining.add(item.operation)
         except BackupError as error:
             self._tracker.warn(error)
+            self._seen_all = False
+
+    async def _notes(self, ours: RepositoryLeftovers, fates: Fates) -> AsyncIterator[Found]:
+        """Yield notes, but those that alone still tell whose something is that may remain."""
+        async for found in ours.notes():
+            operation = found.item.operation
+            remains = not self._seen_all or operation in self._remaining
+            if not remains or await fates.of(operation) is not Fate.UNKNOWN:
+                yield found
 
     async def _dealt_with(self, found: Found) -> Leftover:
         if found.remove is None or not self._request.apply:
