@@ -15,6 +15,7 @@ from milvus_backup_server.domain.errors import (
     InvalidRequest,
     MilvusRefused,
     OperationConflict,
+    OperationNotResumable,
 )
 from milvus_backup_server.domain.leftovers import LeftoverKind, LeftoverState, SweepResult
 from milvus_backup_server.domain.operations import OperationState, Phase
@@ -234,12 +235,28 @@ async def test_a_place_that_is_not_allowed_any_more_is_not_touched() -> None:
     name = await interrupted(world, records)
     keys = await keys_at(world, DEEP)
     store, world.place_stores = world.place_stores, {}
-    world.places = ()
+    places, world.places = world.places, ()
     async with running(world, records=records, generation=2) as service:
-        with pytest.raises(InvalidRequest, match="allowedPlaces"):
-            await service.use_cases.control.resume(name)
-    world.place_stores = store
+        control = service.use_cases.control
+        for call in (control.resume(name), control.cancel(name)):
+            with pytest.raises(OperationNotResumable, match="allow it until") as caught:
+                await call
+            assert caught.value.metadata["place"] == str(DEEP)
+        operation = await service.use_cases.sweep.start(SweepRequest(True, 0), CALLER)
+        swept = await service.end(operation)
+        assert [warning.metadata["subject"] for warning in swept.warnings] == [str(DEEP)]
+        assert isinstance(swept.result, SweepResult)
+        (left,) = swept.result.leftovers
+        assert (left.state, left.operation) == (LeftoverState.FAILED, name)
+        assert "allow it until" in left.note
+        last = await service.use_cases.directory.get(name)
+        assert last.state is OperationState.INTERRUPTED
+    world.place_stores, world.places = store, places
     assert await keys_at(world, DEEP) == keys
+    async with running(world, records=records, generation=3) as service:
+        ended = await service.end(await service.use_cases.control.cancel(name))
+        assert ended.state is OperationState.CANCELLED
+    assert (await keys_at(world, DEEP), await world.backups()) == ([], [])
 
 
 async def test_a_retry_goes_where_the_first_try_went() -> None:

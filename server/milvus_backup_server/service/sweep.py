@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from milvus_backup_server.domain.conflicts import Footprint
-from milvus_backup_server.domain.errors import BackupError, InvalidRequest
+from milvus_backup_server.domain.errors import BackupError, InvalidRequest, LeftBehind
 from milvus_backup_server.domain.gc_lease import GcLease
 from milvus_backup_server.domain.leftovers import (
     Leftover,
@@ -26,7 +26,7 @@ from milvus_backup_server.domain.operations import (
     Phase,
     Result,
 )
-from milvus_backup_server.domain.places import HOME, HOME_SETTING
+from milvus_backup_server.domain.places import HOME, HOME_SETTING, SETTING, Place
 from milvus_backup_server.domain.requests import SweepRequest
 from milvus_backup_server.service.checks import Deadline, require_bucket
 from milvus_backup_server.service.cluster_leftovers import ClusterLeftovers
@@ -152,10 +152,12 @@ class SweepRun:
                 repository = self._registry.repository_at(place)
                 if repository.home and await repository.storage.store.bucket_exists():
                     found.append(repository)
-            except InvalidRequest:  # it is not allowed any more
-                continue
+            except InvalidRequest:
+                self._tracker.warn(_not_allowed(place))
+                self._seen_all = False
             except BackupError as error:
                 self._tracker.warn(error)
+                self._seen_all = False
         return found
 
     async def _look(self, place: AsyncIterator[Found]) -> None:
@@ -217,6 +219,11 @@ class SweepRun:
         last = [state async for state in self._directory.watch(name, _WATCH_SECONDS)][-1]
         if last.state is OperationState.INTERRUPTED and last.error is not None:
             raise last.error
+
+
+def _not_allowed(place: Place) -> LeftBehind:
+    text = f"{place} is not looked at, as {SETTING} does not allow it any more"
+    return LeftBehind(text, subject=str(place))
 
 
 async def _spools(min_age_seconds: int) -> AsyncIterator[Found]:
