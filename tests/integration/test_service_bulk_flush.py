@@ -13,11 +13,13 @@ from milvus_backup_server.domain.layout import manifest_collections_file
 from milvus_backup_server.domain.milvus import FlushAll
 from milvus_backup_server.domain.operations import Operation, OperationState, Phase
 from milvus_backup_server.domain.strategies import BackupStrategy
+from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.context import Storage
 from milvus_backup_server.service.plan_journal import PlanJournal
 from milvus_backup_server.service.snapshot import Selected
 from milvus_backup_server.service.spool import SpoolDirectory
 from tests.support.fake_milvus import FakeMilvus
+from tests.support.gateways import GatewayDecorator
 from tests.support.meanwhile import Meanwhile
 from tests.support.newer import Newer, newer
 from tests.support.phases import PhaseGate
@@ -115,6 +117,36 @@ async def test_auto_flushes_the_collections_where_milvus_refuses_all() -> None:
     (warning,) = operation.warnings
     assert warning.message.startswith("the collections are flushed database by database: Milvus at")
     assert warning.message.endswith("refuses FlushAll: not today")
+
+
+class Reticent(GatewayDecorator):
+    """Does not tell of a channel how far it is flushed."""
+
+    hidden: tuple[str, ...] = ()
+
+    async def flush_all(self) -> FlushAll:
+        done = await super().flush_all()
+        told = {it: moment for it, moment in done.moments.items() if it not in self.hidden}
+        return replace(done, moments={**told, "other": 0})
+
+
+async def test_a_collection_of_which_the_answer_tells_nothing_is_flushed_by_itself() -> None:
+    reticent: list[Reticent] = []
+
+    def around(inner: MilvusGateway) -> Reticent:
+        reticent.append(Reticent(inner))
+        return reticent[0]
+
+    async with newer("2.6.18", around=around) as it:
+        records = await adopt(it.milvus, "fx_mv_2_6_18_types")
+        alone = records[0].collection_name
+        reticent[0].hidden = records[0].physical_channel_names
+        await it.service.create()
+        found = await moments(it.service.world)
+        assert it.milvus.flushes_of_all == 1
+        assert it.milvus.flushes > 0
+    assert [name for name, moment in found.items() if not moment] == []
+    assert alone in found
 
 
 async def test_bulk_flush_fails_where_milvus_refuses_it() -> None:
