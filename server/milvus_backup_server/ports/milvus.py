@@ -238,7 +238,8 @@ class MilvusGateway(Protocol):
             key: Name of the primary key.
             partition: Its name; empty for all.
             after: Only rows with larger keys; None for all.
-            limit: At most so many; there may be fewer though more rows follow.
+            limit: So many; there may be fewer though more rows follow, and in Milvus 2.3 so many of each
+                segment.
         """
         ...
 

@@ -169,11 +169,20 @@ class RowCheck:
                 return
             yield page
             after = page.keys[-1]
-            limit = _next_limit(limit, len(page.keys), self.form.size(page))
+            limit = next_limit(limit, len(page.keys), self.form.size(page))
 
 
-def _next_limit(limit: int, rows: int, size: int) -> int:
-    fitting = _PAGE_BYTES * rows // max(size, 1)
+def next_limit(limit: int, rows: int, size: int) -> int:
+    """Return how many rows to ask for next, so that a page has about 4 MiB.
+
+    A page may have fewer rows than its limit, and in Milvus 2.3 as many of each segment.
+
+    Args:
+        limit: Of the page before.
+        rows: That it had.
+        size: Their bytes.
+    """
+    fitting = _PAGE_BYTES * min(rows, limit) // max(size, 1)
     return max(1, min(fitting, 2 * limit, _LARGEST_PAGE))
 
 

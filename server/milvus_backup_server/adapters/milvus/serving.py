@@ -15,6 +15,7 @@ from milvus_backup_server.domain.milvus import CollectionName
 
 _RESOURCE_GROUP = "__default_resource_group"
 _COUNT = "count(*)"
+_LEAST = -(1 << 63)
 
 
 class ServingCalls:
@@ -132,7 +133,7 @@ class ServingCalls:
         request = milvus_pb2.QueryRequest(
             db_name=collection.database,
             collection_name=collection.name,
-            expr="" if after is None else f"{key} > {json.dumps(after, ensure_ascii=False)}",
+            expr="" if after is None else _behind(key, after),
             output_fields=asked_fields(fields),
             partition_names=[partition] if partition else [],
             consistency_level=common_pb2.ConsistencyLevel.Strong,
@@ -140,3 +141,10 @@ class ServingCalls:
         )
         answer = await self._connection.call("Query", request, collection)
         return await asyncio.to_thread(row_batch, answer, key)
+
+
+def _behind(key: str, after: Key) -> str:
+    """Return the expression for larger keys. Milvus cannot read the least of all numbers."""
+    if after == _LEAST:
+        return f"{key} >= {_LEAST + 1}"
+    return f"{key} > {json.dumps(after, ensure_ascii=False)}"
