@@ -18,17 +18,27 @@ from milvus_backup_server.domain.milvus import (
     ImportState,
     physical_milliseconds,
 )
-from milvus_backup_server.domain.records import CollectionSchema, FieldSchema, KeyValue
+from milvus_backup_server.domain.records import CollectionSchema, FieldSchema, IndexInfo, KeyValue
 from milvus_backup_server.ports.milvus import MilvusGateway
 from tests.support.clients import connected
 from tests.support.environment import Environment
 from tests.support.fake_milvus import FakeMilvus
+from tests.support.rows import Key, Row
 from tests.support.simulator import SimulatedMilvus, simulator
+from tests.support.simulator.model import Collection, Stored
 
 _ENDED = frozenset({ImportState.COMPLETED, ImportState.FAILED, ImportState.UNKNOWN})
 
 DIMENSION = 4
 ROOT = "files"
+FLAT = IndexInfo(
+    field_name="v",
+    index_name="vi",
+    index_type="FLAT",
+    params={"index_type": "FLAT", "metric_type": "L2"},
+)
+
+NewName = Callable[[], CollectionName]
 
 PLAIN = CollectionSchema(
     description="a description",
@@ -74,6 +84,14 @@ class Subject(Protocol):
         """Delete rows."""
         ...
 
+    async def put(self, name: CollectionName, rows: Sequence[Row], partition: str) -> None:
+        """Have rows in a partition, in whatever way."""
+        ...
+
+    async def take_away(self, name: CollectionName, keys: Sequence[Key]) -> None:
+        """Have some of them deleted."""
+        ...
+
     async def objects(self, prefix: str) -> list[str]:
         """List the keys below a prefix of Milvus's bucket."""
         ...
@@ -94,6 +112,12 @@ class FakeSubject:
         self.gateway.insert(name, keys)
 
     async def delete(self, name: CollectionName, keys: Sequence[int]) -> None:
+        self.gateway.delete(name, keys)
+
+    async def put(self, name: CollectionName, rows: Sequence[Row], partition: str) -> None:
+        self.gateway.insert(name, [_key(row) for row in rows], partition)
+
+    async def take_away(self, name: CollectionName, keys: Sequence[Key]) -> None:
         self.gateway.delete(name, keys)
 
     async def objects(self, prefix: str) -> list[str]:
@@ -124,6 +148,19 @@ class SimulatedSubject:
 
     async def delete(self, name: CollectionName, keys: Sequence[int]) -> None:
         pytest.skip("nobody writes to a simulated Milvus")
+
+    async def put(self, name: CollectionName, rows: Sequence[Row], partition: str) -> None:
+        found = self._milvus.collection(name.database, name.name)
+        number = self._milvus.partition_id(found, partition)
+        found.stored += [
+            Stored(_key(row), self._milvus.clock.tick(), number, _all_fields(found, row))
+            for row in rows
+        ]
+
+    async def take_away(self, name: CollectionName, keys: Sequence[Key]) -> None:
+        found = self._milvus.collection(name.database, name.name)
+        for key in keys:
+            found.delete(key, self._milvus.clock.tick())
 
     async def objects(self, prefix: str) -> list[str]:
         page = await self._milvus.store.list_page(prefix)
@@ -156,6 +193,20 @@ class RealSubject:
 
         await asyncio.to_thread(run)
 
+    async def put(self, name: CollectionName, rows: Sequence[Row], partition: str) -> None:
+        def run() -> None:
+            with connected(self._environment.milvus.uri, name.database) as client:
+                client.insert(name.name, list(rows), partition_name=partition)
+
+        await asyncio.to_thread(run)
+
+    async def take_away(self, name: CollectionName, keys: Sequence[Key]) -> None:
+        def run() -> None:
+            with connected(self._environment.milvus.uri, name.database) as client:
+                client.delete(name.name, ids=list(keys))
+
+        await asyncio.to_thread(run)
+
     async def objects(self, prefix: str) -> list[str]:
         def run() -> list[str]:
             seaweed = self._environment.seaweed
@@ -165,6 +216,17 @@ class RealSubject:
 
     async def close(self) -> None:
         await self.gateway.close()
+
+
+def _key(row: Row) -> Key:
+    key = row["pk"]
+    assert isinstance(key, int | str)
+    return key
+
+
+def _all_fields(collection: Collection, row: Row) -> Row:
+    """Return a row with null for the fields that it lacks."""
+    return {name: None for name, field in collection.named_fields() if not field.is_dynamic} | row
 
 
 def _vector() -> list[float]:

@@ -1,8 +1,6 @@
 """One suite for the real Milvus and the one in memory, so that tests on the latter mean something."""
 
 import asyncio
-import itertools
-from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -23,62 +21,22 @@ from milvus_backup_server.domain.milvus import (
 )
 from milvus_backup_server.domain.records import IndexInfo, KeyValue
 from tests.e2e.gateway_conformance import (
+    FLAT,
     KEYED,
     PLAIN,
     ROOT,
-    FakeSubject,
-    RealSubject,
+    NewName,
     SimulatedSubject,
     Subject,
     clock_past,
     create,
     ended,
     flushed,
-    until,
 )
 
 pytestmark = pytest.mark.xdist_group("milvus-one")
 
-FLAT = IndexInfo(
-    field_name="v",
-    index_name="vi",
-    index_type="FLAT",
-    params={"index_type": "FLAT", "metric_type": "L2"},
-)
 NOWHERE = CollectionName("default", "nowhere")
-
-NewName = Callable[[], CollectionName]
-
-
-@pytest.fixture(
-    scope="module", params=["fake", "simulated", pytest.param("real", marks=pytest.mark.e2e)]
-)
-async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
-    made: Subject
-    if request.param == "real":
-        made = RealSubject(request.getfixturevalue("environment"))
-    else:
-        made = FakeSubject() if request.param == "fake" else await SimulatedSubject().start()
-    yield made
-    await made.close()
-
-
-@pytest.fixture(scope="module")
-def numbers() -> Iterator[int]:
-    return itertools.count()
-
-
-@pytest.fixture
-async def new_name(subject: Subject, numbers: Iterator[int]) -> AsyncIterator[NewName]:
-    names: list[CollectionName] = []
-
-    def make() -> CollectionName:
-        names.append(CollectionName("default", f"conformance_{next(numbers)}"))
-        return names[-1]
-
-    yield make
-    for name in names:
-        await subject.gateway.drop_collection(name)
 
 
 async def test_tells_its_version(subject: Subject) -> None:
@@ -376,31 +334,6 @@ async def test_aliases(subject: Subject, new_name: NewName) -> None:
         await gateway.alter_alias(one, alias.name)
 
 
-async def test_a_partition_is_loaded(subject: Subject, new_name: NewName) -> None:
-    gateway, name = subject.gateway, new_name()
-    await create(subject, name)
-    await gateway.create_partition(name, "p")
-    await subject.insert(name, range(5))
-    with pytest.raises(MilvusRefused):
-        await gateway.load_collection(name)
-    await gateway.create_index(name, FLAT)
-    assert (await gateway.count_rows(name), await gateway.replica_count(name)) == (None, 0)
-    nodes = await gateway.query_node_count()
-    with pytest.raises(MilvusRefused):
-        await gateway.load_collection(name, replicas=nodes + 1)
-    await gateway.load_collection(name, ["_default"])
-
-    async def answers() -> bool:
-        return await gateway.count_rows(name) == len(range(5))
-
-    await until(answers)
-    await until(lambda: _is_loaded(subject, name))
-    assert await gateway.load_state(name, "p") == "NotLoad"
-    assert await gateway.replica_count(name) == 1
-    with pytest.raises(MilvusRefused):
-        await gateway.drop_index(name, FLAT)
-
-
 async def test_indexes_are_dropped(subject: Subject, new_name: NewName) -> None:
     gateway, name = subject.gateway, new_name()
     await create(subject, name)
@@ -408,7 +341,3 @@ async def test_indexes_are_dropped(subject: Subject, new_name: NewName) -> None:
     await gateway.drop_index(name, FLAT)
     await gateway.drop_index(name, FLAT)
     assert await gateway.list_indexes(name) == []
-
-
-async def _is_loaded(subject: Subject, name: CollectionName) -> bool:
-    return await subject.gateway.load_state(name) == "Loaded"

@@ -100,16 +100,18 @@ class FakeServing(FakeCluster):
         if partition and any(item.is_partition_key for item in found.schema.fields):
             raise refused("not support manually specifying the partition names")
         wanted = self._partition(collection, partition).partition_id if partition else None
-        rows = [
-            row
+        there = [
+            sorted({key for key, _ in live(segment.rows, found.deleted)}, key=_order)
             for segment in found.segments
             if wanted in (None, segment.partition_id)
-            for row in segment.rows
         ]
-        keys = sorted({key for key, _ in live(rows, found.deleted)}, key=_order)
         if after is not None:
-            keys = [item for item in keys if _order(item) > _order(after)]
-        return fake_rows(found.schema, fields, keys[:limit], self.altered)
+            there = [[key for key in keys if _order(key) > _order(after)] for keys in there]
+        # As in Milvus 2.3 the limit is that of each segment, and a page ends where one of them does.
+        pages = [keys[:limit] for keys in there if keys]
+        last = min((_order(keys[-1]) for keys in pages), default=("", ""))
+        first = {key for keys in pages for key in keys if _order(key) <= last}
+        return fake_rows(found.schema, fields, sorted(first, key=_order), self.altered)
 
     async def drop_index(self, collection: CollectionName, index: IndexInfo) -> None:
         found = self.collection(collection)

@@ -12,7 +12,8 @@ from milvus_backup_server.domain.milvus_types import is_vector
 from tests.support.simulator.model import NOT_LOADED, Collection, Fault, Stored
 
 _COUNT = "count(*)"
-_BEHIND = re.compile(r"(\w+) > (.+)", re.DOTALL)
+_BEHIND = re.compile(r"(\w+) (>=?) (.+)", re.DOTALL)
+_LARGEST = (1 << 63) - 1
 _BITS = 8
 Type = schema_pb2.DataType
 _BITS_OF = {Type.BinaryVector: 1, Type.Float16Vector: 16, Type.BFloat16Vector: 16}
@@ -53,8 +54,11 @@ def _wanted(collection: Collection, request: Message) -> list[Stored]:
     behind = _BEHIND.fullmatch(request.expr)
     assert behind, request.expr
     assert behind[1] == _key(collection).name, request.expr
-    last = json.loads(behind[2])
-    return [item for item in rows if item.key > last]
+    last = json.loads(behind[3])
+    if isinstance(last, int) and abs(last) > _LARGEST:  # the sign is none of the number's
+        raise Fault(1100, f"cannot parse expression: {request.expr}: value out of range")
+    equal = behind[2] == ">="
+    return [item for item in rows if item.key > last or (equal and item.key == last)]
 
 
 def _key(collection: Collection) -> Message:
