@@ -16,7 +16,8 @@ from milvus_backup_server.domain.objects import ObjectInfo
 from milvus_backup_server.domain.rbac import RbacCounts
 from milvus_backup_server.domain.record_codec import Record, json_key
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Version 1 had the imports into a collection in the collection's own file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +93,8 @@ class TargetEntry(Record):
         temporary: Its name while it is built; another one each time that it is built anew.
         built: How many temporary names the restore had given when it gave this one.
         collection_id: Milvus's id of it, 0 until it is known to be there.
-        imports: In the order in which they were issued.
+        imports: In the order in which they were issued. They are written into files of their own, since
+            a collection may have thousands, and each is noted three times.
         imported: All imports are done.
         whole: It has its indexes too, and only its final name is missing.
         replaces: Id of the collection whose place it takes, 0 if none; known when names are given.
@@ -136,14 +138,12 @@ class TargetEntry(Record):
         """The imports of which it is not known whether they are done."""
         return tuple(item for item in self.imports if not item.done)
 
-    def noting(self, changed: ImportEntry) -> TargetEntry:
-        """Return it with what is known now of an import."""
-        return replace(self, imports=(*self.without(changed).imports, changed))
 
-    def without(self, gone: ImportEntry) -> TargetEntry:
-        """Return it without an import."""
-        kept = tuple(item for item in self.imports if item.identity != gone.identity)
-        return replace(self, imports=kept)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportsFile(Record):
+    """Some of the imports into one collection."""
+
+    imports: tuple[ImportEntry, ...] = json_key("imports", ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The journal of one restore in the repository's store.
 
-A small file for what holds for the whole restore, one for each collection that it builds, and files
-of those of the backup that were verified, each written whole. Their names end in the number of the
+A small file for what holds for the whole restore, one for each collection that it builds, files of the imports
+into each, and files of those of the backup that were verified, each written whole. Their names end in the number of the
 attempt: a service that was taken for dead and wakes up writes files of its own attempt, which those of
 the next one hide.
 """
@@ -33,6 +33,7 @@ from milvus_backup_server.domain.record_codec import Record
 from milvus_backup_server.domain.restore_journal import (
     FORMAT_VERSION,
     ImportEntry,
+    ImportsFile,
     RestoreHead,
     TargetEntry,
     VerifiedEntry,
@@ -41,11 +42,13 @@ from milvus_backup_server.domain.restore_journal import (
 from milvus_backup_server.domain.targets import PresentTarget
 from milvus_backup_server.service.concurrency import for_each
 from milvus_backup_server.service.context import Storage
+from milvus_backup_server.service.import_notes import ImportNotes
 from milvus_backup_server.service.objects import delete_prefix, list_objects
 from milvus_backup_server.service.running import WorkInterrupted
 
 _HEAD = "head"
 _TARGETS = "targets/"
+_IMPORTS = "imports/"
 _VERIFIED = "verified/"
 _READS_AT_ONCE = 16
 _VERIFIED_SECONDS = 5.0
@@ -83,6 +86,7 @@ class RestoreJournal:
         self._store = storage.store
         self._directory = restore_journal_directory(storage.root, operation)
         self._targets: dict[CollectionName, TargetEntry] = {}
+        self._imports: dict[CollectionName, ImportNotes] = {}
         self._verified: dict[CollectionName, VerifiedEntry] = {}
         self._unwritten: list[VerifiedEntry] = []
         self._written_at = time.monotonic()
@@ -102,6 +106,7 @@ class RestoreJournal:
         await self._load("")
         if self.head is None:  # half removed, as everything that it tells of is
             self._targets.clear()
+            self._imports.clear()
             self._verified.clear()
 
     async def read_head(self) -> RestoreHead | None:
@@ -118,8 +123,17 @@ class RestoreJournal:
                 found[key] = load_json(await self._store.get(key), key)
 
         await for_each(keys, read, concurrent=_READS_AT_ONCE)
+        files: dict[int, dict[int, tuple[ImportEntry, ...]]] = {}
         for key in sorted(found, key=_attempt_of):
-            self._take(key, found[key])
+            if key.startswith(self._directory + _IMPORTS):
+                built, number = _numbers_of(key)
+                file = ImportsFile.from_json(found[key], key)
+                files.setdefault(built, {})[number] = file.imports
+            else:
+                self._take(key, found[key])
+        for name, entry in self._targets.items():
+            self._imports[name] = ImportNotes.read(entry, files.get(entry.built))
+            self._targets[name] = replace(entry, imports=())
 
     def _take(self, key: str, values: Any) -> None:
         name = key.removeprefix(self._directory)
@@ -150,15 +164,16 @@ class RestoreJournal:
 
     def targets(self) -> Iterator[TargetEntry]:
         """Yield the collections that were begun, in the order in which they were."""
-        yield from sorted(self._targets.values(), key=lambda entry: entry.number)
+        for entry in sorted(self._targets.values(), key=lambda entry: entry.number):
+            yield self.require_target(entry.target)
 
     def target(self, name: CollectionName) -> TargetEntry | None:
         """Return what is known of a collection by its final name; None if it was not begun."""
-        return self._targets.get(name)
+        return self.require_target(name) if name in self._targets else None
 
     def require_target(self, name: CollectionName) -> TargetEntry:
         """Return what is known of a collection that was begun."""
-        return self._targets[name]
+        return replace(self._targets[name], imports=self._imports[name].entries())
 
     def is_imported(self, name: CollectionName) -> bool:
         """Tell whether a collection needs nothing of the backup's objects any more."""
@@ -184,7 +199,7 @@ class RestoreJournal:
             named: The collections that have their final names.
             staged: Objects that were copied into Milvus's bucket.
         """
-        targets = [self._targets[name] for name in named]
+        targets = [self.require_target(name) for name in named]
         return RestoreResult(
             collection_count=len(targets),
             import_job_count=sum(item.done for it in self.targets() for item in it.imports),
@@ -231,14 +246,14 @@ class RestoreJournal:
         known = self._targets.get(entry.target)
         number = len(self._targets) if known is None else known.number
         self.names_given = max(self.names_given, entry.built)
+        self._imports[entry.target] = ImportNotes()
         await self._put(replace(entry, number=number))
 
     def forget_made(self, name: CollectionName) -> None:
         """Take a collection as not begun: what was built of it is gone."""
         known = self._targets[name]
-        self._targets[name] = replace(
-            known, collection_id=0, imports=(), imported=False, whole=False
-        )
+        self._targets[name] = replace(known, collection_id=0, imported=False, whole=False)
+        self._imports[name] = ImportNotes()
 
     async def note_made(self, name: CollectionName, collection_id: int) -> None:
         """Write that a collection is there, empty."""
@@ -246,11 +261,13 @@ class RestoreJournal:
 
     async def note_import(self, name: CollectionName, entry: ImportEntry) -> None:
         """Write what is known now of an import into a collection."""
-        await self._put(self._targets[name].noting(entry))
+        self._imports[name].note(entry)
+        await self._put_imports(name)
 
     async def forget_import(self, name: CollectionName, entry: ImportEntry) -> None:
         """Write that an import was not issued after all."""
-        await self._put(self._targets[name].without(entry))
+        self._imports[name].forget(entry)
+        await self._put_imports(name)
 
     async def note_imported(self, name: CollectionName) -> None:
         """Write that all imports into a collection are done, and right."""
@@ -277,9 +294,33 @@ class RestoreJournal:
         self._written_at = time.monotonic()
 
     async def _put(self, entry: TargetEntry) -> None:
-        self._targets[entry.target] = entry
+        self._targets[entry.target] = replace(entry, imports=())
         async with self._writing:  # so that the last one stands where several imports go on
-            await self._write_further(f"{_TARGETS}{entry.number:08d}", self._targets[entry.target])
+            await self._write_imports(entry.target)
+            await self._write_target(entry.target)
+
+    async def _put_imports(self, name: CollectionName) -> None:
+        async with self._writing:
+            await self._write_imports(name)
+            if self._imports[name].in_target:  # only when all of them have files of their own
+                await self._write_target(name)
+
+    async def _write_target(self, name: CollectionName) -> None:
+        entry = self._targets[name]
+        await self._write_further(f"{_TARGETS}{entry.number:08d}", entry)
+        self._imports[name].in_target = False
+
+    async def _write_imports(self, name: CollectionName) -> None:
+        notes, built = self._imports[name], self._targets[name].built
+        while notes.unwritten:
+            number = min(notes.unwritten)
+            notes.unwritten.discard(number)
+            try:
+                file = notes.file(number)
+                await self._write_further(f"{_IMPORTS}{built:08d}/{number:06d}", file)
+            except BaseException:
+                notes.unwritten.add(number)
+                raise
 
     async def _write(self, name: str, record: Record) -> None:
         if self._kept and self.refusal is None:
@@ -313,6 +354,12 @@ class RestoreJournal:
 
 def _attempt_of(key: str) -> str:
     return key.rsplit(".", 2)[-2]
+
+
+def _numbers_of(key: str) -> tuple[int, int]:
+    """Return of which built collection a file of imports is, and its number."""
+    *_, built, file = key.split("/")
+    return int(built), int(file.partition(".")[0])
 
 
 def _readable(head: RestoreHead) -> RestoreHead:

@@ -24,7 +24,7 @@ from milvus_backup_server.domain.operations import (
 )
 from milvus_backup_server.domain.records import CollectionBackupInfo
 from milvus_backup_server.domain.renaming import Target
-from milvus_backup_server.domain.restore_journal import RestoreHead, require_same
+from milvus_backup_server.domain.restore_journal import FORMAT_VERSION, RestoreHead, require_same
 from milvus_backup_server.domain.restore_mapping import MappedDatabase
 from milvus_backup_server.domain.restore_plan import name_of, row_count
 from milvus_backup_server.domain.target_collection import TargetCollection, target_collection
@@ -224,7 +224,8 @@ class RestoreRun:
         made = dict.fromkeys(before.databases if before is not None else ())
         made |= dict.fromkeys(database.name for database in missing)
         head = before or RestoreHead(backup=backup, place=place)
-        head = replace(head, databases=tuple(made))  # that names are being given stays known
+        # That names are being given stays known; an older service must not go on from here.
+        head = replace(head, databases=tuple(made), format_version=FORMAT_VERSION)
         await self._finished.tidy()
         if head != before:
             await self._journal.begin(head)
