@@ -17,6 +17,7 @@ FIRST = {
     "gc_pause": ("2.3.22", "2.4.0"),
     "gc_pause_by_collection": ("2.6.7", "2.6.8"),
     "l0_segments": ("2.3.22", "2.4.0"),
+    "flush_checkpoints": ("2.3.22", "2.4.0"),
     "database_properties": ("2.4.2", "2.4.3"),
     "segment_descriptions": ("2.5.7", "2.5.8"),
     "column_groups": ("2.5.27", "2.6.0"),

@@ -68,6 +68,8 @@ class Capabilities:
         l0_segments: Deletes are written to L0 segments, which a flush does not name, and imported
             from them.
         several_l0_per_job: An import job takes several L0 segments.
+        flush_checkpoints: A flush tells the positions of a collection's channels: of several collections
+            those of the last one, so each is flushed by a call of its own.
         flush_all: One call flushes everything, and tells how far each channel is.
         column_groups: Segments may be of storage version 2.
         added_fields: Fields can be added to a collection.
@@ -85,6 +87,7 @@ class Capabilities:
     segment_descriptions: bool = False
     l0_segments: bool = False
     several_l0_per_job: bool = False
+    flush_checkpoints: bool = False
     flush_all: bool = False
     column_groups: bool = False
     added_fields: bool = False
@@ -112,6 +115,7 @@ def capabilities_of(version: MilvusVersion | None) -> Capabilities:
         segment_descriptions=version >= MilvusVersion(2, 5, 8),
         l0_segments=version >= L0_FROM,
         several_l0_per_job=version >= MilvusVersion(2, 6, 5),
+        flush_checkpoints=version >= MilvusVersion(2, 4, 0),
         flush_all=version >= BULK_FLUSH_FROM,
         column_groups=version >= COLUMN_GROUPS_FROM,
         added_fields=version >= ADDED_FIELDS_FROM,

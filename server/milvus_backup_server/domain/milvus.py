@@ -135,8 +135,8 @@ class Flush:
         segment_ids: Sealed by this flush or flushed before.
         sealed_ids: The ones sealed by this flush; they are written when the flush is done.
         seal_time: Unix seconds when they were sealed.
-        channel_checkpoints: Positions in base64 by virtual channel, of everything flushed in the
-            same call; empty on 2.3.
+        channel_checkpoints: Positions in base64 by virtual channel; empty on 2.3, and where several
+            collections were flushed in one call.
         channel_timestamps: Hybrid timestamps of those positions.
     """
 

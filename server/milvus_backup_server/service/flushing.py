@@ -25,6 +25,7 @@ from milvus_backup_server.service.late_writes import LateWrites
 from milvus_backup_server.service.snapshot import Snapshots
 
 _AT_ONCE: Final = frozenset({BackupStrategy.AUTO, BackupStrategy.BULK_FLUSH})
+_CALLS_AT_ONCE: Final = 16
 
 Each = Callable[[CollectionName, Awaitable[None]], Awaitable[None]]
 """Awaits the work on one collection, and decides what its failure means for the others."""
@@ -99,7 +100,7 @@ class Flushing:
         except (MilvusDenied, MilvusRefused, OperationStalled) as error:
             if self._strategy is BackupStrategy.BULK_FLUSH:
                 raise
-            text = f"the collections are flushed database by database: {error.message}"
+            text = f"the collections are flushed one by one: {error.message}"
             self._warn(type(error)(text, **error.metadata))
             return {}
         return flushed
@@ -108,12 +109,18 @@ class Flushing:
         """Flush all at once; nothing where one cannot be flushed: it fails when it is by itself."""
         if not names or self._strategy not in _AT_ONCE:
             return {}
-        try:
-            return await self._snapshots.flush(names)
-        except BackupError as error:
-            if concerns_all(error):
-                raise
-            return {}
+        begun: dict[CollectionName, Flush] = {}
+
+        async def begin(together: Sequence[CollectionName]) -> None:
+            try:
+                begun.update(await self._snapshots.flush(together))
+            except BackupError as error:
+                if concerns_all(error):
+                    raise
+
+        groups = [[name] for name in names] if self._snapshots.flushes_each else [names]
+        await for_each(groups, begin, concurrent=_CALLS_AT_ONCE)
+        return begun
 
     async def one(self, name: CollectionName) -> Flush:
         """Flush a collection by itself."""

@@ -119,8 +119,16 @@ class Snapshots:
         except TimeoutError:
             raise OperationStalled("Milvus's clock stands still") from None
 
+    @property
+    def flushes_each(self) -> bool:
+        """Whether each collection is flushed by a call of its own: only then Milvus tells its checkpoints."""
+        return self._capabilities.flush_checkpoints
+
     async def flush(self, collections: Iterable[CollectionName]) -> dict[CollectionName, Flush]:
-        """Flush collections, one call per database and all at the same time; does not wait for the writing."""
+        """Flush collections, one call per database and all at the same time; does not wait for the writing.
+
+        Where ``flushes_each`` says so, there should be one.
+        """
         by_database: dict[str, list[str]] = {}
         for name in collections:
             by_database.setdefault(name.database, []).append(name.name)
@@ -202,7 +210,7 @@ class Snapshots:
             indexes=tuple(await self._gateway.list_indexes(name)),
             load_state=load_state,
             partition_load_states=await self._partition_states(description, load_state, partitions),
-            flush=_of_channels(flush, description.virtual_channels),
+            flush=flush,
             moment=backup_moment(flush.moment, hybrid_end=self._capabilities.hybrid_end_ts),
             segments=wanted,
             left_out=left_out,
@@ -269,19 +277,6 @@ class Snapshots:
             partition.partition_id: await self._gateway.load_state(described.name, partition.name)
             for partition in partitions
         }
-
-
-def _of_channels(flush: Flush, channels: Sequence[str]) -> Flush:
-    """Return a flush with the positions of a collection's channels alone.
-
-    It came with those of all collections that were flushed with it, and is kept with each of them.
-    """
-    checkpoints, timestamps = flush.channel_checkpoints, flush.channel_timestamps
-    return replace(
-        flush,
-        channel_checkpoints={it: checkpoints[it] for it in channels if it in checkpoints},
-        channel_timestamps={it: timestamps[it] for it in channels if it in timestamps},
-    )
 
 
 def _chosen_of(

@@ -140,12 +140,13 @@ def flush_all(answer: Message) -> FlushAll:
 def flushes(collections: Sequence[str], answer: Message) -> dict[str, Flush]:
     """Return what Flush answered, by collection; nothing for one without a moment.
 
-    The checkpoints are those of all channels that were flushed, by virtual channel: the answer
-    does not tell whose they are.
+    The answer has checkpoints by virtual channel, those of the last collection alone; so nothing is
+    taken from one about several. Source: the flush task of Milvus's proxy, 2.4 to 2.6.
     """
+    positions = dict(answer.channel_cps) if len(collections) == 1 else {}
     checkpoints = {
         channel: base64.b64encode(position.SerializeToString()).decode()
-        for channel, position in answer.channel_cps.items()
+        for channel, position in positions.items()
     }
     return {
         name: Flush(
@@ -155,7 +156,7 @@ def flushes(collections: Sequence[str], answer: Message) -> dict[str, Flush]:
             sealed_ids=frozenset(answer.coll_segIDs[name].data),
             seal_time=answer.coll_seal_times[name],
             channel_checkpoints=checkpoints,
-            channel_timestamps={it: at.timestamp for it, at in answer.channel_cps.items()},
+            channel_timestamps={it: at.timestamp for it, at in positions.items()},
         )
         for name in collections
         if answer.coll_flush_ts.get(name)
