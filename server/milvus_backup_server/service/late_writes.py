@@ -5,6 +5,10 @@ while a flush seals the segments may have a timestamp before the flush's, and ro
 is younger than the flush. The deletes of such an upsert would be in the backup, and its rows would
 not (seen: all keys of a shard gone). So the moment moves to before the first row of such a segment.
 
+From Milvus 2.6 on that cannot be: a flush is an entry of the log of writes, and what is written behind it
+gets a later timestamp before it gets a segment (read in its source: the shard interceptor of the
+streaming node). So the column groups of a segment, which do not begin with a timestamp, need not be read.
+
 A compaction that ends while the flush is being written takes deletes with it: they are written to
 the segment that it made, not to those that the flush named. Then there has to be another flush.
 
