@@ -170,6 +170,22 @@ async def test_keys_that_the_backup_has_twice_are_no_difference() -> None:
     assert result.counts.compared_rows == 5
 
 
+async def test_rows_and_deletes_behind_the_moment_are_none_of_the_backup() -> None:
+    world = World()
+    name = await add_collection(world.milvus, "c", range(10))
+
+    async def write() -> None:
+        world.milvus.delete(name, [5])
+        world.milvus.insert(name, [500])
+
+    meanwhile = Meanwhile(GATEWAY, "is_flushed", write)
+    async with running(world, meanwhile.decorators) as service:
+        await service.create("b")
+        result = result_of(succeeded(await service.verify(level=RESTORED)))
+    assert meanwhile.fired == 1
+    assert result.counts.compared_rows == 10
+
+
 async def test_a_collection_with_a_partition_key_is_compared_as_one() -> None:
     world = World()
     name = await add_collection(world.milvus, "c", range(20), schema=KEYED)

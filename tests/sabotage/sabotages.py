@@ -5,6 +5,8 @@ from dataclasses import dataclass
 CRASHES = "tests/faults/test_crash_sweep.py"
 RECOVERY = "tests/faults/test_crash_recovery.py::test_after_some_crashes"
 SERVICE = "tests/integration/test_service_"
+VERIFY = f"{SERVICE}verify_"
+NEWER_VERIFY = "tests/integration/test_newer_verify_restored.py"
 
 
 @dataclass(frozen=True)
@@ -248,5 +250,75 @@ SABOTAGES = (
         "            if newest or (shared.revision > beyond and not self.ended.is_set()):\n",
         "            if True:\n",
         ("tests/unit/test_operations_watch.py",),
+    ),
+    Sabotage(
+        "a comparison takes deleted rows for rows",
+        "service/rows.py",
+        "        if written <= last and all(end.get(key, 0) <= written for end in ends)\n",
+        "        if written <= last\n",
+        (f"{VERIFY}restored.py", NEWER_VERIFY),
+    ),
+    Sabotage(
+        "a comparison leaves out the deletes of L0 segments",
+        "service/rows.py",
+        "                    deletes=(inside, self._everywhere),\n",
+        "                    deletes=(),\n",
+        (NEWER_VERIFY,),
+    ),
+    Sabotage(
+        "a comparison does not cut at the moment",
+        "service/verify_restored.py",
+        "directory=directory, moment=moment\n",
+        "directory=directory, moment=None\n",
+        (f"{VERIFY}restored.py",),
+    ),
+    Sabotage(
+        "a comparison passes over a partition",
+        "service/row_check.py",
+        "        for partition in self._record.partition_backups:\n            rows",
+        "        for partition in self._record.partition_backups[:1]:\n            rows",
+        (f"{VERIFY}restored.py",),
+    ),
+    Sabotage(
+        "a comparison takes a short page for the last one",
+        "service/row_check.py",
+        "            after = page.keys[-1]\n",
+        "            if len(page.keys) < limit:\n                return\n            after = page.keys[-1]\n",
+        (f"{VERIFY}restored.py",),
+    ),
+    Sabotage(
+        "a comparison does not count the rows",
+        "service/row_check.py",
+        "            if counted is not None and counted != self._rows:\n",
+        "            if False:\n",
+        (f"{VERIFY}restored.py",),
+    ),
+    Sabotage(
+        "the hash of a row is without one of its fields",
+        "domain/row_form.py",
+        "for field in self._fields]\n        for number",
+        "for field in self._fields[:-1]]\n        for number",
+        (f"{VERIFY}restored.py", NEWER_VERIFY),
+    ),
+    Sabotage(
+        "rows that are too many are no difference",
+        "service/row_differences.py",
+        "            extra=self._count(_EXTRA),\n",
+        "            extra=0,\n",
+        (f"{VERIFY}restored.py",),
+    ),
+    Sabotage(
+        "values that fit no field are passed over",
+        "domain/row_form.py",
+        "                if unfit is not None:\n",
+        "                if False:\n",
+        (f"{VERIFY}damaged_rows.py",),
+    ),
+    Sabotage(
+        "what was restored to be compared stays until the end",
+        "service/verify_restored.py",
+        "        await parts.builder.drop(built.temporary)\n",
+        "",
+        (f"{VERIFY}damaged_rows.py",),
     ),
 )
