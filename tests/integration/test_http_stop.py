@@ -49,7 +49,7 @@ class Work:
 
     async def begin(self) -> None:
         footprint = Footprint(OperationKind.DELETE_BACKUP, "nightly")
-        request = OperationRequest(footprint, Caller(), object(), task_id="work")
+        request = OperationRequest(footprint, Caller(), object(), task_id="long")
         self.name = (await self.app.use_cases.operations.begin(request, self._body)).name
 
     async def _body(self, tracker: Tracker) -> Result:
@@ -123,11 +123,11 @@ async def test_what_runs_is_drained_with_its_watchers() -> None:
     async with stoppable(settings(grace=20)) as (app, stop), client_of(app) as client:
         work = Work(app)
         await work.begin()
-        following = asyncio.create_task(states(client, "work"))
+        following = asyncio.create_task(states(client, "long"))
         await asyncio.sleep(0.2)
         stop.set()
         await asyncio.sleep(0.2)
-        shown = (await client.get("/operations/work")).json()
+        shown = (await client.get("/operations/long")).json()
         assert shown["data"]["state"] == "RUNNING"
         refused = (await client.delete("/delete", params={"backup_name": "x"})).json()
         assert refused["code"] == 3
@@ -139,7 +139,7 @@ async def test_what_runs_is_drained_with_its_watchers() -> None:
 async def test_what_does_not_end_in_time_is_interrupted_and_its_watchers_see_it() -> None:
     async with stoppable(settings(grace=0.3)) as (app, stop), client_of(app) as client:
         await Work(app).begin()
-        following = asyncio.create_task(states(client, "work"))
+        following = asyncio.create_task(states(client, "long"))
         await asyncio.sleep(0.2)
         stop.set()
         assert (await following)[-1] == "INTERRUPTED"
@@ -151,7 +151,7 @@ async def test_a_reader_that_reads_nothing_holds_up_nothing() -> None:
         work = Work(app)
         await work.begin()
         with socket.create_connection(("127.0.0.1", app.http.port)) as stalled:
-            path = "/api/v1/operations/work/events?min_interval=0"
+            path = "/api/v1/operations/long/events?min_interval=0"
             stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
             stalled.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
             for number in range(400):
