@@ -164,6 +164,27 @@ SABOTAGES = (
         (f"{SERVICE}restore_open_imports.py",),
     ),
     Sabotage(
+        "a resume that comes to nothing keeps the operation",
+        "service/settling.py",
+        "        return record.active and ours and not self._at_work(record.name)\n",
+        "        return False\n",
+        ("tests/integration/test_durable_take_over.py",),
+    ),
+    Sabotage(
+        "what is launched behind a stop runs on",
+        "service/operations.py",
+        "        if self._interrupts:",
+        "        if False:",
+        ("tests/integration/test_durable_stop.py",),
+    ),
+    Sabotage(
+        "what one that was taken for dead notes of imports counts",
+        "service/import_notes.py",
+        "        self.unwritten = set(self._files)\n",
+        "        self.unwritten = set()\n",
+        (f"{SERVICE}restore_journal.py",),
+    ),
+    Sabotage(
         "a store that stays away fails the operation for good",
         "service/backup_run.py",
         "            if isinstance(error, Unavailable):\n",
