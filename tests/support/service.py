@@ -2,18 +2,15 @@
 
 import asyncio
 import re
-import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from milvus_backup_server.adapters.memory_store import MemoryServer
-from milvus_backup_server.adapters.operation_log import StoreOperationLog
-from milvus_backup_server.adapters.transfer import AsyncTransferEngine, TransferSettings
+from milvus_backup_server.adapters.transfer import TransferSettings
 from milvus_backup_server.domain.errors import BackupError
 from milvus_backup_server.domain.milvus import CollectionName
-from milvus_backup_server.domain.operation_record import Owner
 from milvus_backup_server.domain.operations import (
     Caller,
     Operation,
@@ -51,7 +48,6 @@ from milvus_backup_server.service.delete_backup import DeleteBackup
 from milvus_backup_server.service.diagnostics import Diagnostics
 from milvus_backup_server.service.export_backup import ExportBackup
 from milvus_backup_server.service.import_backup import ImportBackup
-from milvus_backup_server.service.journal import Journal
 from milvus_backup_server.service.operation_directory import OperationDirectory
 from milvus_backup_server.service.operations import OperationLimits, OperationManager
 from milvus_backup_server.service.recording import RecordingLimits
@@ -68,6 +64,7 @@ from tests.support.fake_milvus import FakeMilvus
 from tests.support.fake_milvus_state import Key
 from tests.support.replicas import QUICK
 from tests.support.running_service import Decorators
+from tests.support.service_parts import engine_of, journal_of
 
 LIMITS = WorkLimits(
     copied_seconds=0,
@@ -260,12 +257,12 @@ async def running(
     environment = Environment(
         registry=registry, limits=limits, version="1.2.3", new_generation=lambda: generation
     )
-    engine = _engine(registry, transfer or TransferSettings(workers=2))
+    engine = engine_of(registry, transfer or TransferSettings(workers=2))
     bounds = operations or OperationLimits(concurrent=4, cleanup_seconds=1.0)
     async with AsyncExitStack() as stack:
         journal = None
         if records is not None:
-            journal = await stack.enter_async_context(_journal(records, recording))
+            journal = await stack.enter_async_context(journal_of(records, recording))
         manager = await stack.enter_async_context(OperationManager(bounds, journal))
         directory = OperationDirectory(manager, journal)
         catalog = Catalog(environment, directory)
@@ -309,17 +306,6 @@ def _registry(world: World, around: Decorators) -> Registry:
             for place, store in world.place_stores.items()
         },
     )
-
-
-def _engine(registry: Registry, settings: TransferSettings) -> AsyncTransferEngine:
-    milvus, backup = registry.cluster().storage, registry.repository().storage
-    storages = [*([milvus] if milvus else []), backup, *registry.elsewhere.values()]
-    return AsyncTransferEngine({it.profile: it.store for it in storages}, settings)
-
-
-def _journal(records: ObjectStore, recording: RecordingLimits) -> Journal:
-    owner = Owner(secrets.token_hex(8), "host")
-    return Journal(StoreOperationLog(records, "records"), owner, recording)
 
 
 def succeeded(operation: Operation) -> Operation:
@@ -405,3 +391,10 @@ async def flushed(milvus: FakeMilvus, name: CollectionName) -> None:
     flush = (await milvus.flush(name.database, [name.name]))[name.name]
     while not await milvus.is_flushed(name, flush):
         pass
+
+
+async def filled(world: World | None = None) -> World:
+    """Return a world with a collection that is flushed."""
+    world = world or World()
+    await flushed(world.milvus, await add_collection(world.milvus, "c", range(3)))
+    return world
