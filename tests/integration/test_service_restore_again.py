@@ -8,7 +8,12 @@ import pytest
 
 from milvus_backup_server.adapters.memory_store import MemoryServer
 from milvus_backup_server.adapters.store_decorator import StoreDecorator
-from milvus_backup_server.domain.errors import MilvusDenied, MilvusUnavailable, StorageUnavailable
+from milvus_backup_server.domain.errors import (
+    MilvusDenied,
+    MilvusUnavailable,
+    OperationNotResumable,
+    StorageUnavailable,
+)
 from milvus_backup_server.domain.operations import CollectionState, OperationState, Phase
 from milvus_backup_server.domain.renaming import CollectionMapping
 from milvus_backup_server.ports.object_store import ObjectStore
@@ -28,6 +33,7 @@ from tests.support.replacing_restores import (
     with_backup,
 )
 from tests.support.resumed_restores import interrupted, resume, undo
+from tests.support.running_service import Decorators
 from tests.support.service import World, named, running
 from tests.support.stores import FailingStore
 
@@ -187,8 +193,12 @@ async def test_a_restore_that_had_finished_is_not_done_again_weeks_later(
     await FinishedRestores(storage).tidy()
     found = await FinishedRestores(storage).result(done.name)
     assert found == (done.result if known else None)
-    if known:
-        async with running(world) as service:
+    later = Decorators(backup_store=lambda inner: Later(inner, days))
+    async with running(world, later) as service:
+        if known:
             last = await resume(service, interrupted(done.name, **REPLACING))
-        assert (last.state, last.result) == (OperationState.SUCCEEDED, done.result)
-        assert rows(world)[0] == [*BACKED_UP, *LATER]
+            assert (last.state, last.result) == (OperationState.SUCCEEDED, done.result)
+        else:
+            with pytest.raises(OperationNotResumable, match="may have finished"):
+                await resume(service, interrupted(done.name, **REPLACING))
+    assert rows(world)[0] == [*BACKED_UP, *LATER]

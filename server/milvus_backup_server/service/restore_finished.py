@@ -16,12 +16,13 @@ from milvus_backup_server.domain.manifest import canonical_json, load_json
 from milvus_backup_server.domain.operations import RestoreResult
 from milvus_backup_server.domain.value_codec import decode, encode
 from milvus_backup_server.service.context import Storage
+from milvus_backup_server.service.operation_fates import begun
 from milvus_backup_server.service.restore_journal import RestoreJournal
 
 KEPT: Final = timedelta(days=90)
 """Far longer than an interrupted operation is remembered by default.
 
-One that is resumed without this note restores again, over what was written since.
+One that would be resumed without this note restored again, over what was written since.
 """
 
 
@@ -44,6 +45,11 @@ class FinishedRestores:
             return None
         result: RestoreResult = decode(RestoreResult, load_json(data, self._key(operation)))
         return result
+
+    async def may_be_forgotten(self, operation: str) -> bool:
+        """Tell whether a restore is so old that it may have finished although nothing says so any more."""
+        time = begun(operation)
+        return time is not None and await self._storage.store.now() - time > KEPT
 
     async def note(self, operation: str, result: RestoreResult) -> None:
         """Write down that a restore has finished."""

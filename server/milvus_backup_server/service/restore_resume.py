@@ -68,7 +68,7 @@ class InterruptedRestore:
         """Check that it can go on.
 
         Raises:
-            OperationNotResumable: It filled collections that existed before.
+            OperationNotResumable: It filled collections that existed before, or may have finished.
             TargetAlreadyExists: Somebody made a collection that it would make.
             BackupError: Anything else that a restore is refused for.
         """
@@ -82,6 +82,12 @@ class InterruptedRestore:
             if await self._finished.result(self._operation) is not None:
                 return
             head = await RestoreJournal(self._storage, self._operation).read_head()
+            if head is None and await self._finished.may_be_forgotten(self._operation):
+                raise OperationNotResumable(
+                    "the restore began so long ago that it may have finished, and nothing tells: cancel "
+                    "it, look at its collections, and restore again what is missing",
+                    subject=self._operation,
+                )
         renaming = head is not None and head.renaming
         found = await self._checks.check(self._request, self._operation, renaming=renaming)
         self._checked = found[0]
