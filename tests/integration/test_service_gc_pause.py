@@ -22,6 +22,7 @@ from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.context import Cluster
 from milvus_backup_server.service.gc_pause import end_gc_leases
 from milvus_backup_server.service.tracker import Tracker
+from tests.support.bodies import in_time
 from tests.support.gateways import FailingGateway, GatewayDecorator
 from tests.support.newer import Newer, newer
 from tests.support.service import CALLER, LIMITS, World
@@ -246,6 +247,29 @@ async def test_it_is_given_back_however_a_create_ends(end: str) -> None:
         assert it.simulator.management.paused == {}
         assert len(it.simulator.management.resumed) == 1
     assert last.state.value == {"fail": "failed", "cancel": "cancelled"}[end]
+
+
+@pytest.mark.parametrize("version", ["2.5.27", "2.6.18"])
+async def test_a_cancel_while_milvus_is_asked_gives_it_back(version: str) -> None:
+    asked = asyncio.Event()
+
+    class Slow(GatewayDecorator):
+        async def pause_gc(self, seconds: int, collection_id: int = 0) -> str:
+            ticket = await self._inner.pause_gc(seconds, collection_id)
+            asked.set()
+            await asyncio.sleep(0.05)  # for the answer to come
+            return ticket
+
+    async with newer(version, around=Slow) as it:
+        await adopt(it.milvus, ARCHIVE)
+        operation = await it.service.start_create("b", "deletes", pause_gc=True)
+        await in_time(asked.wait())
+        assert len(it.simulator.management.paused) == 1
+        await it.service.use_cases.control.cancel(operation.name)
+        last = await it.service.end(operation)
+        assert last.state is OperationState.CANCELLED
+        assert it.simulator.management.paused == {}
+        assert len(it.simulator.management.resumed) == 1
 
 
 async def test_of_two_creates_the_last_one_ends_a_pause_without_ticket() -> None:

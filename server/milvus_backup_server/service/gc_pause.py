@@ -74,6 +74,7 @@ class GcPause:
         self._tracker = tracker
         self._pausing = pausing
         self._renewal: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
         self._warned = False
 
     async def begin(self, names: Sequence[CollectionName]) -> None:
@@ -99,6 +100,8 @@ class GcPause:
             self._renewal.cancel()
             await asyncio.gather(self._renewal, return_exceptions=True)
             self._renewal = None
+        if self._asking is not None:
+            await asyncio.gather(self._asking, return_exceptions=True)
         self._cluster.gc_holders.discard(self._operation)
         await end_gc_leases(self._cluster, self._tracker)
 
@@ -117,27 +120,29 @@ class GcPause:
         await for_each(names, look, concurrent=_CALLS_AT_ONCE)
         return sorted(found.values())
 
-    async def _pause(
-        self, collection: int, pausing: GcPausing, instead: GcLease | None = None
-    ) -> None:
-        """Ask for a lease, maybe in the place of another.
+    async def _pause(self, collection: int, pausing: GcPausing) -> None:
+        """Ask for a lease. Who is cancelled meanwhile leaves the answer to ``end``: it may have the ticket."""
+        self._asking = asyncio.create_task(self._ask(collection, pausing))
+        await asyncio.shield(self._asking)
+
+    async def _ask(self, collection: int, pausing: GcPausing) -> None:
+        """Ask for a lease, and note it.
 
         Where leases have no tickets, it is noted before: if its answer is lost it can be given back
         all the same. One with a ticket cannot be without it.
         """
         before = self._tracker.gc_leases
-        others = tuple(it for it in before if it != instead)
         until = datetime.now(UTC) + timedelta(seconds=pausing.lease_seconds)
         lease = GcLease(until, collection_id=collection)
         if not self._capabilities.gc_pause_by_collection:
-            self._tracker.set_gc_leases((*others, lease))
+            self._tracker.set_gc_leases((*before, lease))
         try:
             ticket = await self._gateway.pause_gc(pausing.lease_seconds, collection)
         except BackupError as error:
             if not leaves_open(error):
                 self._tracker.set_gc_leases(before)
             raise
-        self._tracker.set_gc_leases((*others, replace(lease, ticket=ticket)))
+        self._tracker.set_gc_leases((*before, replace(lease, ticket=ticket)))
 
     async def _renew(self, pausing: GcPausing) -> None:
         """Renew every lease in time; one that cannot be is tried again."""
@@ -145,17 +150,16 @@ class GcPause:
             await asyncio.sleep(pausing.lease_seconds / 3)
             for lease in self._tracker.gc_leases:
                 try:
-                    await self._pause(lease.collection_id, pausing, lease)
+                    await self._pause(lease.collection_id, pausing)
                 except BackupError as error:
                     text = f"the pause of Milvus's garbage collection is not renewed: {_UNHARMED}"
                     self._warn(error, text)
-                    continue
-                if lease.ticket:
-                    with contextlib.suppress(BackupError):  # it runs out before the new one
-                        await self._gateway.resume_gc(lease.ticket)
+                    if lease.ticket or not leaves_open(error):
+                        continue
+                await self._give_back([lease])
 
     async def _give_back(self, leases: Iterable[GcLease]) -> None:
-        """Give back what an earlier run held, now that there is something in its place."""
+        """Give back leases, now that there is something in their place."""
         for lease in leases:
             if lease.ticket:
                 with contextlib.suppress(BackupError):  # it runs out by itself
