@@ -71,7 +71,7 @@ test: setup ## all tests, in three processes: those with a real Milvus wait most
 	$(BIN)/python -m pytest -n 3 --dist loadgroup -m "not torture" tests
 
 torture: setup ## the tests that are too long for `make test`
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m torture tests
+	$(BIN)/python -m pytest -n 3 --dist loadgroup -m torture tests
 
 demo: setup ## start a Milvus, an object store and the service, and show a backup and a restore
 	$(BIN)/python -m tests.support.demo
