@@ -2,9 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Sequence
 from datetime import timedelta
-from typing import NamedTuple
 
 import pytest
 
@@ -12,65 +10,21 @@ from milvus_backup_server.domain.errors import (
     ObjectAlreadyExists,
     ObjectChanged,
     ObjectNotFound,
-    UploadNotFound,
 )
-from milvus_backup_server.domain.objects import ListPage, ObjectInfo, Upload
-from milvus_backup_server.ports.object_store import ObjectStore
-
-MIB = 1 << 20
-PART = 5 * MIB  # the least that S3 takes for a part that is not the last
-
-
-class Buckets(NamedTuple):
-    """Two buckets of one endpoint, and a key prefix that nobody else uses."""
-
-    store: ObjectStore
-    other: ObjectStore
-    prefix: str
+from milvus_backup_server.domain.objects import ListPage, ObjectInfo
+from tests.contract.buckets import (
+    PART,
+    Buckets,
+    all_pages,
+    attempt,
+    keys_of,
+    listed,
+    write_all,
+)
+from tests.contract.upload_suite import UploadSuite
 
 
-def unique_prefix() -> str:
-    """Return a prefix for the keys of one test."""
-    return f"t-{secrets.token_hex(6)}/"
-
-
-async def all_pages(
-    store: ObjectStore, prefix: str, *, limit: int, delimiter: bool = False
-) -> list[ListPage]:
-    """List everything below a prefix."""
-    pages = [await store.list_page(prefix, limit=limit, delimiter=delimiter)]
-    while pages[-1].next_token:
-        token = pages[-1].next_token
-        pages.append(await store.list_page(prefix, token=token, limit=limit, delimiter=delimiter))
-    return pages
-
-
-def keys_of(pages: Sequence[ListPage]) -> list[str]:
-    """Return the keys of all pages in their order."""
-    return [info.key for page in pages for info in page.objects]
-
-
-async def write_all(store: ObjectStore, keys: Sequence[str]) -> None:
-    """Write small objects, twenty at a time."""
-    for start in range(0, len(keys), 20):
-        await asyncio.gather(*(store.put(key, key.encode()) for key in keys[start : start + 20]))
-
-
-async def attempt(store: ObjectStore, key: str, data: bytes) -> bool:
-    """Create an object if it is not there; tell whether it was us."""
-    try:
-        await store.put(key, data, if_absent=True)
-    except ObjectAlreadyExists:
-        return False
-    return True
-
-
-def listed(info: ObjectInfo | None) -> tuple[str, int, str] | None:
-    """Return what a head and a listing must agree on."""
-    return (info.key, info.size, info.etag) if info else None
-
-
-class ObjectStoreSuite:
+class ObjectStoreSuite(UploadSuite):
     """Subclasses give the fixture `buckets`, and say where a real server falls short."""
 
     in_byte_order = True
@@ -327,82 +281,6 @@ class ObjectStoreSuite:
         store, key = buckets.store, buckets.prefix + "x"
         with pytest.raises(ObjectNotFound):
             await store.copy(store.location, key, key + "2", if_match="0" * 32)
-
-    # Multipart uploads
-
-    async def test_parts_make_an_object(self, buckets: Buckets) -> None:
-        store, key = buckets.store, buckets.prefix + "big"
-        source = await store.put(buckets.prefix + "source", b"0123456789")
-        upload = await store.start_upload(key)
-        first = secrets.token_bytes(PART)
-        parts = [
-            await store.upload_part(upload, 1, first),
-            await store.copy_part(
-                upload,
-                2,
-                store.location,
-                source.key,
-                offset=2,
-                length=5,
-                if_match=source.etag,
-            ),
-        ]
-        assert await store.head(key) is None
-        etag = await store.complete_upload(upload, parts)
-        info = await store.head(key)
-        assert info is not None
-        assert (info.size, info.etag) == (PART + 5, etag)
-        assert await store.get(key) == first + b"23456"
-        assert await store.list_uploads(buckets.prefix) == []
-
-    async def test_a_part_written_again_replaces_the_first(self, buckets: Buckets) -> None:
-        store, key = buckets.store, buckets.prefix + "big"
-        upload = await store.start_upload(key)
-        await store.upload_part(upload, 1, b"first try")
-        part = await store.upload_part(upload, 1, b"again")
-        await store.complete_upload(upload, [part])
-        assert await store.get(key) == b"again"
-
-    async def test_parts_of_vanished_and_changed_sources(self, buckets: Buckets) -> None:
-        store, key = buckets.store, buckets.prefix + "source"
-        old = await store.put(key, b"0123456789")
-        await store.put(key, b"9876543210")
-        upload = await store.start_upload(buckets.prefix + "big")
-        for source_key, error in ((key, ObjectChanged), (key + "-absent", ObjectNotFound)):
-            with pytest.raises(error):
-                await store.copy_part(
-                    upload, 1, store.location, source_key, offset=0, length=5, if_match=old.etag
-                )
-        await store.abort_upload(upload)
-
-    async def test_an_aborted_upload_is_gone(self, buckets: Buckets) -> None:
-        store, key = buckets.store, buckets.prefix + "big"
-        upload = await store.start_upload(key)
-        part = await store.upload_part(upload, 1, b"x")
-        assert await store.list_uploads(buckets.prefix) == [upload]
-        await store.abort_upload(upload)
-        await store.abort_upload(upload)
-        assert await store.list_uploads(buckets.prefix) == []
-        assert await store.head(key) is None
-        with pytest.raises(UploadNotFound):
-            await store.upload_part(upload, 2, b"y")
-        with pytest.raises(UploadNotFound):
-            await store.complete_upload(upload, [part])
-
-    async def test_uploads_never_began_are_not_known(self, buckets: Buckets) -> None:
-        upload = Upload(buckets.prefix + "x", "0123456789abcdef0123456789abcdef")
-        with pytest.raises(UploadNotFound):
-            await buckets.store.upload_part(upload, 1, b"y")
-        await buckets.store.abort_upload(upload)
-
-    async def test_uploads_are_listed_by_prefix(self, buckets: Buckets) -> None:
-        store = buckets.store
-        uploads = [await store.start_upload(buckets.prefix + name) for name in ("a/1", "a/2", "b")]
-        found = await store.list_uploads(buckets.prefix + "a/")
-        assert sorted(found, key=lambda upload: upload.key) == uploads[:2]
-        assert keys_of(await all_pages(store, buckets.prefix, limit=10)) == []
-        for upload in uploads:
-            await store.abort_upload(upload)
 
     # The bucket
 

@@ -14,7 +14,7 @@ from milvus_backup_server.adapters.transfer import AsyncTransferEngine, CopyMode
 from milvus_backup_server.domain.objects import ObjectInfo, TransferJob
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.objects import md5_of_object, write_chunks
-from tests.contract.object_store_suite import MIB, unique_prefix
+from tests.contract.buckets import MIB, unique_prefix
 from tests.contract.s3_profiles import profile
 from tests.support.seaweedfs import SeaweedFS
 from tests.support.stores import CountingStore, GatedStore

@@ -15,7 +15,8 @@ from milvus_backup_server.domain.errors import (
     StorageUnavailable,
 )
 from milvus_backup_server.ports.object_store import ObjectStore
-from tests.contract.object_store_suite import Buckets, ObjectStoreSuite, unique_prefix
+from tests.contract.buckets import Buckets, unique_prefix
+from tests.contract.object_store_suite import ObjectStoreSuite
 from tests.contract.s3_profiles import profile
 from tests.support.seaweedfs import SeaweedFS
 

@@ -16,7 +16,7 @@ from milvus_backup_server.adapters.s3 import (
 )
 from milvus_backup_server.domain.errors import StorageDenied, StorageRefused, StorageUnavailable
 from milvus_backup_server.ports.object_store import ObjectStore
-from tests.contract.object_store_suite import MIB, unique_prefix
+from tests.contract.buckets import MIB, unique_prefix
 from tests.contract.s3_profiles import profile
 from tests.support.scripted_s3 import scripted_s3
 from tests.support.seaweedfs import Certificate, SeaweedFS, certificate

@@ -13,7 +13,7 @@ from milvus_backup_server.adapters.s3 import S3Clients
 from milvus_backup_server.adapters.transfer import AsyncTransferEngine, TransferSettings
 from milvus_backup_server.domain.objects import TransferJob, TransferOutcome
 from milvus_backup_server.ports.object_store import ObjectStore
-from tests.contract.object_store_suite import unique_prefix
+from tests.contract.buckets import unique_prefix
 from tests.contract.s3_profiles import profile
 from tests.support.seaweedfs import SeaweedFS
 

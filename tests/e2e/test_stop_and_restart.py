@@ -5,9 +5,9 @@ import json
 import signal
 import socket
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager, closing
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from tests.support.environment import BACKUP_BUCKET, Environment, service_settin
 from tests.support.processes import ChildProcess, free_ports, plain_environment
 from tests.support.relay import Relay
 from tests.support.rows import assert_same_rows, fetch_rows
+from tests.support.watchers import Watcher
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("milvus-two")]
 
@@ -68,25 +69,6 @@ class Process:
     async def listed(self) -> dict[str, int]:
         """Return the backups of the repository and their states."""
         return {backup.name: backup.state async for backup in self.client.list_backups()}
-
-
-@dataclass
-class Watcher:
-    """What a watch yielded until its end, and the error that ended it, if any."""
-
-    states: list[pb.Operation] = field(default_factory=list)
-    error: errors.BackupServiceError | None = None
-
-    async def sees_copying(self) -> bool:
-        return bool(self.states) and self.states[-1].progress.phase == pb.OPERATION_PHASE_COPYING
-
-    async def follow(self, watch: AsyncGenerator[pb.Operation, None]) -> None:
-        async with aclosing(watch):
-            try:
-                async for state in watch:
-                    self.states.append(state)
-            except errors.BackupServiceError as error:
-                self.error = error
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from milvus_backup_server.http.application import build_api
 from tests.support import http_cases_backups as backups
 from tests.support import http_cases_creates as creates
+from tests.support import http_cases_get_restore as get_restore
 from tests.support import http_cases_restores as restores
 from tests.support.http_cases import Case, ask, missing_rows
 from tests.support.http_reference import REFERENCE, Row
@@ -21,8 +22,8 @@ CASES = [
     *backups.GETS,
     *backups.DELETES,
     *restores.RESTORES,
-    *restores.GETS,
-    *restores.SECONDARY,
+    *get_restore.GETS,
+    *get_restore.SECONDARY,
 ]
 WITHOUT_JSON = {"/", "/api/v1/docs/index.html"}
 

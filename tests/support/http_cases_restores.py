@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from tests.support.http_cases import API, MADE_ID, NEVER, NOW, UUID, Call, Case, Like, text
+from tests.support.http_cases import API, MADE_ID, NEVER, NOW, UUID, Call, Case, text
 from tests.support.http_cases_creates import NOT_ALLOWED, NOT_YET, creating
 from tests.support.service import World
 
@@ -56,7 +56,8 @@ def _plan(*colls: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {"mapping": [{"source": "default", "target": "db2", "colls": list(colls), **more}]}
 
 
-async def _let_imports_fail(world: World) -> None:
+async def let_imports_fail(world: World) -> None:
+    """Have the next import fail."""
     world.milvus.imports.faults.append("the disk of Milvus is full")
 
 
@@ -314,7 +315,7 @@ RESTORES: Final = [
         restoring(collection_suffix="_r"),
         refused(text("the disk of Milvus is full"), 3),
         before=MADE,
-        prepare=_let_imports_fail,
+        prepare=let_imports_fail,
     ),
     Case(
         "a body that is no JSON",
@@ -326,113 +327,6 @@ RESTORES: Final = [
         "a body of wrong types",
         restoring(restoreIndex="yes"),
         {"error": "invalid request body: restoreIndex: expected true or false"},
-        status=400,
-    ),
-]
-
-
-GET_RESTORE: Final = f"{API}/get_restore"
-GETS: Final = [
-    Case(
-        "one that went well",
-        Call("GET", GET_RESTORE, query={"id": "r1"}, headers={"request_id": "q"}),
-        {
-            "requestId": "q",
-            "msg": "success",
-            "data": done(("default", "hello_milvus_r"), id_="r1"),
-        },
-        before=(*MADE, restoring(id="r1", collection_suffix="_r")),
-    ),
-    Case(
-        "one that failed",
-        Call("GET", GET_RESTORE, query={"id": "r1"}),
-        {
-            "msg": "success",
-            "data": {
-                "id": "r1",
-                "state_code": 3,
-                "errorMessage": text("the disk of Milvus is full"),
-                "start_time": NOW,
-                "end_time": NOW,
-                "progress": Like("<percent>", lambda value: 1 <= value <= 99),
-                "collection_restore_tasks": [
-                    {
-                        "state_code": 3,
-                        "errorMessage": text("the disk of Milvus is full"),
-                        "start_time": NOW,
-                        "end_time": NOW,
-                        "progress": Like("<percent>", lambda value: 1 <= value <= 99),
-                        "target_db_name": "default",
-                        "target_collection_name": "hello_milvus_r",
-                    }
-                ],
-            },
-        },
-        before=(
-            *MADE,
-            Call(
-                "POST",
-                RESTORE,
-                {"backup_name": "my_backup", "id": "r1", "collection_suffix": "_r"},
-                fails=True,
-            ),
-        ),
-        prepare=_let_imports_fail,
-    ),
-    Case(
-        "the newest of an id",
-        Call("GET", GET_RESTORE, query={"id": "r1"}),
-        {"msg": "success", "data": done(("default", "hello_milvus_2"), id_="r1")},
-        before=(
-            *MADE,
-            restoring(id="r1", collection_suffix="_1"),
-            restoring(id="r1", collection_suffix="_2"),
-        ),
-    ),
-    Case(
-        "no id",
-        Call("GET", GET_RESTORE),
-        {"code": 3, "msg": "empty restore id", "data": None},
-    ),
-    Case(
-        "an id that nothing has",
-        Call("GET", GET_RESTORE, query={"id": "nothing"}),
-        {"code": 3, "msg": text("task not found", "'nothing'"), "data": None},
-    ),
-    Case(
-        "the id of a backup",
-        Call("GET", GET_RESTORE, query={"id": "b1"}),
-        {"code": 3, "msg": text("task not found"), "data": None},
-        before=(creating(requestId="b1"),),
-    ),
-]
-
-SECONDARY: Final = [
-    Case(
-        "always refused",
-        Call(
-            "POST",
-            f"{API}/restore_secondary",
-            {
-                "requestId": "r",
-                "backup_name": "my_backup",
-                "sourceClusterID": "a",
-                "targetClusterID": "b",
-                "async": True,
-                "path": "p",
-            },
-        ),
-        {
-            "requestId": "r",
-            "code": 3,
-            "msg": "restore_secondary is not supported: this service does not replicate clusters",
-            "data": None,
-        },
-    ),
-    Case(
-        "a body of wrong types",
-        Call("POST", f"{API}/restore_secondary", {"sourceClusterID": 1}),
-        {"error": "invalid request body: sourceClusterID: expected a string"},
         status=400,
     ),
 ]

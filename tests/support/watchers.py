@@ -1,14 +1,16 @@
 """Many who watch an operation: half of them read everything, the others one state and no more."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 
 import grpc.aio
 
+from milvus_backup.v1 import operation_pb2 as pb
 from milvus_backup.v1.operation_service_pb2 import WatchOperationRequest
 from milvus_backup.v1.operation_service_pb2_grpc import OperationServiceStub
+from milvus_backup_client import errors
 
 _CONNECTIONS = 10
 
@@ -59,3 +61,24 @@ async def crowd(target: str, name: str, watchers: int) -> AsyncIterator[Crowd]:
         finally:
             for task in made.reading:
                 task.cancel()
+
+
+@dataclass
+class Watcher:
+    """What a watch yielded until its end, and the error that ended it, if any."""
+
+    states: list[pb.Operation] = field(default_factory=list)
+    error: errors.BackupServiceError | None = None
+
+    async def sees_copying(self) -> bool:
+        """Tell whether the last state is one of copying."""
+        return bool(self.states) and self.states[-1].progress.phase == pb.OPERATION_PHASE_COPYING
+
+    async def follow(self, watch: AsyncGenerator[pb.Operation, None]) -> None:
+        """Take every state until the end."""
+        async with aclosing(watch):
+            try:
+                async for state in watch:
+                    self.states.append(state)
+            except errors.BackupServiceError as error:
+                self.error = error

@@ -16,8 +16,9 @@ from milvus_backup_server.domain.errors import InvalidSettings
 from milvus_backup_server.settings import Loaded, Settings
 from milvus_backup_server.settings.keys import VARIABLES
 from milvus_backup_server.settings.models import known_keys
-from tests.support.settings_effects import EFFECTS, Row
+from tests.support.settings_effects import EFFECTS
 from tests.support.settings_files import read_v2
+from tests.support.settings_seen import Row
 
 TESTS = Path(__file__).parents[1]
 
