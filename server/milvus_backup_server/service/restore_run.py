@@ -30,7 +30,7 @@ from milvus_backup_server.domain.restore_plan import name_of, row_count
 from milvus_backup_server.domain.target_collection import TargetCollection, target_collection
 from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.building import Built, CollectionBuilder
-from milvus_backup_server.service.context import Environment
+from milvus_backup_server.service.context import Environment, WorkLimits
 from milvus_backup_server.service.filling import CollectionFiller
 from milvus_backup_server.service.function_checks import FunctionChecks
 from milvus_backup_server.service.importing import ImportLost, ImportQueue
@@ -85,14 +85,7 @@ class RestoreRun:
         self._resumed = journal.begun
         self._finished = FinishedRestores(repository.records)
         self._marks = RestoreMarks(checked, tracker)
-        self._builder = CollectionBuilder(
-            checked.cluster.gateway,
-            checked.operation,
-            tracker,
-            limits,
-            journal=journal,
-            imports=OpenImports(queue, journal, tracker),
-        )
+        self._builder = _builder(checked, limits, queue, tracker, journal)
         self._copies = StagedCopies(checked.milvus, checked.place)
         self._staging = Staging(
             repository.storage,
@@ -129,8 +122,7 @@ class RestoreRun:
             bytes=sum(item.size_bytes for item in checked.plan),
             rows=sum(item.row_count for item in checked.plan),
         )
-        sizes = {item.source: item.size_bytes for item in checked.plan}
-        self._source_totals = Totals(bytes=sum(sizes.values()))
+        self._source_totals = _source_totals(checked)
 
     async def run(self) -> RestoreResult:
         """Restore and return what was made.
@@ -308,6 +300,29 @@ class RestoreRun:
                 await self._builder.drop(built.temporary)
                 built = None
         return None
+
+
+def _builder(
+    checked: CheckedRestore,
+    limits: WorkLimits,
+    queue: ImportQueue,
+    tracker: Tracker,
+    journal: RestoreJournal,
+) -> CollectionBuilder:
+    return CollectionBuilder(
+        checked.cluster.gateway,
+        checked.operation,
+        tracker,
+        limits,
+        journal=journal,
+        imports=OpenImports(queue, journal, tracker),
+    )
+
+
+def _source_totals(checked: CheckedRestore) -> Totals:
+    """Return what is read of the backup; a collection with several targets counts once."""
+    sizes = {item.source: item.size_bytes for item in checked.plan}
+    return Totals(bytes=sum(sizes.values()))
 
 
 def _built_anew(error: BackupError, built: Built) -> BackupError:
