@@ -65,7 +65,10 @@ class Settling:
 
     async def _write(self, item: Stored, judged: OperationRecord) -> None:
         if not item.record.accepted:
-            await self._log.remove(item.record.name)
+            found = await self._log.read(item.record.name)
+            # It may have been accepted since, and have ended.
+            if found is not None and found.version == item.version:
+                await self._log.remove(item.record.name)
             return
         with contextlib.suppress(ObjectChanged):
             await self._log.replace(judged, item.version)
