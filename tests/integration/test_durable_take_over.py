@@ -5,7 +5,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from milvus_backup_server.domain.errors import OperationInterrupted, StorageUnavailable
+from milvus_backup_server.domain.errors import (
+    OperationConflict,
+    OperationInterrupted,
+    StorageUnavailable,
+)
 from milvus_backup_server.domain.operations import OperationState
 from tests.support.held_calls import BACKUP_STORE, AroundStore, Gate, Gates
 from tests.support.meanwhile import Meanwhile, failing
@@ -92,6 +96,27 @@ async def test_a_resume_whose_answer_is_lost_gives_it_back(world: Replicas) -> N
     await is_as_it_was(name, service, other)
     await service.control.resume(name)
     await other.becomes(name, SUCCEEDED)
+
+
+async def test_of_two_resumes_the_one_that_comes_too_late_leaves_the_other_one_alone(
+    world: Replicas,
+) -> None:
+    name, late, first = await interrupted(world), Gates(), Gates()
+    service = await at_work(world, first, late)
+    part = f"/operations/{name}"
+    held_late = late.gate = Gate(BACKUP_STORE, "put", part=part)
+    held_first = first.gate = Gate(BACKUP_STORE, "put", part=part, answer=True)
+    too_late = asyncio.create_task(service.control.resume(name))
+    await held_late.reached.wait()
+    in_time = asyncio.create_task(service.control.resume(name))
+    await held_first.reached.wait()
+    held_late.opened.set()
+    with pytest.raises(OperationConflict):
+        await too_late
+    assert (await service.directory.get(name)).state is OperationState.PENDING
+    held_first.opened.set()
+    await in_time
+    await service.becomes(name, SUCCEEDED)
 
 
 async def test_what_could_not_be_given_back_is_settled_by_who_looks(world: Replicas) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Container, Iterable, Sequence
 from datetime import timedelta
 from types import TracebackType
@@ -64,7 +65,8 @@ class Journal:
         self.owner = owner
         self.limits = limits or RecordingLimits()
         self.recorders: dict[str, Recorder] = {}
-        self._starting: set[str] = set()
+        # How often: of two calls that go on with the same operation one comes too late, and leaves.
+        self._starting: Counter[str] = Counter()
         self.heart = Heart(
             log,
             owner,
@@ -114,12 +116,12 @@ class Journal:
             RepeatedElsewhere: Its request id belongs to an operation of another service.
         """
         stored: Stored | None = None
-        self._starting.add(running.name)
+        self._starting[running.name] += 1
         try:
             async with asyncio.timeout(self.limits.accept):
                 stored = await self._announce(running)
         except (OperationConflict, RepeatedElsewhere, asyncio.CancelledError):
-            self._starting.discard(running.name)
+            self.leave(running.name)
             self._later(self.log.remove(running.name))
             raise
         except (BucketNotFound, StorageDenied, StorageRefused, StorageUnavailable) as error:
@@ -235,7 +237,7 @@ class Journal:
             done=self._finish,
         )
         self.recorders[running.name] = recorder
-        self._starting.discard(running.name)
+        self.leave(running.name)
         running.tracker.require_owner = recorder.require
 
     async def take_over(self, stored: Stored, record: OperationRecord) -> Stored:
@@ -249,7 +251,7 @@ class Journal:
             OperationConflict: Another service was faster, or began what is in its way.
             BackupError: The store does not take it.
         """
-        self._starting.add(record.name)  # until ``follow``
+        self._starting[record.name] += 1  # until ``follow``
         try:
             await self.heart.start()
             if stored.version:
@@ -285,7 +287,7 @@ class Journal:
 
     def leave(self, name: str) -> None:
         """Forget an operation that was to begin here and does not."""
-        self._starting.discard(name)
+        self._starting -= Counter((name,))
 
     async def _look(self) -> None:
         """Look at the records of what runs here: others ask in them for a cancel, or take them over."""
