@@ -241,6 +241,14 @@ def test_a_null_fits_where_there_may_be_one() -> None:
     assert form.digests(batch([1], y=["a"])) == form.digests(batch([1], x=[None], y=["a"]))
 
 
+def test_json_may_be_the_null_of_json() -> None:
+    strict = FieldSchema(field_id=102, name="j", data_type=23)
+    form = RowForm(CollectionSchema(fields=(*schema_of(21).fields, strict)))
+    unfit = UnfitRows(1)
+    form.digests(batch([1], x=["a"], j=[None]), unfit)
+    assert unfit.count == 0
+
+
 def test_json_nested_deeper_than_can_be_written_does_not_fit() -> None:
     deep: object = []
     for _ in range(100_000):

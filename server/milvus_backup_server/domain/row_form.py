@@ -181,10 +181,13 @@ def bucket_of(key: Key) -> int:
 
 
 def _named(schema: CollectionSchema) -> Iterator[tuple[str, FieldSchema, bool]]:
-    """Yield the fields, what they are called, and whether they may be null."""
+    """Yield the fields, what they are called, and whether they may be null.
+
+    JSON may be: Milvus takes the JSON ``null`` in any such field.
+    """
     for field in schema.fields:
         if not field.is_dynamic:
-            yield field.name, field, field.nullable
+            yield field.name, field, field.nullable or field.data_type == JSON
     for array_field in schema.struct_array_fields:
         for field in array_field.fields:
             yield f"{array_field.name}[{field.name}]", field, True  # as the array may be
