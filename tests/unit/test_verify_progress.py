@@ -57,6 +57,22 @@ async def test_many_collections_are_written_once_each_and_never_all_at_one_time(
     assert await known(store, OTHERS, COUNT) == 0
 
 
+async def test_a_later_attempt_overwrites_nothing_where_a_file_is_missing() -> None:
+    store = MemoryServer().store("bucket")
+    notes = progress(store, FILES)
+    for number in range(3):
+        await notes.note(name(number))
+        await notes.write()
+    (gap,) = [key for key in await keys_below(store) if key.endswith("verified.00000001.json")]
+    await store.delete([gap])
+    again = progress(store)
+    await again.load()
+    again.begin(FILES, 0)
+    await again.note(name(1))
+    await again.write()
+    assert await known(store, FILES, 3) == 3
+
+
 async def test_later_attempts_add_to_what_the_earlier_ones_noted() -> None:
     store = MemoryServer().store("bucket")
     for attempt in range(3):

@@ -29,6 +29,7 @@ _FILE_COLLECTIONS: Final = 1000
 """So many are written at one time at most: it holds the event loop for about 10 ms."""
 
 _READS_AT_ONCE = 16
+_FILE: Final = "verified."
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class VerifyProgress:
                 return
 
         keys = [item.key async for item in list_objects(self._store, self._directory)]
-        self._files = len(keys)
+        self._files = 1 + max(map(_number_of, keys), default=-1)
         await for_each(keys, read, concurrent=_READS_AT_ONCE)
         for key in sorted(found):
             self._take(found[key])
@@ -122,7 +123,7 @@ class VerifyProgress:
 
     async def _write_some(self) -> None:
         self._written = True
-        key = f"{self._directory}verified.{self._files:08d}.json"
+        key = f"{self._directory}{_FILE}{self._files:08d}.json"
         self._files += 1
         names = self._unwritten[:_FILE_COLLECTIONS]
         del self._unwritten[:_FILE_COLLECTIONS]  # another collection may be noted meanwhile
@@ -138,3 +139,9 @@ class VerifyProgress:
         if self._written:
             with contextlib.suppress(BackupError):
                 await delete_prefix(self._store, self._directory)
+
+
+def _number_of(key: str) -> int:
+    """Return the number of a file of notes. They may have gaps, where one was not written."""
+    number = key.rpartition(_FILE)[2].removesuffix(".json")
+    return int(number) if number.isdecimal() else -1
