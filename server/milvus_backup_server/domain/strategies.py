@@ -9,7 +9,8 @@ class BackupStrategy(Enum):
     """The strategies of the Go tool, with its names.
 
     Attributes:
-        AUTO: BULK_FLUSH where Milvus can; else one call per database, all at the same time.
+        AUTO: BULK_FLUSH where Milvus can; else one call per database, from 2.4 on per collection, all at
+            the same time.
         SERIAL_FLUSH: The collections are flushed one after another.
         BULK_FLUSH: One call flushes everything in Milvus, also what is not backed up. Milvus can from
             2.6.11 on.

@@ -1,4 +1,4 @@
-"""One flush of everything in Milvus, in the place of one for each database.
+"""One flush of everything in Milvus, in the place of one for each database or collection.
 
 Its answer names no segments, only how far each channel is flushed. So the segments are those that
 Milvus lists when it is done: they hold everything up to then, and what is later is cut off by a
