@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from milvus_backup_server.adapters.milvus.stubs import Message, milvus_pb2, schema_pb2
+from milvus_backup_server.domain.binlogs import UNFIT
 from milvus_backup_server.domain.milvus_types import is_vector
 from tests.support.simulator.model import NOT_LOADED, Collection, Fault, Stored
 
@@ -143,7 +144,8 @@ def _list(name: str, kind: Any) -> Callable[[Sequence[Any], int], Message]:
 
 
 def _json(values: Sequence[Any], _: int) -> Message:
-    data = [json.dumps(value).encode() for value in values]
+    # What an import read and is no JSON is given back as it is.
+    data = [b"{" if value is UNFIT else json.dumps(value).encode() for value in values]
     return schema_pb2.ScalarField(json_data=schema_pb2.JSONArray(data=data))
 
 
