@@ -1,7 +1,6 @@
 """The pause of Milvus's garbage collection: a lease that is renewed, recorded, and always given back."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -14,9 +13,7 @@ from milvus_backup_server.domain.errors import (
     MilvusUnavailable,
 )
 from milvus_backup_server.domain.gc_lease import GcLease
-from milvus_backup_server.domain.leftovers import LeftoverKind, LeftoverState, SweepResult
 from milvus_backup_server.domain.operations import Operation, OperationState
-from milvus_backup_server.domain.requests import SweepRequest
 from milvus_backup_server.domain.strategies import BackupStrategy
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.context import Cluster
@@ -24,29 +21,12 @@ from milvus_backup_server.service.gc_pause import end_gc_leases
 from milvus_backup_server.service.tracker import Tracker
 from tests.support.bodies import in_time
 from tests.support.gateways import FailingGateway, GatewayDecorator
-from tests.support.newer import Newer, newer
-from tests.support.service import CALLER, LIMITS, World
+from tests.support.gc_spy import Spy, spied
+from tests.support.newer import newer
+from tests.support.service import LIMITS, World
 from tests.support.simulator import adopt
 
 ARCHIVE = "fx_mv_2_6_18"
-
-
-class Spy(GatewayDecorator):
-    """Notes the leases that Milvus holds when a backup's objects are listed, and acts then."""
-
-    def __init__(self, inner: MilvusGateway) -> None:
-        super().__init__(inner)
-        self.seen: list[dict[str, tuple[int, int]]] = []
-        self.act: Callable[[], Awaitable[object]] | None = None
-        self.it: Newer | None = None
-
-    async def load_state(self, collection: object, partition: str = "") -> str:
-        if self.it is not None:
-            self.seen.append(dict(self.it.simulator.management.paused))
-        act, self.act = self.act, None
-        if act is not None:
-            await act()
-        return await self._inner.load_state(collection, partition)  # type: ignore[arg-type]
 
 
 def collection_ids(paused: dict[str, tuple[int, int]]) -> list[int]:
@@ -67,7 +47,7 @@ async def test_a_create_pauses_and_resumes(
     version: str, names: tuple[str, ...], paused: list[int]
 ) -> None:
     spies: list[Spy] = []
-    async with newer(version, around=lambda inner: _spied(spies, inner)) as it:
+    async with newer(version, around=lambda inner: spied(spies, inner)) as it:
         await adopt(it.milvus, ARCHIVE)
         spies[0].it = it
         operation = await it.service.create("b", *names, pause_gc=True, gc_pause_seconds=77)
@@ -78,14 +58,9 @@ async def test_a_create_pauses_and_resumes(
     assert {seconds for seen in spies[0].seen for _, seconds in seen.values()} == {77}
 
 
-def _spied(spies: list[Spy], inner: MilvusGateway) -> Spy:
-    spies.append(Spy(inner))
-    return spies[0]
-
-
 async def test_many_collections_are_paused_together() -> None:
     spies: list[Spy] = []
-    async with newer("2.6.18", around=lambda inner: _spied(spies, inner)) as it:
+    async with newer("2.6.18", around=lambda inner: spied(spies, inner)) as it:
         await adopt(it.milvus, ARCHIVE)
         found = it.milvus.databases["default"]
         for number in range(51):
@@ -119,7 +94,7 @@ async def test_the_settings_or_the_request_ask_for_it(
 @pytest.mark.parametrize("version", ["2.5.27", "2.6.18"])
 async def test_the_lease_is_renewed(version: str) -> None:
     spies: list[Spy] = []
-    async with newer(version, around=lambda inner: _spied(spies, inner)) as it:
+    async with newer(version, around=lambda inner: spied(spies, inner)) as it:
         await adopt(it.milvus, ARCHIVE)
         before = it.simulator.management
         spies[0].it = it
@@ -162,7 +137,7 @@ async def test_a_management_api_that_is_not_there_is_a_warning() -> None:
 
 async def test_a_pause_that_cannot_be_given_back_runs_out_and_that_is_said() -> None:
     spies: list[Spy] = []
-    async with newer("2.6.18", around=lambda inner: _spied(spies, inner)) as it:
+    async with newer("2.6.18", around=lambda inner: spied(spies, inner)) as it:
         await adopt(it.milvus, ARCHIVE)
         spies[0].it = it
 
@@ -230,7 +205,7 @@ async def test_leases_that_take_too_long_to_give_back_are_told() -> None:
 @pytest.mark.parametrize("end", ["fail", "cancel"])
 async def test_it_is_given_back_however_a_create_ends(end: str) -> None:
     spies: list[Spy] = []
-    async with newer("2.6.18", around=lambda inner: _spied(spies, inner)) as it:
+    async with newer("2.6.18", around=lambda inner: spied(spies, inner)) as it:
         await adopt(it.milvus, ARCHIVE)
         spies[0].it = it
         started: list[Operation] = []
@@ -274,7 +249,7 @@ async def test_a_cancel_while_milvus_is_asked_gives_it_back(version: str) -> Non
 
 async def test_of_two_creates_the_last_one_ends_a_pause_without_ticket() -> None:
     spies: list[Spy] = []
-    async with newer("2.5.27", around=lambda inner: _spied(spies, inner)) as it:
+    async with newer("2.5.27", around=lambda inner: spied(spies, inner)) as it:
         await adopt(it.milvus, ARCHIVE)
         spies[0].it = it
         resumed: list[list[str]] = []
@@ -287,93 +262,6 @@ async def test_of_two_creates_the_last_one_ends_a_pause_without_ticket() -> None
         await it.service.create("b", "deletes", pause_gc=True)
         assert resumed == [[]]
         assert it.simulator.management.resumed == [""]
-
-
-# --- after a crash
-
-
-async def crashed(world: World, version: str = "2.6.18") -> tuple[str, dict[str, tuple[int, int]]]:
-    """Stop a service in the midst of a create that can give nothing back.
-
-    Returns:
-        The operation, and the leases that it left.
-    """
-    spies: list[Spy] = []
-    async with newer(
-        version, world, around=lambda inner: _spied(spies, inner), records=world.backup_store
-    ) as it:
-        await adopt(it.milvus, ARCHIVE)
-        spies[0].it = it
-        stuck = asyncio.Event()
-
-        async def get_stuck() -> None:
-            it.simulator.management.refuse = 500
-            stuck.set()
-            await asyncio.Event().wait()
-
-        spies[0].act = get_stuck
-        operation = await it.service.start_create("b", "deletes", pause_gc=True)
-        async with asyncio.timeout(10):
-            await stuck.wait()
-        await it.service.operations.drain(0)
-        left = dict(it.simulator.management.paused)
-    assert len(left) == 1
-    return operation.name, left
-
-
-async def held(it: Newer) -> list[str]:
-    """Return the tickets that are on record."""
-    return [lease.ticket for _, lease in await it.service.use_cases.directory.gc_leases()]
-
-
-async def test_a_resume_takes_the_lease_up_and_gives_it_back() -> None:
-    world = World()
-    name, left = await crashed(world)
-    async with newer("2.6.18", world, records=world.backup_store) as it:
-        await adopt(it.milvus, ARCHIVE)
-        it.simulator.management.paused.update(left)
-        assert await held(it) == [*left]
-        last = await it.service.resume(name)
-        assert last.state is OperationState.SUCCEEDED, last.error
-        assert it.simulator.management.paused == {}
-        assert {*left} < {*it.simulator.management.resumed}
-
-
-async def test_a_cancel_after_a_crash_gives_it_back() -> None:
-    world = World()
-    name, left = await crashed(world)
-    async with newer("2.6.18", world, records=world.backup_store) as it:
-        it.simulator.management.paused.update(left)
-        assert await held(it) == [*left]
-        last = await it.service.end(await it.service.use_cases.control.cancel(name))
-        assert last.state is OperationState.CANCELLED
-        assert it.simulator.management.paused == {}
-
-
-@pytest.mark.parametrize("age", [0, 3600])
-async def test_a_sweep_gives_it_back(age: int) -> None:
-    world = World()
-    name, left = await crashed(world)
-    async with newer("2.6.18", world, records=world.backup_store) as it:
-        it.simulator.management.paused.update(left)
-        assert await held(it) == [*left]
-        for apply in (False, True):
-            begun = await it.service.use_cases.sweep.start(SweepRequest(apply, age), CALLER)
-            swept = await it.service.end(begun)
-            assert isinstance(swept.result, SweepResult)
-            kinds = [item.kind for item in swept.result.leftovers if item.operation == name]
-            assert (LeftoverKind.OPERATION in kinds) is (age == 0)
-            if age or not apply:
-                (pause,) = [x for x in swept.result.leftovers if x.kind is LeftoverKind.GC_PAUSE]
-                assert pause.operation == name
-                assert pause.state is (LeftoverState.REMOVED if apply else LeftoverState.FOUND)
-                assert pause.subject.startswith("garbage collection of collection 4706")
-        assert it.simulator.management.paused == {}
-        again = await it.service.end(
-            await it.service.use_cases.sweep.start(SweepRequest(False, age), CALLER)
-        )
-        assert isinstance(again.result, SweepResult)
-        assert LeftoverKind.GC_PAUSE not in {item.kind for item in again.result.leftovers}
 
 
 def test_a_lease_runs_out() -> None:

@@ -342,4 +342,11 @@ SABOTAGES = (
         "",
         (f"{VERIFY}damaged_rows.py",),
     ),
+    Sabotage(
+        "a pause of the garbage collection is recorded at some time",
+        "service/gc_pause.py",
+        "        await self._tracker.record_now()\n",
+        "",
+        (f"{SERVICE}gc_pause_crashes.py",),
+    ),
 )

@@ -11,6 +11,8 @@ from milvus_backup_server.adapters.milvus import GrpcMilvusGateway, MilvusSettin
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.context import WorkLimits
+from milvus_backup_server.service.recording import RecordingLimits
+from tests.support.replicas import QUICK
 from tests.support.rows import Rows
 from tests.support.running_service import Decorators
 from tests.support.service import BACKUPS, LIMITS, ROOT, Service, World, running
@@ -47,11 +49,13 @@ async def newer(
     limits: WorkLimits = LIMITS,
     around: Callable[[MilvusGateway], MilvusGateway] = lambda inner: inner,
     records: ObjectStore | None = None,
+    recording: RecordingLimits = QUICK,
     management: str = "",
 ) -> AsyncIterator[Newer]:
     """Run a service over a simulated Milvus of a version.
 
-    Operations are recorded in `records`, if given; `management` is another address of the management API.
+    Operations are recorded in `records`, if given, as `recording` says; `management` is another address
+    of the management API.
     """
     world = world or World()
     milvus = SimulatedMilvus(world.milvus_store, version, ROOT)
@@ -66,7 +70,12 @@ async def newer(
         decorators = Decorators(gateway=lambda _: around(gateway))
         try:
             async with running(
-                world, decorators, limits=limits, records=records, binlogs=ArrowBinlogReader
+                world,
+                decorators,
+                limits=limits,
+                records=records,
+                recording=recording,
+                binlogs=ArrowBinlogReader,
             ) as service:
                 yield Newer(service, served)
         finally:

@@ -126,23 +126,29 @@ class GcPause:
         await asyncio.shield(self._asking)
 
     async def _ask(self, collection: int, pausing: GcPausing) -> None:
-        """Ask for a lease, and note it.
+        """Ask for a lease, and have it on record at once.
 
-        Where leases have no tickets, it is noted before: if its answer is lost it can be given back
+        Where leases have no tickets, it is there before: if its answer is lost it can be given back
         all the same. One with a ticket cannot be without it.
         """
         before = self._tracker.gc_leases
         until = datetime.now(UTC) + timedelta(seconds=pausing.lease_seconds)
         lease = GcLease(until, collection_id=collection)
         if not self._capabilities.gc_pause_by_collection:
-            self._tracker.set_gc_leases((*before, lease))
+            await self._hold((*before, lease))
         try:
             ticket = await self._gateway.pause_gc(pausing.lease_seconds, collection)
         except BackupError as error:
             if not leaves_open(error):
                 self._tracker.set_gc_leases(before)
             raise
-        self._tracker.set_gc_leases((*before, replace(lease, ticket=ticket)))
+        held = (*before, replace(lease, ticket=ticket))
+        if held != self._tracker.gc_leases:
+            await self._hold(held)
+
+    async def _hold(self, leases: tuple[GcLease, ...]) -> None:
+        self._tracker.set_gc_leases(leases)
+        await self._tracker.record_now()
 
     async def _renew(self, pausing: GcPausing) -> None:
         """Renew every lease in time; one that cannot be is tried again."""

@@ -239,6 +239,7 @@ class Journal:
         self.recorders[running.name] = recorder
         self.leave(running.name)
         running.tracker.require_owner = recorder.require
+        running.tracker.record_now = recorder.write_now
 
     async def take_over(self, stored: Stored, record: OperationRecord) -> Stored:
         """Make an interrupted operation ours: of several services one succeeds.

@@ -47,7 +47,7 @@ class RecordingLimits:
         progress: Between two writings of an operation whose state is the same.
         details: Between two writings of the collections of one that has many.
         retry: After a writing that failed; twice as long after each further one.
-        ask: How long a look at the log may take that can be done without.
+        ask: How long a look at the log may take that can be done without, and a writing between others.
         accept: How long an operation may wait to be recorded before it begins all the same.
         close: How long a stop waits for the last writings.
     """
@@ -207,6 +207,12 @@ class Recorder:
             return
         async with self._writing:
             await self._read_again()
+
+    async def write_now(self) -> None:
+        """Write the operation as it is, if the store takes it soon; else it follows as every change does."""
+        with contextlib.suppress(BackupError, TimeoutError):
+            async with asyncio.timeout(self._limits.ask), self._writing:
+                await self._write()
 
     async def require(self) -> None:
         """Raise OperationInterrupted if another service has taken the operation over."""

@@ -55,7 +55,7 @@ class CollectionChanges(TypedDict, total=False):
     moment: int | None
 
 
-async def _always_ours() -> None:
+async def _nothing_to_do() -> None:
     pass
 
 
@@ -74,12 +74,15 @@ class Tracker:
         require_owner: Await it before something that cannot be taken back: it raises
             OperationInterrupted where another service has taken the operation over meanwhile, because
             this one slept or was cut off. Then nothing may be finished or cleaned up.
+        record_now: Await it where whoever comes after a crash must know of something: the operation's
+            record is written at once, unless the store does not take it soon. Then it follows later.
         gc_leases: Pauses of Milvus's garbage collection that are to be given back.
     """
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self.cancel_requested = False
-        self.require_owner: Callable[[], Awaitable[None]] = _always_ours
+        self.require_owner: Callable[[], Awaitable[None]] = _nothing_to_do
+        self.record_now: Callable[[], Awaitable[None]] = _nothing_to_do
         self.gc_leases: tuple[GcLease, ...] = ()
         self._changed = changed
         self._phases: dict[Phase, PhaseProgress] = {}
