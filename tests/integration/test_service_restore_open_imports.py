@@ -1,6 +1,7 @@
 """An import that an interrupted restore issued still runs: what it fills is not removed under it."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -8,11 +9,14 @@ from dataclasses import replace
 import pytest
 
 from milvus_backup_server.domain.errors import BackupError, OperationStalled
-from milvus_backup_server.domain.milvus import ImportState
+from milvus_backup_server.domain.milvus import CollectionName, ImportJob, ImportState
 from milvus_backup_server.domain.operations import Operation, OperationState, Phase
 from tests.support.bodies import until
 from tests.support.crash_checks import temporary
 from tests.support.fake_milvus_imports import ENDED, FakeImport
+from tests.support.gateways import GatewayDecorator
+from tests.support.held_calls import GATEWAY
+from tests.support.meanwhile import Meanwhile
 from tests.support.phases import PhaseGate
 from tests.support.resumed_restores import (
     FIELDS,
@@ -22,7 +26,9 @@ from tests.support.resumed_restores import (
     resume,
     undo,
     with_backup,
+    written,
 )
+from tests.support.running_service import Decorators
 from tests.support.sample import ROWS, assert_exact
 from tests.support.service import LIMITS, Service, World, named, running
 
@@ -116,6 +122,69 @@ async def test_a_collection_that_fails_alone_is_removed_when_its_import_has_ende
     assert last.state is PARTIALLY, last.error
     assert job.state is ImportState.COMPLETED
     assert world.milvus.keys(named("one_r")) == ROWS["one"]
+    assert await left(world) == []
+
+
+async def test_a_cancel_while_the_import_is_waited_for_waits_for_it_once_more() -> None:
+    world, name, job = await with_open_import(3)
+    await damage(world, "shop.two")
+    async with running(world) as service:
+        going_on = asyncio.create_task(resume(service, interrupted(name, **FIELDS)))
+        async with waited_for(world, service, name, job):
+            assert service.operations.get(name).progress.phase is not Phase.CLEANING_UP
+            service.operations.cancel(name)
+            await until(lambda: service.operations.get(name).progress.phase is Phase.CLEANING_UP)
+            async with waited_for(world, service, name, job):
+                pass
+        last = await going_on
+    assert last.state is CANCELLED
+    assert job.state is ImportState.COMPLETED
+    assert await left(world) == []
+
+
+class Reticent(GatewayDecorator):
+    """Lists jobs as the REST API does: without what they read."""
+
+    async def list_imports(self, collection: CollectionName) -> list[ImportJob]:
+        return [replace(job, files=()) for job in await super().list_imports(collection)]
+
+
+async def test_an_import_whose_answer_was_lost_is_not_taken_for_one_that_is_done() -> None:
+    world, begun = await with_backup(staged=True), Begun()
+    lost = Meanwhile(
+        GATEWAY, "submit_import", asyncio.Event().wait, first=2, after=True, shielded=False
+    )
+    async with running(world, lost.decorators) as service:
+        await begun(service)
+        await until(lambda: lost.fired == 1)
+        world.milvus.imports.gate.clear()
+    done, job = world.milvus.imports.jobs.values()
+    assert (done.state, done.target) == (ImportState.COMPLETED, job.target)
+    async with running(world, Decorators(gateway=Reticent)) as service:
+        undoing = asyncio.create_task(undo(service, interrupted(begun.name, **FIELDS)))
+        async with waited_for(world, service, begun.name, job):
+            pass
+        last = await undoing
+    assert (last.state, last.warnings) == (CANCELLED, ())
+    assert job.state is ImportState.COMPLETED
+    assert await left(world) == []
+
+
+async def test_a_collection_that_is_built_anew_is_removed_when_its_import_has_ended() -> None:
+    world, name, job = await with_open_import()
+    (key,) = [key for key in await written(world) if "/imports/" in key]
+    values = json.loads(await world.backup_store.get(key))
+    values["imports"][-1]["work"] = "of another cut"
+    await world.backup_store.put(key, json.dumps(values).encode())
+    async with running(world) as service:
+        going_on = asyncio.create_task(resume(service, interrupted(name, **FIELDS)))
+        async with waited_for(world, service, name, job):
+            pass
+        last = await going_on
+    assert last.state is OperationState.SUCCEEDED, last.error
+    assert "cut in another way" in last.warnings[0].message
+    assert job.state is ImportState.COMPLETED
+    assert_exact(world, "_r")
     assert await left(world) == []
 
 

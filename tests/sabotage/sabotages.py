@@ -159,8 +159,15 @@ SABOTAGES = (
     Sabotage(
         "what an import of an earlier run fills is removed under it",
         "service/building.py",
-        "        await self._imports.end_in(temporary)\n",
-        "",
+        "        await self._imports.end_in(temporary)\n        await self._removing(",
+        "        await self._removing(",
+        (f"{SERVICE}restore_open_imports.py",),
+    ),
+    Sabotage(
+        "what an import fills is removed under it by who is cancelled while waiting for its end",
+        "service/open_imports.py",
+        "        target = self._targets.get(place)\n",
+        "        target = self._targets.pop(place, None)\n",
         (f"{SERVICE}restore_open_imports.py",),
     ),
     Sabotage(

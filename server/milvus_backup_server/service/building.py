@@ -192,6 +192,7 @@ class CollectionBuilder:
 
     async def drop(self, temporary: CollectionName) -> None:
         """Remove a collection that is to be built anew; its temporary name is not used again."""
+        await self._imports.end_in(temporary)
         await self._tracker.require_owner()
         await self._patiently(partial(self._gateway.drop_collection, temporary))
         self._temporary.pop(temporary, None)

@@ -37,14 +37,23 @@ class OpenImports:
     async def end_in(self, place: CollectionName) -> None:
         """Wait until none of them fills a collection, whatever its outcome.
 
-        One that does not move any more, or of which Milvus does not tell, becomes a warning.
+        One that does not move any more, or of which Milvus does not tell, becomes a warning. Who is
+        stopped here has to wait once more before the collection is removed.
         """
-        target = self._targets.pop(place, None)
+        target = self._targets.get(place)
         entry = self._journal.target(target) if target is not None else None
-        if entry is None or entry.place != place:
-            return
-        for item in entry.open:
-            await self._end(entry, item)
+        if entry is not None and entry.place == place:
+            await self._end_all(entry)
+        self._targets.pop(place, None)
+
+    async def _end_all(self, entry: TargetEntry) -> None:
+        # Where a list of jobs does not tell what they read, one is not to be taken for another.
+        self._queue.remember(entry.place, (it.job for it in entry.imports if it.job))
+        try:
+            for item in entry.open:
+                await self._end(entry, item)
+        finally:
+            self._queue.forget(entry.place)
 
     async def _end(self, entry: TargetEntry, item: ImportEntry) -> None:
         sources = [ImportSource(path) for path in item.paths]
