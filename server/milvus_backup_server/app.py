@@ -152,13 +152,20 @@ async def running_app(
         await _drain(operations, settings.service.shutdown_grace_seconds, stop or StopRequest())
 
 
-async def serve(loaded: Loaded, read: Read, *, stop_with_stdin: bool = False) -> None:
+async def serve(
+    loaded: Loaded,
+    read: Read,
+    *,
+    stop_with_stdin: bool = False,
+    adapters: Adapters | None = None,
+) -> None:
     """Run the service until a signal asks it to stop.
 
     Args:
         loaded: The settings.
         read: Reads them again.
         stop_with_stdin: Stop at once when standard input ends, too.
+        adapters: Instead of those that the settings ask for; the caller closes them.
 
     Raises:
         BackupError: The settings cannot be used.
@@ -170,7 +177,7 @@ async def serve(loaded: Loaded, read: Read, *, stop_with_stdin: bool = False) ->
     stop = StopRequest()
     with _signals(stop), watching_stdin(stop.ask_at_once) if stop_with_stdin else nullcontext():
         async with (
-            running_app(loaded.settings, stop=stop) as app,
+            running_app(loaded.settings, adapters, stop) as app,
             reloading(loaded, read, app.rates),
             # A service for one command has no time to lose; Check tells the same.
             nullcontext()

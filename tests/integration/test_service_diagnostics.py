@@ -31,6 +31,7 @@ from tests.support.service import (
     keys_below,
     running,
 )
+from tests.support.stores import NoCondition
 
 NAMES = [
     "milvus",
@@ -145,15 +146,6 @@ async def test_what_may_be_asked_of_milvus_is_asked() -> None:
     assert (await checked(World()))["milvus_permissions"].message.startswith(
         "may list collections, of which there are none"
     )
-
-
-class NoCondition(StoreDecorator):
-    """A store that knows nothing of conditional writes."""
-
-    async def put(
-        self, key: str, data: bytes, *, if_absent: bool = False, if_match: str = ""
-    ) -> ObjectInfo:
-        return await super().put(key, data)
 
 
 async def test_a_store_where_two_writers_win_is_a_warning() -> None:

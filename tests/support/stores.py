@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import TypeVar
 
 from milvus_backup_server.adapters.store_decorator import StoreDecorator
+from milvus_backup_server.domain.objects import ObjectInfo
 from milvus_backup_server.ports.object_store import ObjectStore
 
 T = TypeVar("T")
@@ -139,3 +140,12 @@ class GatedStore(StoreDecorator):
             await self.gate.wait()
         finally:
             self.waiting -= 1
+
+
+class NoCondition(StoreDecorator):
+    """A store that knows nothing of conditional writes."""
+
+    async def put(
+        self, key: str, data: bytes, *, if_absent: bool = False, if_match: str = ""
+    ) -> ObjectInfo:
+        return await super().put(key, data)
