@@ -5,7 +5,7 @@ import json
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +24,11 @@ from tests.support.collection_builder import Dataset
 from tests.support.command_line import run
 from tests.support.datasets import make_versioned
 from tests.support.environment import BACKUP_BUCKET, Environment, service_settings
+from tests.support.faults import Fault
 from tests.support.processes import ChildProcess, free_ports, plain_environment
 from tests.support.relay import Relay
 from tests.support.rows import assert_same_rows, fetch_rows
+from tests.support.s3_proxy import S3Proxy, S3Request
 from tests.support.watchers import Watcher
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("milvus-two")]
@@ -124,10 +126,10 @@ async def answers(client: BackupClient, child: ChildProcess) -> None:
             await asyncio.sleep(0.1)
 
 
-def through(relay: Relay, values: Values) -> Values:
-    """Return settings with both stores behind a relay."""
+def through(between: Relay | S3Proxy, values: Values) -> Values:
+    """Return settings with both stores behind a relay or a proxy."""
     for whose in ("milvus", "backup"):
-        values[whose]["storage"]["port"] = relay.port
+        values[whose]["storage"]["port"] = between.port
     return values
 
 
@@ -223,18 +225,26 @@ async def test_after_sigkill_in_the_copy_phase_a_new_process_resumes_what_is_mis
     values = service_settings(environment.seaweed, environment.milvus, backup_root=root)
     (port,) = free_ports(1)
     watcher = Watcher()
-    async with Relay(environment.seaweed.port) as relay:
-        await relay.start()
-        behind = service_settings(environment.seaweed, environment.milvus, backup_root=root)
-        async with serving(through(relay, behind), tmp_path, port, **SOON_LOST) as killed:
+    async with S3Proxy(environment.seaweed.port) as proxy:
+        values = through(proxy, values)
+        async with serving(values, tmp_path, port, **SOON_LOST) as killed:
             await make(killed.client, "whole")
-            relay.hold(COPY)
+            # Some are copied; at those that follow the service dies.
+            proxy.rules.add(Fault.DROP, "CopyObject", part="/torso/", at=range(3, 10_000))
             operation = await killed.client.create_backup("torso", collections=[NAME])
             following = asyncio.create_task(watcher.follow(killed.client.watch(operation)))
+
+            async def stuck() -> bool:
+                asked = copies_of_the_torso(proxy.log)
+                dropped = [it for it in asked if it.fault is Fault.DROP]
+                return bool(dropped) and all(it.status for it in asked if it not in dropped)
+
             async with asyncio.timeout(STOP_SECONDS):
-                await relay.wait_held()
+                await until(stuck)
                 await until(watcher.sees_copying)
             await asyncio.to_thread(killed.child.kill)
+            proxy.rules.clear()
+            before = len(proxy.log)
 
             async with serving(values, tmp_path, port, **SOON_LOST) as server:
                 async with asyncio.timeout(STOP_SECONDS):
@@ -248,6 +258,7 @@ async def test_after_sigkill_in_the_copy_phase_a_new_process_resumes_what_is_mis
                     "whole": backup_pb2.BACKUP_STATE_COMPLETE,
                 }
                 ended = await server.client.get_operation(operation.name)
+                assert_no_more_than_what_was_in_flight(proxy, before, ended)
                 restores = [
                     await server.client.restore_backup(name, suffix=f"_{name}")
                     for name in ("torso", "whole")
@@ -267,6 +278,26 @@ async def test_after_sigkill_in_the_copy_phase_a_new_process_resumes_what_is_mis
             fetch_rows, environment.milvus.uri, "default", f"{NAME}_{name}"
         )
         assert_same_rows(dataset.rows, rows)
+
+
+def copies_of_the_torso(requests: Sequence[S3Request]) -> list[S3Request]:
+    return [it for it in requests if it.operation == "CopyObject" and "/torso/" in it.key]
+
+
+def assert_no_more_than_what_was_in_flight(
+    proxy: S3Proxy, before: int, ended: pb.Operation
+) -> None:
+    """Assert which copies were repeated behind a place in the proxy's log."""
+    first = copies_of_the_torso(proxy.log[:before])
+    again = copies_of_the_torso(proxy.log[before:])
+    answered = {it.key for it in first if it.status}
+    in_flight = {it.key for it in first if not it.status}
+    made = [it.key for it in again]
+    assert len(answered) == 2
+    assert in_flight
+    assert answered.isdisjoint(made)
+    assert {it.key for it in first}.intersection(made) <= in_flight
+    assert len(made) == len(set(made)) == ended.create_backup.object_count - len(answered)
 
 
 async def make(client: BackupClient, name: str) -> None:
