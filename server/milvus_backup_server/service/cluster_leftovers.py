@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
+from typing import Final
 
 from milvus_backup_server.domain.layout import join, restore_journal_directory
 from milvus_backup_server.domain.leftovers import Leftover, LeftoverKind, LeftoverState
@@ -25,6 +26,8 @@ from milvus_backup_server.service.objects import (
 from milvus_backup_server.service.operation_fates import FOREIGN, Fate, Fates
 from milvus_backup_server.service.repository_leftovers import Found, size_of
 from milvus_backup_server.service.staging import STAGING_DIRECTORY
+
+_BY_JOURNAL: Final = (Fate.FORGOTTEN, Fate.UNSETTLED)
 
 
 class ClusterLeftovers:
@@ -83,26 +86,29 @@ class ClusterLeftovers:
         if not self._fates.is_old(item.operation):
             return None
         fate = await self._fates.over(item.operation, restore_journal_directory)
-        if fate is Fate.ENDED:
-            return Found(item, remove)
-        if fate is Fate.FORGOTTEN:
+        if fate in _BY_JOURNAL:
             return Found(item, partial(self._undo_whole, item.operation))
         if fate is Fate.ALIVE or item.operation in self._undone:
             return None
+        if fate is Fate.ENDED:
+            return Found(item, remove)
         return Found(replace(item, state=LeftoverState.KEPT, note=FOREIGN), None)
 
     async def _undo_whole(self, operation: str) -> None:
         """Undo a whole restore: what has a temporary name still may be all that is left of a collection."""
         fate = await self._fates.over(operation, restore_journal_directory)
-        if fate is Fate.FORGOTTEN:  # still
+        if fate in _BY_JOURNAL:  # still
             self._undone.add(operation)
             await self._undo(operation)
 
+    async def _is_over(self, operation: str) -> bool:
+        return await self._fates.over(operation, restore_journal_directory) is Fate.ENDED
+
     async def _drop(self, operation: str, name: CollectionName) -> None:
-        if await self._fates.of(operation) is Fate.ENDED:  # still
+        if await self._is_over(operation):  # still
             await self._cluster.gateway.drop_collection(name)
 
     async def _clear(self, operation: str, storage: Storage, prefix: str) -> None:
-        if await self._fates.of(operation) is Fate.ENDED:
+        if await self._is_over(operation):
             await abort_uploads(storage.store, prefix)
             await delete_prefix(storage.store, prefix)

@@ -25,9 +25,14 @@ class Fate(Enum):
     ENDED = "ended"
     UNKNOWN = "unknown"
     """It is not on record here."""
+    UNSETTLED = "unsettled"
+    """It has ended, but its notes are here: something of it could not be brought to an end."""
     FORGOTTEN = "forgotten"
     """It is not on record any more, but its notes are here: it was interrupted long ago."""
 
+
+_NOTED: Final = {Fate.ENDED: Fate.UNSETTLED, Fate.UNKNOWN: Fate.FORGOTTEN}
+"""What a fate is where there are notes."""
 
 Notes = Callable[[str, str], str]
 """Returns where an operation writes its notes, by the root of the repository and its name."""
@@ -67,7 +72,8 @@ class Fates:
         """Return what became of one: records are kept for some time only, and notes tell whose it was.
 
         Notes in the repository of these records are of a service that has its records here. Without a
-        record the operation was interrupted, and is forgotten.
+        record the operation was interrupted, and is forgotten. What ends removes its notes, unless they
+        are needed.
 
         Args:
             operation: Its name.
@@ -77,10 +83,11 @@ class Fates:
             StorageUnavailable: The records cannot be read.
         """
         fate = await self.of(operation)
-        if fate is not Fate.UNKNOWN or not self.is_old(operation):
+        noted = _NOTED.get(fate)
+        if noted is None or not self.is_old(operation):
             return fate
         page = await self._records.store.list_page(notes(self._records.root, operation), limit=1)
-        return Fate.FORGOTTEN if page.objects else fate
+        return noted if page.objects else fate
 
     def is_old(self, operation: str) -> bool:
         """Tell by its name whether one began long enough ago."""

@@ -47,6 +47,9 @@ class Replacements:
         builder: Is told which collections must not be removed any more.
         tracker: Where warnings go.
         limits: How long Milvus is waited for when something has to be set right.
+
+    Attributes:
+        unsettled: One has the only copy under its temporary name; the journal alone tells whose it is.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Replacements:
         self._builder = builder
         self._tracker = tracker
         self._limits = limits
+        self.unsettled = False
         self._begun: list[Built] = []
 
     def adopt(self, begun: Iterable[Built]) -> None:
@@ -120,6 +124,7 @@ class Replacements:
             return outcome
         self._builder.release(built)
         if outcome is _Outcome.ANOTHER:
+            self.unsettled = True
             self._begun.remove(built)
             text = f"{built.temporary} is {built.target} as restored, and stays: {why}"
             self._tracker.warn(LeftBehind(text, subject=str(built.temporary)))

@@ -29,7 +29,7 @@ from milvus_backup_server.service.operation_directory import OperationDirectory
 from milvus_backup_server.service.operation_fates import FOREIGN, Fate, Fates
 from milvus_backup_server.service.removal import BackupRemoval, refuse_foreign
 
-_DEAD = (Fate.ENDED, Fate.FORGOTTEN)
+_DEAD = (Fate.ENDED, Fate.UNSETTLED, Fate.FORGOTTEN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,11 +108,14 @@ class RestoreEnd:
         """Leave it until all are."""
 
     async def finish(self, *, resumed: bool, staged: int, rbac: RbacCounts | None) -> RestoreResult:
-        """Give whole collections their final names, and serve them."""
+        """Give whole collections their final names, and serve them.
+
+        What is left where a name could not be given is settled by the journal, which stays then.
+        """
         served = await self._finish(resumed=resumed)
         result = self._journal.result((it.target for it in served), staged=staged)
         result = replace(result, rbac=rbac)
-        if self._journal.lasting:
+        if self._journal.lasting and not self._replacements.unsettled:
             await self._parts.finished.note(self._parts.operation, result)
             with contextlib.suppress(BackupError):  # it is removed when the result is forgotten
                 await self._journal.remove()
@@ -189,5 +192,6 @@ class CleanUp:
             where = self._copies.where
             text = f"copies below {where} could not be removed and remain: {error.message}"
             self._tracker.warn(LeftBehind(text, subject=where))
-        with contextlib.suppress(BackupError):  # it tells of nothing that is left
-            await self._journal.remove()
+        if not self._replacements.unsettled:
+            with contextlib.suppress(BackupError):  # it tells of nothing that is left
+                await self._journal.remove()

@@ -10,6 +10,7 @@ from functools import partial
 from milvus_backup_server.domain.conflicts import Footprint
 from milvus_backup_server.domain.errors import BackupError, InvalidRequest, LeftBehind
 from milvus_backup_server.domain.gc_lease import GcLease
+from milvus_backup_server.domain.layout import restore_journal_directory
 from milvus_backup_server.domain.leftovers import (
     Leftover,
     LeftoverKind,
@@ -177,7 +178,7 @@ class SweepRun:
         async for found in ours.notes():
             operation = found.item.operation
             remains = not self._seen_all or operation in self._remaining
-            if not remains or await fates.of(operation) is not Fate.UNKNOWN:
+            if not remains or await fates.over(operation, restore_journal_directory) is Fate.ENDED:
                 yield found
 
     async def _dealt_with(self, found: Found) -> Leftover:

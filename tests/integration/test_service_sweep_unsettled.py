@@ -1,0 +1,119 @@
+"""A sweep of what operations left that are on record, and have notes of what they could not bring to an end."""
+
+import pytest
+
+from milvus_backup_server.adapters.memory_store import MemoryServer
+from milvus_backup_server.domain.errors import MilvusRefused, MilvusUnavailable
+from milvus_backup_server.domain.leftovers import SweepResult
+from milvus_backup_server.domain.operations import Operation, OperationState
+from milvus_backup_server.domain.requests import SweepRequest
+from milvus_backup_server.ports.object_store import ObjectStore
+from milvus_backup_server.service.operations import OperationLimits
+from tests.support.crash_checks import temporary
+from tests.support.held_calls import GATEWAY
+from tests.support.meanwhile import Meanwhile, failing
+from tests.support.replacing_restores import BACKED_UP, LATER, REPLACING, rows, with_backup
+from tests.support.resumed_restores import left, written
+from tests.support.running_service import Decorators
+from tests.support.service import CALLER, Service, World, add_collection, named, running, succeeded
+
+pytestmark = pytest.mark.usefixtures("own_disk")
+
+REFUSED = MilvusRefused("Milvus refuses", subject="one", call="rename_collection")
+SILENT = MilvusUnavailable("Milvus does not answer")
+FAILED, PARTIALLY = OperationState.FAILED, OperationState.PARTIALLY_SUCCEEDED
+CANCELLED = OperationState.CANCELLED
+QUICK = OperationLimits(cleanup_seconds=0.05)
+
+
+@pytest.fixture
+def records() -> ObjectStore:
+    return MemoryServer("records").store("records")
+
+
+async def sweep(
+    world: World, records: ObjectStore, decorators: Decorators | None = None
+) -> list[tuple[str, str]]:
+    """Sweep with a service that has the records of the others; return what became of which kinds."""
+    async with running(world, decorators, records=records) as service:
+        operation = await service.use_cases.sweep.start(SweepRequest(True, 0), CALLER)
+        last = succeeded(await service.end(operation))
+    assert isinstance(last.result, SweepResult)
+    return [(item.state.value, item.kind.value) for item in last.result.leftovers]
+
+
+async def replaced(
+    world: World, records: ObjectStore, refusals: int, *collections: str
+) -> Operation:
+    """Replace collections in a Milvus that refuses to give names."""
+    refusing = Meanwhile(GATEWAY, "rename_collection", failing(REFUSED), times=refusals)
+    async with running(world, refusing.decorators, records=records) as service:
+        begun = await service.start_restore("b", collections=collections, **REPLACING)
+        last = await service.end(begun)
+    assert refusing.fired == refusals
+    return last
+
+
+@pytest.mark.parametrize(
+    ("collections", "refusals", "state"), [(("one",), 2, FAILED), ((), 2, PARTIALLY)]
+)
+async def test_the_only_copy_of_what_was_replaced_gets_its_name(
+    records: ObjectStore, collections: tuple[str, ...], refusals: int, state: OperationState
+) -> None:
+    world = await with_backup()
+    last = await replaced(world, records, refusals, *collections)
+    assert last.state is state
+    assert "default.one" not in world.collections(), "the old one is gone"
+    assert len(temporary(world)) == 1
+    assert await sweep(world, records) == [("failed", "collection")], "that it stays is told"
+    assert world.milvus.keys(named("one")) == BACKED_UP
+    assert await left(world) == []
+    assert await sweep(world, records) == []
+
+
+async def test_it_stays_as_long_as_another_has_its_name(records: ObjectStore) -> None:
+    world = await with_backup()
+    await replaced(world, records, 2, "one")
+    await add_collection(world.milvus, "one", LATER)
+    for _ in range(2):
+        assert await sweep(world, records) == [("failed", "collection")]
+    (copy,) = temporary(world)
+    assert world.milvus.keys(named(copy)) == BACKED_UP
+    await world.milvus.drop_collection(named("one"))
+    assert await sweep(world, records) == [("failed", "collection")]
+    assert rows(world) == [BACKED_UP, LATER]
+    assert await left(world) == []
+
+
+async def test_it_stays_when_milvus_is_away_during_a_cancel(records: ObjectStore) -> None:
+    world = await with_backup()
+    services: list[Service] = []
+
+    async def cancelled() -> None:
+        (operation,) = services[0].operations.list("", 1).items
+        services[0].operations.cancel(operation.name)
+        raise SILENT
+
+    silent = Meanwhile(GATEWAY, "rename_collection", cancelled, times=999)
+    async with running(world, silent.decorators, records=records, operations=QUICK) as service:
+        services.append(service)
+        begun = await service.start_restore("b", collections=("one",), **REPLACING)
+        last = await service.end(begun)
+    assert silent.fired > 1
+    assert last.state is CANCELLED
+    (warning,) = last.warnings
+    assert "is default.one as restored, and stays" in warning.message
+    assert await sweep(world, records) == [("failed", "collection")]
+    assert world.milvus.keys(named("one")) == BACKED_UP
+    assert await left(world) == []
+
+
+async def test_the_notes_stay_while_milvus_is_away(records: ObjectStore) -> None:
+    world = await with_backup()
+    await replaced(world, records, 2, "one")
+    down = Meanwhile(GATEWAY, "list_databases", failing(SILENT))
+    assert await sweep(world, records, down.decorators) == []
+    assert down.fired == 1
+    assert await written(world) != []
+    assert await sweep(world, records) == [("failed", "collection")]
+    assert world.milvus.keys(named("one")) == BACKED_UP
