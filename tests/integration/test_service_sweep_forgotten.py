@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from milvus_backup_server.adapters.memory_store import MemoryServer
-from milvus_backup_server.domain.errors import MilvusUnavailable
+from milvus_backup_server.domain.errors import MilvusRefused, MilvusUnavailable, StorageDenied
 from milvus_backup_server.domain.leftovers import SweepResult
 from milvus_backup_server.domain.requests import SweepRequest
+from milvus_backup_server.ports.object_store import ObjectStore
 from tests.support.bodies import until
 from tests.support.crash_checks import temporary
 from tests.support.held_calls import GATEWAY
@@ -16,8 +17,11 @@ from tests.support.replacing_restores import BACKED_UP, LATER, rows, stopped_whi
 from tests.support.resumed_restores import FIELDS, left, refused_by_milvus, with_backup, written
 from tests.support.running_service import Decorators
 from tests.support.service import CALLER, World, running, succeeded
+from tests.support.stores import FailingStore
 
 pytestmark = pytest.mark.usefixtures("own_disk")
+
+REFUSED = MilvusRefused("Milvus refuses", subject="x", call="drop_collection")
 
 
 async def sweep(
@@ -82,6 +86,34 @@ async def test_what_could_not_be_undone_now_can_be_later() -> None:
     assert down.fired == 2
     assert await written(world) != []
     assert await sweep(world) == [("removed", "collection")]
+    assert await left(world) == []
+
+
+async def test_a_collection_that_could_not_be_dropped_is_not_forgotten() -> None:
+    world = await with_backup(staged=True)
+    await refused_by_milvus(world, "submit_import", 2)
+    refusing = Meanwhile(GATEWAY, "drop_collection", failing(REFUSED))
+    assert await sweep(world, refusing.decorators) == [("failed", "collection")]
+    assert refusing.fired == 1
+    assert await written(world) != []
+    assert await sweep(world) == [("removed", "collection")]
+    assert await left(world) == []
+
+
+async def test_copies_that_could_not_be_removed_are_not_forgotten() -> None:
+    world = await with_backup(staged=True)
+    await refused_by_milvus(world, "submit_import", 2)
+
+    def refusing(inner: ObjectStore) -> FailingStore:
+        store = FailingStore(inner)
+        store.fail("delete", StorageDenied("not allowed"))
+        return store
+
+    told = await sweep(world, Decorators(milvus_store=refusing))
+    assert told == [("failed", "collection"), ("failed", "staging")]
+    assert temporary(world) == []
+    assert await written(world) != []
+    assert await sweep(world) == [("removed", "staging")]
     assert await left(world) == []
 
 

@@ -7,13 +7,15 @@ from milvus_backup_server.domain.errors import MilvusRefused, MilvusUnavailable
 from milvus_backup_server.domain.leftovers import SweepResult
 from milvus_backup_server.domain.operations import Operation, OperationState
 from milvus_backup_server.domain.requests import SweepRequest
+from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.operations import OperationLimits
 from tests.support.crash_checks import temporary
 from tests.support.held_calls import GATEWAY
 from tests.support.meanwhile import Meanwhile, failing
 from tests.support.replacing_restores import BACKED_UP, LATER, REPLACING, rows, with_backup
-from tests.support.resumed_restores import left, written
+from tests.support.resumed_restores import FIELDS, left, written
+from tests.support.resumed_restores import with_backup as with_copies
 from tests.support.running_service import Decorators
 from tests.support.service import CALLER, Service, World, add_collection, named, running, succeeded
 
@@ -117,3 +119,22 @@ async def test_the_notes_stay_while_milvus_is_away(records: ObjectStore) -> None
     assert await written(world) != []
     assert await sweep(world, records) == [("failed", "collection")]
     assert world.milvus.keys(named("one")) == BACKED_UP
+
+
+async def test_what_a_failed_restore_could_not_remove_is_removed_with_all_of_it(
+    records: ObjectStore,
+) -> None:
+    world = await with_copies(staged=True)
+    imports = Meanwhile(GATEWAY, "submit_import", failing(REFUSED), times=9)
+    drops = Meanwhile(GATEWAY, "drop_collection", failing(REFUSED), times=9)
+
+    def refusing(inner: MilvusGateway) -> MilvusGateway:
+        return imports.decorators.gateway(drops.decorators.gateway(inner))
+
+    async with running(world, Decorators(gateway=refusing), records=records) as service:
+        last = await service.end(await service.start_restore(**FIELDS))
+    assert min(imports.fired, drops.fired) > 0
+    assert last.state is FAILED
+    assert len(temporary(world)) == 2
+    assert await sweep(world, records) == [("removed", "collection")]
+    assert await left(world) == []

@@ -65,6 +65,9 @@ class CollectionBuilder:
         limits: How long a clean-up waits for Milvus.
         journal: Is told what is made before it is. What it knows of an earlier run counts as made.
         imports: Those of an earlier run are waited for before what they fill is removed.
+
+    Attributes:
+        remains: Something under a temporary name could not be removed.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class CollectionBuilder:
         self._limits = limits
         self._journal = journal
         self._imports = imports
+        self.remains = False
         self._temporary: dict[CollectionName, None] = {}
         self._renamed: list[Built] = []
         self._databases: dict[str, None] = {}
@@ -252,13 +256,17 @@ class CollectionBuilder:
 
     async def _remove_temporary(self, temporary: CollectionName) -> None:
         await self._imports.end_in(temporary)
-        await self._removing(str(temporary), partial(self._gateway.drop_collection, temporary))
+        drop = partial(self._gateway.drop_collection, temporary)
+        if not await self._removing(str(temporary), drop):
+            self.remains = True
 
-    async def _removing(self, what: str, remove: Callable[[], Awaitable[None]]) -> None:
+    async def _removing(self, what: str, remove: Callable[[], Awaitable[None]]) -> bool:
         try:
             await self._patiently(remove)
         except BackupError as error:
             self._warn_of_remains(what, f"could not be removed and remains: {error.message}")
+            return False
+        return True
 
     async def _patiently(self, act: Callable[[], Awaitable[T]]) -> T:
         return await patiently(self._limits, act)

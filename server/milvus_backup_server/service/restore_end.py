@@ -159,7 +159,7 @@ class CleanUp:
         replacements: Knows what took the place of other collections, or began to.
         copies: What was staged.
         tracker: Where progress and warnings go.
-        journal: Goes last.
+        journal: Goes last, and stays where a sweep needs it to remove the rest.
     """
 
     def __init__(
@@ -186,12 +186,17 @@ class CleanUp:
         self._tracker.enter(Phase.CLEANING_UP)
         await self._replacements.settle()
         await self._builder.roll_back(renamed=renamed)
+        cleared = await self._cleared()
+        if cleared and not (self._builder.remains or self._replacements.unsettled):
+            with contextlib.suppress(BackupError):  # it tells of nothing that is left
+                await self._journal.remove()
+
+    async def _cleared(self) -> bool:
         try:
             await self._copies.clear()
         except BackupError as error:
             where = self._copies.where
             text = f"copies below {where} could not be removed and remain: {error.message}"
             self._tracker.warn(LeftBehind(text, subject=where))
-        if not self._replacements.unsettled:
-            with contextlib.suppress(BackupError):  # it tells of nothing that is left
-                await self._journal.remove()
+            return False
+        return True
