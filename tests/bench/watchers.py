@@ -1,15 +1,18 @@
 """What 200 watchers, half of whom read nothing, cost those who ask something else (docs/performance.md).
 
-The service, the watchers and the one who asks are processes of their own.
+The service, the watchers and the one who asks are processes of their own. ``json`` as the argument
+gives the figures to a program.
 """
 
 import asyncio
 import contextlib
+import json
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import grpc.aio
@@ -29,6 +32,33 @@ from tests.support.watchers import crowd
 
 WATCHERS, COLLECTIONS, CHANGES_PER_SECOND, SECONDS = 200, 50, 100, 15
 ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """How long answers took, in milliseconds, and what the service held then, in MiB."""
+
+    median: float
+    p99: float
+    most: float
+    mib: float
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What came of it.
+
+    Attributes:
+        alone: while nobody watched.
+        first: while many began to watch.
+        second: while they went on.
+        told: how many of those that read got the last state.
+    """
+
+    alone: Answers
+    first: Answers
+    second: Answers
+    told: int
 
 
 def resident_mib() -> float:
@@ -98,8 +128,8 @@ async def told(process: Process, line: str | None = None) -> list[str]:
     return (await process.stdout.readline()).decode().split()
 
 
-async def asked(target: str, name: str) -> list[float]:
-    """Ask again and again, and return how many milliseconds each answer took."""
+async def asked(server: Process, target: str, name: str) -> Answers:
+    """Ask again and again."""
     taken = []
     async with grpc.aio.insecure_channel(target) as channel:
         stub, request = OperationServiceStub(channel), GetOperationRequest(name=name)
@@ -109,37 +139,40 @@ async def asked(target: str, name: str) -> list[float]:
             await stub.GetOperation(request)
             taken.append((time.perf_counter() - start) * 1000)
             await asyncio.sleep(0.02)
-    return sorted(taken[10:])
+    taken = sorted(taken[10:])
+    mib = float((await told(server, "memory"))[0])
+    return Answers(taken[len(taken) // 2], taken[len(taken) * 99 // 100], taken[-1], mib)
 
 
-def line_of(what: str, taken: Sequence[float], mib: float) -> str:
-    middle, most = taken[len(taken) // 2], taken[len(taken) * 99 // 100]
-    return f"  {what:16}{middle:8.1f}{most:8.1f}{taken[-1]:8.1f}{mib:12.1f}"
-
-
-async def bench() -> None:
-    """Measure and print."""
+async def measured() -> Figures:
+    """Measure."""
     async with child("serve") as server:
         target, name = await told(server)
-        alone = await asked(target, name)
-        before = float((await told(server, "memory"))[0])
-        async with child("watch", target, name) as crowd_:
-            await told(crowd_)
-            first = await asked(target, name)
-            settled = float((await told(server, "memory"))[0])
-            second = await asked(target, name)
-            after = float((await told(server, "memory"))[0])
+        alone = await asked(server, target, name)
+        async with child("watch", target, name) as watching:
+            await told(watching)
+            first = await asked(server, target, name)
+            second = await asked(server, target, name)
             assert server.stdin is not None
             server.stdin.write(b"\n")
-            (count,) = await told(crowd_)
+            (count,) = await told(watching)
+    return Figures(alone, first, second, int(count))
+
+
+def line_of(what: str, answers: Answers) -> str:
+    times = "".join(f"{value:8.1f}" for value in (answers.median, answers.p99, answers.most))
+    return f"  {what:16}{times}{answers.mib:12.1f}"
+
+
+def show(figures: Figures) -> None:
     print(
         f"\n{WATCHERS} watchers, half of whom read nothing; {CHANGES_PER_SECOND} changes a second"
     )
     print(f"  {'GetOperation, ms':16}{'median':>8}{'p99':>8}{'most':>8}{'service MiB':>12}")
-    print(line_of("nobody watches", alone, before))
-    print(line_of(f"first {SECONDS} s", first, settled))
-    print(line_of(f"next {SECONDS} s", second, after))
-    print(f"  {count} of {WATCHERS // 2} who read got the last state")
+    print(line_of("nobody watches", figures.alone))
+    print(line_of(f"first {SECONDS} s", figures.first))
+    print(line_of(f"next {SECONDS} s", figures.second))
+    print(f"  {figures.told} of {WATCHERS // 2} who read got the last state")
 
 
 if __name__ == "__main__":
@@ -148,5 +181,7 @@ if __name__ == "__main__":
             asyncio.run(serve())
         case ["watch", where, what]:
             asyncio.run(watch(where, what))
+        case ["json"]:
+            print(json.dumps(asdict(asyncio.run(measured()))))
         case _:
-            asyncio.run(bench())
+            show(asyncio.run(measured()))

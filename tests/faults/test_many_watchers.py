@@ -1,6 +1,12 @@
 """Many who watch, half of whom read nothing, and more operations than may wait."""
 
 import asyncio
+import json
+import statistics
+import sys
+from asyncio.subprocess import PIPE
+from pathlib import Path
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -18,7 +24,15 @@ from milvus_backup_server.service.operations import OperationLimits
 from tests.support.fake_use_cases import FakeApi, Job, failure, serving_fakes
 from tests.support.watchers import crowd
 
+Figures = dict[str, Any]
+"""Those of `tests.bench.watchers`."""
+
 _WATCHERS, _CHANGES = 200, 10
+_ROOT = Path(__file__).parents[2]
+_RUNS = 3
+_ANSWERS_MS = 50
+_NOISE_MIB = 4
+_CROWD_MIB = 200 * 0.1  # for a stream and its connection
 
 
 async def change(api: FakeApi, job: Job) -> int:
@@ -49,6 +63,40 @@ async def test_watchers_that_read_nothing_hold_up_nobody() -> None:
                 states = await watching.last_states()
         assert states == [OPERATION_STATE_SUCCEEDED] * (_WATCHERS // 2)
         assert len(watching.stalled) == _WATCHERS // 2
+
+
+async def bench() -> Figures:
+    """Run the bench, which has a process for each of those in it, and return its figures."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.bench.watchers", "json", cwd=_ROOT, stdout=PIPE
+    )
+    try:
+        told, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0
+    figures: Figures = json.loads(told)
+    return figures
+
+
+def more(run: Figures, what: str, part: str) -> float:
+    """Return by how much something is more in a part of a run than while nobody watched."""
+    return float(run[part][what] - run["alone"][what])
+
+
+@pytest.mark.torture
+@pytest.mark.timeout(600)
+async def test_watchers_cost_others_little_time_and_the_service_no_memory() -> None:
+    runs = [await bench() for _ in range(_RUNS)]
+    assert [run["told"] for run in runs] == [_WATCHERS // 2] * _RUNS
+    # A busy machine lets everybody wait now and then: what is the watchers' doing is in every run.
+    waits = [max(more(run, "p99", part) for part in ("first", "second")) for run in runs]
+    assert min(waits) < _ANSWERS_MS, runs
+    held = [(more(run, "mib", "first"), more(run, "mib", "second")) for run in runs]
+    assert statistics.median(first for first, _ in held) < _CROWD_MIB, runs
+    assert statistics.median(second - first for first, second in held) < _NOISE_MIB, runs
 
 
 def retry_seconds(error: grpc.aio.AioRpcError) -> int:
