@@ -76,9 +76,10 @@ torture: setup ## the tests that are too long for `make test`
 demo: setup ## start a Milvus, an object store and the service, and show a backup and a restore
 	$(BIN)/python -m tests.support.demo
 
-bench: setup ## measure backups and restores beside s5cmd and aiobotocore, and watchers (docs/performance.md)
+bench: setup ## measure backups and restores beside s5cmd and aiobotocore, watchers, a long list (docs/performance.md)
 	$(BIN)/python -m tests.bench
 	$(BIN)/python -m tests.bench.watchers
+	$(BIN)/python -m tests.bench.operations
 
 build: setup ## build the wheel and the source distribution into dist
 	$(BIN)/python -m build --no-isolation

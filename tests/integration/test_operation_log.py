@@ -2,13 +2,12 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from milvus_backup_server.adapters.memory_store import MemoryServer
 from milvus_backup_server.adapters.operation_log import StoreOperationLog
-from milvus_backup_server.domain.conflicts import Footprint
 from milvus_backup_server.domain.errors import (
     BucketNotFound,
     ObjectAlreadyExists,
@@ -17,45 +16,15 @@ from milvus_backup_server.domain.errors import (
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operation_record import (
     OperationDetails,
-    OperationRecord,
     Owner,
 )
 from milvus_backup_server.domain.operations import (
-    Caller,
     CollectionProgress,
-    Operation,
-    OperationKind,
     OperationState,
 )
-from milvus_backup_server.domain.requests import DeleteRequest
 from milvus_backup_server.ports.operation_log import Retention
+from tests.support.operation_records import NOW, OWNER, record
 from tests.support.stores import CountingStore
-
-OWNER = Owner("0123456789abcdef", "host", 7)
-DELETE = OperationKind.DELETE_BACKUP
-NOW = datetime.now(UTC)
-
-
-def record(
-    number: int,
-    state: OperationState = OperationState.SUCCEEDED,
-    *,
-    end: datetime = NOW,
-    request_id: str = "",
-) -> OperationRecord:
-    """Return the record of the n-th operation."""
-    operation = Operation(
-        name=f"20260131t120000_{number:08x}",
-        kind=DELETE,
-        state=state,
-        backup_name=f"b{number}",
-        create_time=end,
-        caller=Caller(),
-        end_time=end if state.final else None,
-        request_id=request_id,
-    )
-    footprint = Footprint(DELETE, operation.backup_name)
-    return OperationRecord(operation, footprint, DeleteRequest("b"), OWNER, accepted=True)
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ class ListOperationsRequest(_message.Message):
     KINDS_FIELD_NUMBER: _builtins.int
     STATES_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """At most so many; default 20, larger than 50 counts as 50, negative is an error. A page may hold fewer."""
+    """At most so many; default 50, larger counts as 50, negative is an error. A page may hold fewer."""
     page_token: _builtins.str
     """The `next_page_token` of the page before, with the same other fields."""
     backup_name: _builtins.str

@@ -21,7 +21,7 @@ from milvus_backup_server.service.operation_entries import Filter
 from milvus_backup_server.service.shared_messages import SharedMessage, SharedMessages
 from milvus_backup_server.service.use_cases import UseCases
 
-OPERATION_PAGES = PageSize(default=20, largest=50)
+OPERATION_PAGES = PageSize(default=50, largest=50)
 COLLECTION_PAGES = PageSize(default=100, largest=500)
 
 
