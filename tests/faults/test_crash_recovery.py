@@ -3,39 +3,29 @@
 In `make test` it dies at some of the changes, in `make torture` at all.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 import pytest
 
-from milvus_backup_server.adapters.memory_store import MemoryServer
 from milvus_backup_server.domain.backups import BackupState
 from milvus_backup_server.domain.errors import BackupNotFound
-from milvus_backup_server.domain.leftovers import LeftoverState, SweepResult
-from milvus_backup_server.domain.operations import Operation, OperationState, RestoreResult
-from milvus_backup_server.domain.requests import SweepRequest
-from milvus_backup_server.ports.object_store import ObjectStore
+from milvus_backup_server.domain.leftovers import LeftoverState
+from milvus_backup_server.domain.operations import Operation, RestoreResult
 from tests.support.crash_checks import (
     OTHER,
     assert_finals_are_whole,
     assert_listed_is_whole,
     objects_of,
     remains,
-    temporary,
     world_with,
 )
+from tests.support.crash_recovery import SOON, Crashed, sweep
 from tests.support.crashes import Act, die, mutations
-from tests.support.replicas import QUICK
 from tests.support.sample import assert_exact
-from tests.support.service import CALLER, Service, World, keys_below, running, succeeded
+from tests.support.service import Service, World, running, succeeded
 
 pytestmark = pytest.mark.usefixtures("own_disk")
-
-KEPT = "backup/.milvus-backup/"
-SOON = replace(QUICK, lost_after=0.2)
-"""A service that died counts as gone soon, so that the tests need not wait."""
-_SECONDS = 20
 
 
 async def back_up(service: Service) -> Operation:
@@ -50,38 +40,6 @@ async def delete(service: Service) -> Operation:
     return await service.start_delete("b")
 
 
-@dataclass
-class Crashed:
-    """A world in which a service died, and what its operations recorded."""
-
-    world: World
-    records: ObjectStore = field(default_factory=lambda: MemoryServer("records").store("records"))
-
-    async def interrupted(self, service: Service) -> str:
-        """Wait until the operation counts as interrupted, and return its name."""
-        async with asyncio.timeout(_SECONDS):
-            while True:
-                (operation,) = (await service.use_cases.directory.list("", 2)).items
-                if operation.state is OperationState.INTERRUPTED:
-                    return operation.name
-                await asyncio.sleep(0.02)
-
-    async def notes(self) -> list[str]:
-        """Return what operations noted for their continuation."""
-        places = ("plans/", "restores/")
-        return [
-            key
-            for place in places
-            for key in await keys_below(self.world.backup_store, KEPT + place)
-        ]
-
-    async def left(self) -> list[str]:
-        """Return what only an operation that is at work may have."""
-        world = self.world
-        uploads, copies = await world.uploads(), await world.staged()
-        return [*temporary(world), *copies, *uploads, *await self.notes()]
-
-
 Check = Callable[[Crashed, Service, str], Awaitable[None]]
 
 
@@ -92,16 +50,6 @@ async def crash(world: World, act: Act, at: int, *, after: bool, check: Check) -
     records = crashed.records
     async with running(world, generation=2, records=records, recording=SOON) as service:
         await check(crashed, service, await crashed.interrupted(service))
-
-
-async def sweep(service: Service) -> SweepResult:
-    operation = await service.use_cases.sweep.start(
-        SweepRequest(apply=True, min_age_seconds=0), CALLER
-    )
-    last = succeeded(await service.end(operation))
-    assert last.warnings == ()
-    assert isinstance(last.result, SweepResult)
-    return last.result
 
 
 async def assert_swept(crashed: Crashed, service: Service, name: str) -> None:
