@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 CRASHES = "tests/faults/test_crash_sweep.py"
 RECOVERY = "tests/faults/test_crash_recovery.py::test_after_some_crashes"
+SLEEPING = "tests/faults/test_sleeping_restores.py"
 SERVICE = "tests/integration/test_service_"
 VERIFY = f"{SERVICE}verify_"
 NEWER_VERIFY = "tests/integration/test_newer_verify_restored.py"
@@ -72,6 +73,20 @@ SABOTAGES = (
         "    if await read_claim(store, layout) != ours:\n",
         "    if ours == b'':\n",
         (f"{SERVICE}fencing.py",),
+    ),
+    Sabotage(
+        "no fencing of restores",
+        "service/fence.py",
+        "        await tracker.require_owner()\n",
+        "        pass\n",
+        (SLEEPING,),
+    ),
+    Sabotage(
+        "what is replaced is dropped by its name, whatever has it by then",
+        "service/replacing.py",
+        "        if await self._is_there(old):\n",
+        "        if await self._id_of(old) is not None:\n",
+        (SLEEPING,),
     ),
     Sabotage(
         "retry of Import",
@@ -152,7 +167,7 @@ SABOTAGES = (
     Sabotage(
         "staged copies stay",
         "service/staging.py",
-        "            await delete_prefix(self._store, prefix)\n",
+        "            await delete_prefix(self._store, prefix, delete=self._delete)\n",
         "            pass\n",
         (f"{SERVICE}restore_cancel.py", f"{SERVICE}imports.py"),
     ),
@@ -201,8 +216,8 @@ SABOTAGES = (
     Sabotage(
         "an import is written down behind its issue, not before",
         "service/import_steps.py",
-        "        await self._tracker.require_owner()\n"
-        "        await self._journal.note_import(self._target, self._step.entry)\n",
+        "        await self._journal.note_import(self._target, self._step.entry)\n"
+        "        await self._tracker.require_owner()\n",
         "        await self._tracker.require_owner()\n",
         (f"{SERVICE}restore_resume.py", RECOVERY),
     ),

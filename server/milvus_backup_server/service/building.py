@@ -26,6 +26,7 @@ from milvus_backup_server.domain.target_collection import TargetCollection
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.concurrency import for_each
 from milvus_backup_server.service.context import WorkLimits
+from milvus_backup_server.service.fence import require_ours
 from milvus_backup_server.service.open_imports import OpenImports
 from milvus_backup_server.service.patience import patiently
 from milvus_backup_server.service.restore_journal import RestoreJournal
@@ -143,7 +144,7 @@ class CollectionBuilder:
         if not self._journal.first_run:
             # What an earlier run left under this name without writing it down has rows. Milvus would
             # take the same schema once more, and give us that.
-            await self._patiently(partial(self._gateway.drop_collection, temporary))
+            await self._patiently(partial(self._drop, temporary))
         steps = schema_steps(wanted.schema)
         await self._gateway.create_collection(
             temporary,
@@ -197,8 +198,7 @@ class CollectionBuilder:
     async def drop(self, temporary: CollectionName) -> None:
         """Remove a collection that is to be built anew; its temporary name is not used again."""
         await self._imports.end_in(temporary)
-        await self._tracker.require_owner()
-        await self._patiently(partial(self._gateway.drop_collection, temporary))
+        await self._patiently(partial(self._drop, temporary))
         self._temporary.pop(temporary, None)
 
     async def drop_others(self, kept: Iterable[Built]) -> None:
@@ -252,12 +252,11 @@ class CollectionBuilder:
         for temporary in self._temporary:
             await self._remove_temporary(temporary)
         for database in reversed(self._databases):
-            await self._removing(database, partial(self._gateway.drop_database, database))
+            await self._removing(database, partial(self._drop_database, database))
 
     async def _remove_temporary(self, temporary: CollectionName) -> None:
         await self._imports.end_in(temporary)
-        drop = partial(self._gateway.drop_collection, temporary)
-        if not await self._removing(str(temporary), drop):
+        if not await self._removing(str(temporary), partial(self._drop, temporary)):
             self.remains = True
 
     async def _removing(self, what: str, remove: Callable[[], Awaitable[None]]) -> bool:
@@ -294,8 +293,18 @@ class CollectionBuilder:
         if await self.is_renamed(built):
             # Milvus 2.3 keeps the aliases of a dropped collection.
             for alias in (await self._gateway.describe_collection(built.target)).aliases:
+                await require_ours(self._tracker)
                 await self._gateway.drop_alias(built.target.database, alias)
-            await self._gateway.drop_collection(built.target)
+        if await self.is_renamed(built):  # still
+            await self._drop(built.target)
+
+    async def _drop(self, collection: CollectionName) -> None:
+        await require_ours(self._tracker)
+        await self._gateway.drop_collection(collection)
+
+    async def _drop_database(self, database: str) -> None:
+        await require_ours(self._tracker)
+        await self._gateway.drop_database(database)
 
     async def _is(self, built: Built, name: CollectionName) -> bool:
         try:

@@ -11,6 +11,7 @@ from milvus_backup_server.domain.restore_journal import TargetEntry
 from milvus_backup_server.domain.restore_plan import name_of
 from milvus_backup_server.domain.target_collection import TargetCollection
 from milvus_backup_server.service.building import Built
+from milvus_backup_server.service.fence import require_ours
 from milvus_backup_server.service.importing import ImportLost
 from milvus_backup_server.service.restore_import import CollectionImport
 from milvus_backup_server.service.restore_journal import RestoreJournal
@@ -106,6 +107,7 @@ class CollectionFiller:
     async def _make_indexes(self, target: CollectionName, indexes: Sequence[IndexInfo]) -> None:
         if self._checked.request.options.drop_existing_indexes:
             for index in await self._gateway.list_indexes(target):
+                await require_ours(self._tracker)
                 await self._gateway.drop_index(target, index)
         for index in indexes:
             await self._gateway.create_index(target, index)

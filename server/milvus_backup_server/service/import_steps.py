@@ -99,8 +99,8 @@ class ImportWatcher:
 
     async def issuing(self) -> None:
         """Write down that it may run from now on."""
-        await self._tracker.require_owner()
         await self._journal.note_import(self._target, self._step.entry)
+        await self._tracker.require_owner()
 
     def is_wanted(self) -> bool:
         """Tell whether the imports of the collection go on."""

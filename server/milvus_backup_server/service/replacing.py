@@ -25,6 +25,7 @@ from milvus_backup_server.domain.targets import PresentTarget
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.building import Built, CollectionBuilder
 from milvus_backup_server.service.context import WorkLimits
+from milvus_backup_server.service.fence import require_ours
 from milvus_backup_server.service.patience import patiently
 from milvus_backup_server.service.restore_journal import RestoreJournal
 from milvus_backup_server.service.tracker import Tracker
@@ -79,29 +80,43 @@ class Replacements:
             TargetAlreadyExists: What has the name is not what the plan told of.
             BackupError: It failed, and the old one is as it was.
         """
-        await self._tracker.require_owner()
-        found = await self._id_of(built.target)
-        if found not in (None, self.replaced[built.target].collection_id):
-            raise TargetAlreadyExists(
-                str(built.target),
-                f"collection {built.target} is another one than when the restore began",
-            )
+        await require_ours(self._tracker)
+        await self._is_there(built.target)
         if built not in self._begun:
             self._begun.append(built)
         try:
-            await self._swap(built, there=found is not None)
+            await self._swap(built)
         except BackupError:
             # What became of the drop may not be known: its answer may be what failed.
             if await self._outcome(built) is not _Outcome.NEW:
                 raise
 
-    async def _swap(self, built: Built, *, there: bool) -> None:
-        if there:
+    async def _swap(self, built: Built) -> None:
+        if await self._is_there(built.target):
             for alias in await self._aliases(built.target):
+                await require_ours(self._tracker)
                 await self._gateway.alter_alias(built.temporary, alias)
-            await self._gateway.drop_collection(built.target)
+            await self._drop(built.target)
         await self._gateway.rename_collection(built.temporary, built.target.name)
         self._builder.release(built)
+
+    async def _drop(self, old: CollectionName) -> None:
+        """Drop what is replaced; it goes by its name, which whoever took the restore over may have given anew."""
+        await require_ours(self._tracker)
+        if await self._is_there(old):
+            await self._gateway.drop_collection(old)
+
+    async def _is_there(self, old: CollectionName) -> bool:
+        """Tell whether what is replaced is still there.
+
+        Raises:
+            TargetAlreadyExists: What has the name is not what the plan told of.
+        """
+        found = await self._id_of(old)
+        if found not in (None, self.replaced[old].collection_id):
+            text = f"collection {old} is another one than when the restore began"
+            raise TargetAlreadyExists(str(old), text)
+        return found is not None
 
     async def settle(self) -> None:
         """Set right what was begun, when the restore as a whole does not succeed."""
@@ -137,6 +152,7 @@ class Replacements:
             with contextlib.suppress(CollectionNotFound):  # removed by an earlier clean-up
                 aliases = await self._aliases(built.temporary)
             for alias in aliases:
+                await require_ours(self._tracker)
                 await self._gateway.alter_alias(built.target, alias)
             return _Outcome.OLD
         if found is None:

@@ -13,6 +13,7 @@ from milvus_backup_server.domain.rbac import RbacCounts
 from milvus_backup_server.domain.records import CollectionBackupInfo
 from milvus_backup_server.domain.target_collection import TargetCollection
 from milvus_backup_server.service.building import Built, CollectionBuilder
+from milvus_backup_server.service.fence import require_ours
 from milvus_backup_server.service.replacing import Replacements
 from milvus_backup_server.service.restore_finished import FinishedRestores
 from milvus_backup_server.service.restore_journal import RestoreJournal
@@ -116,6 +117,7 @@ class RestoreEnd:
         result = self._journal.result((it.target for it in served), staged=staged)
         result = replace(result, rbac=rbac)
         if self._journal.lasting and not self._replacements.unsettled:
+            await require_ours(self._tracker)
             await self._parts.finished.note(self._parts.operation, result)
             with contextlib.suppress(BackupError):  # it is removed when the result is forgotten
                 await self._journal.remove()
@@ -188,6 +190,7 @@ class CleanUp:
         await self._builder.roll_back(renamed=renamed)
         cleared = await self._cleared()
         if cleared and not (self._builder.remains or self._replacements.unsettled):
+            await require_ours(self._tracker)
             with contextlib.suppress(BackupError):  # it tells of nothing that is left
                 await self._journal.remove()
 

@@ -31,6 +31,7 @@ from milvus_backup_server.domain.target_collection import TargetCollection, targ
 from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.building import Built, CollectionBuilder
 from milvus_backup_server.service.context import Environment, WorkLimits
+from milvus_backup_server.service.fence import require_ours
 from milvus_backup_server.service.filling import CollectionFiller
 from milvus_backup_server.service.function_checks import FunctionChecks
 from milvus_backup_server.service.importing import ImportLost, ImportQueue
@@ -86,7 +87,7 @@ class RestoreRun:
         self._finished = FinishedRestores(repository.records)
         self._marks = RestoreMarks(checked, tracker)
         self._builder = _builder(checked, limits, queue, tracker, journal)
-        self._copies = StagedCopies(checked.milvus, checked.place)
+        self._copies = StagedCopies(checked.milvus, checked.place, tracker)
         self._staging = Staging(
             repository.storage,
             repository.layout(checked.request.backup_name),
@@ -156,19 +157,13 @@ class RestoreRun:
                 if isinstance(error, Unavailable):
                     raise WorkInterrupted(error) from error
                 raise
-            await self._require_owner()
+            await require_ours(self._tracker)
             self._filler.tell()
             self._rbac.tell()
             await self._clean_up.run(renamed=self._tracker.cancel_requested)
             if self._tracker.cancel_requested:
                 self._tracker.raise_cancelled(error)
             raise
-
-    async def _require_owner(self) -> None:
-        try:
-            await self._tracker.require_owner()
-        except Unavailable as error:  # what was made may be another's by now: it is left
-            raise WorkInterrupted(error) from error
 
     def _can_be_resumed(self, error: BaseException) -> bool:
         if isinstance(error, OperationInterrupted):  # another service goes on with it

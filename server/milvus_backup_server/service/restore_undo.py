@@ -70,7 +70,7 @@ class RestoreUndo:
             self._gateway, self._journal.replaced(), builder, tracker, self._limits
         )
         replacements.adopt(replacing(self._journal))
-        copies = StagedCopies(milvus, staging_place(milvus, self._operation))
+        copies = StagedCopies(milvus, staging_place(milvus, self._operation), tracker)
         clean_up = CleanUp(builder, replacements, copies, tracker=tracker, journal=self._journal)
         tell_of_added(added_before(self._journal), tracker)
         await clean_up.run(renamed=False)

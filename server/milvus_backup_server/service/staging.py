@@ -15,6 +15,7 @@ from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.collection_plan import read_objects
 from milvus_backup_server.service.context import Repository, Storage
 from milvus_backup_server.service.denied_copies import DeniedCopies
+from milvus_backup_server.service.fence import require_ours
 from milvus_backup_server.service.objects import abort_uploads, delete_prefix, list_objects
 from milvus_backup_server.service.reconcile import reconcile
 from milvus_backup_server.service.spool import Spool
@@ -72,11 +73,13 @@ class StagedCopies:
     Args:
         milvus: Milvus's storage.
         place: Where they are; nothing is removed from a place that is not for copies.
+        tracker: Of the operation; another service that has taken it over may need them.
     """
 
-    def __init__(self, milvus: Storage, place: ImportPlace) -> None:
+    def __init__(self, milvus: Storage, place: ImportPlace, tracker: Tracker) -> None:
         self._store = milvus.store
         self._place = place
+        self._tracker = tracker
 
     @property
     def where(self) -> str:
@@ -97,8 +100,13 @@ class StagedCopies:
 
     async def _clear(self, prefix: str) -> None:
         if self._place.staged:
+            await require_ours(self._tracker)
             await abort_uploads(self._store, prefix)
-            await delete_prefix(self._store, prefix)
+            await delete_prefix(self._store, prefix, delete=self._delete)
+
+    async def _delete(self, keys: list[str]) -> None:
+        await require_ours(self._tracker)
+        await self._store.delete(keys)
 
 
 class Staging:

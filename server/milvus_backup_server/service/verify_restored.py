@@ -32,6 +32,7 @@ from milvus_backup_server.domain.targets import Loading
 from milvus_backup_server.domain.verification import Problem, ProblemKind, RowDifference
 from milvus_backup_server.ports.binlogs import BinlogReader
 from milvus_backup_server.service.building import Built
+from milvus_backup_server.service.fence import require_ours
 from milvus_backup_server.service.restore_end import EndParts
 from milvus_backup_server.service.restore_tools import RestoreTools
 from milvus_backup_server.service.restore_work import CheckedRestore
@@ -173,6 +174,7 @@ class RowsEnding:
         await parts.builder.roll_back(renamed=False)
         sources = {item.target: item.source for item in self._test.checked.plan}
         self._test.failed = {sources[name]: error for name, error in parts.marks.failed.items()}
+        await require_ours(parts.tracker)
         with contextlib.suppress(BackupError):  # it tells of nothing that is left
             await parts.journal.remove()
         return parts.journal.result((), staged=staged)
