@@ -174,8 +174,8 @@ SABOTAGES = (
     Sabotage(
         "what an import of an earlier run fills is removed under it",
         "service/building.py",
-        "        await self._imports.end_in(temporary)\n        await self._removing(",
-        "        await self._removing(",
+        "        await self._imports.end_in(temporary)\n        if not await self._removing(",
+        "        if not await self._removing(",
         (f"{SERVICE}restore_open_imports.py",),
     ),
     Sabotage(
