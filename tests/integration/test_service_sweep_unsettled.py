@@ -4,11 +4,12 @@ import pytest
 
 from milvus_backup_server.adapters.memory_store import MemoryServer
 from milvus_backup_server.domain.errors import MilvusRefused, MilvusUnavailable
-from milvus_backup_server.domain.leftovers import SweepResult
+from milvus_backup_server.domain.leftovers import Leftover, SweepResult
 from milvus_backup_server.domain.operations import Operation, OperationState
 from milvus_backup_server.domain.requests import SweepRequest
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.ports.object_store import ObjectStore
+from milvus_backup_server.service.operation_fates import UNREADABLE
 from milvus_backup_server.service.operations import OperationLimits
 from tests.support.crash_checks import temporary
 from tests.support.held_calls import GATEWAY
@@ -17,7 +18,16 @@ from tests.support.replacing_restores import BACKED_UP, LATER, REPLACING, rows, 
 from tests.support.resumed_restores import FIELDS, left, written
 from tests.support.resumed_restores import with_backup as with_copies
 from tests.support.running_service import Decorators
-from tests.support.service import CALLER, Service, World, add_collection, named, running, succeeded
+from tests.support.service import (
+    CALLER,
+    Service,
+    World,
+    add_collection,
+    keys_below,
+    named,
+    running,
+    succeeded,
+)
 
 pytestmark = pytest.mark.usefixtures("own_disk")
 
@@ -37,11 +47,18 @@ async def sweep(
     world: World, records: ObjectStore, decorators: Decorators | None = None
 ) -> list[tuple[str, str]]:
     """Sweep with a service that has the records of the others; return what became of which kinds."""
+    found = await leftovers(world, records, decorators)
+    return [(item.state.value, item.kind.value) for item in found]
+
+
+async def leftovers(
+    world: World, records: ObjectStore, decorators: Decorators | None = None
+) -> tuple[Leftover, ...]:
     async with running(world, decorators, records=records) as service:
         operation = await service.use_cases.sweep.start(SweepRequest(True, 0), CALLER)
         last = succeeded(await service.end(operation))
     assert isinstance(last.result, SweepResult)
-    return [(item.state.value, item.kind.value) for item in last.result.leftovers]
+    return last.result.leftovers
 
 
 async def replaced(
@@ -138,3 +155,23 @@ async def test_what_a_failed_restore_could_not_remove_is_removed_with_all_of_it(
     assert len(temporary(world)) == 2
     assert await sweep(world, records) == [("removed", "collection")]
     assert await left(world) == []
+
+
+@pytest.mark.parametrize("record", [b'{"format_version":99}', b"{"])
+async def test_what_a_newer_service_may_work_on_is_left_alone(
+    records: ObjectStore, record: bytes
+) -> None:
+    world = await with_copies(staged=True)
+    silent = Meanwhile(GATEWAY, "submit_import", failing(SILENT), first=2)
+    async with running(world, silent.decorators, records=records) as service:
+        last = await service.end(await service.start_restore(**FIELDS))
+    assert last.state is OperationState.INTERRUPTED
+    (key,) = [key for key in await keys_below(records) if key.endswith(f"/{last.name}.json")]
+    await records.put(key, record)
+    before = await left(world)
+    found = await leftovers(world, records)
+    assert [(item.state.value, item.kind.value, item.note) for item in found] == [
+        ("kept", "collection", UNREADABLE),
+        ("kept", "staging", UNREADABLE),
+    ]
+    assert await left(world) == before

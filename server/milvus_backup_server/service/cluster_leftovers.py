@@ -23,7 +23,7 @@ from milvus_backup_server.service.objects import (
     list_children,
     list_objects,
 )
-from milvus_backup_server.service.operation_fates import FOREIGN, Fate, Fates
+from milvus_backup_server.service.operation_fates import FOREIGN, UNREADABLE, Fate, Fates
 from milvus_backup_server.service.repository_leftovers import Found, size_of
 from milvus_backup_server.service.staging import STAGING_DIRECTORY
 
@@ -92,7 +92,8 @@ class ClusterLeftovers:
             return None
         if fate is Fate.ENDED:
             return Found(item, remove)
-        return Found(replace(item, state=LeftoverState.KEPT, note=FOREIGN), None)
+        note = UNREADABLE if fate is Fate.UNREADABLE else FOREIGN
+        return Found(replace(item, state=LeftoverState.KEPT, note=note), None)
 
     async def _undo_whole(self, operation: str) -> None:
         """Undo a whole restore: what has a temporary name still may be all that is left of a collection."""

@@ -110,6 +110,18 @@ class OperationDirectory:
                 journal.settle()
             return Stored(journal.judged(found.record, living), found.version)
 
+    async def is_unreadable(self, name: str) -> bool:
+        """Tell whether a record of an operation is there that is not to be read: newer, or damaged.
+
+        Raises:
+            StorageUnavailable: The store does not answer in time.
+        """
+        if self._journal is None:
+            return False
+        log = self._journal.log
+        async with self._asking(self._journal):
+            return name in await log.versions() and await log.read(name) is None
+
     async def find(self, id_: str, kinds: frozenset[OperationKind] = frozenset()) -> Operation:
         """Return the operation of that name, or the newest that the caller gave that ``task_id``.
 

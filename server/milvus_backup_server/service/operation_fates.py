@@ -16,6 +16,11 @@ from milvus_backup_server.service.operation_directory import OperationDirectory
 FOREIGN: Final = "its operation is not on record here: it may be another service's"
 """Why something is left alone."""
 
+UNREADABLE: Final = (
+    "the record of its operation cannot be read: a newer service may be at work on it"
+)
+"""Why something else is."""
+
 
 class Fate(Enum):
     """What became of an operation."""
@@ -25,6 +30,8 @@ class Fate(Enum):
     ENDED = "ended"
     UNKNOWN = "unknown"
     """It is not on record here."""
+    UNREADABLE = "unreadable"
+    """What is on record of it cannot be read."""
     UNSETTLED = "unsettled"
     """It has ended, but its notes are here: something of it could not be brought to an end."""
     FORGOTTEN = "forgotten"
@@ -65,6 +72,8 @@ class Fates:
             if not (await self._directory.get(operation)).state.final:
                 return Fate.ALIVE
         except OperationNotFound:
+            if await self._directory.is_unreadable(operation):
+                return Fate.UNREADABLE
             fate = Fate.UNKNOWN
         return Fate.ALIVE if await self._directory.retries_of(operation) else fate
 
