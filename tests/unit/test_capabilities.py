@@ -47,6 +47,13 @@ def test_the_page_of_versions_has_the_same_table() -> None:
     assert dict(rows) == {name: first for name, (_, first) in FIRST.items()}
 
 
+def test_versions_are_named_in_one_place() -> None:
+    named = re.compile(r"MilvusVersion\(\d")
+    files = (ROOT / "server").rglob("*.py")
+    found = [file.name for file in files if named.search(file.read_text(encoding="utf-8"))]
+    assert found == ["capabilities.py"]
+
+
 @pytest.mark.parametrize("version", ["v2.3.0", "v2.3.5-lite", "2.3.21"])
 def test_2_3_has_none_of_them(version: str) -> None:
     assert capabilities_of(MilvusVersion.parse(version)).names() == ()

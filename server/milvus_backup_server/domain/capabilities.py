@@ -1,4 +1,8 @@
-"""What a version of Milvus can do. The only place that compares versions."""
+"""What a version of Milvus can do, and which was the first that could.
+
+The only place that names versions. Beside it only what a backup needs, and what it is of, is compared with
+the version that it is to go into (``version_limits``, ``restore_plan.version_fault``).
+"""
 
 from __future__ import annotations
 
