@@ -74,6 +74,28 @@ async def test_a_backup_restores_to_its_rows_and_its_schema(version: str, archiv
             assert_alike(there[record.collection_name], made)
 
 
+async def test_2_4_with_l0_segments_is_backed_up_and_restored_into_2_4() -> None:
+    names = ("deletes", "del_parts", "vecs")  # what 2.4 can hold of them
+    async with newer("2.4.23") as it:
+        records = await adopt(it.milvus, "fx_mv_2_5_27")
+        assert (await it.service.create("b", *names)).warnings == ()
+        restored = await it.service.restore("b", suffix="_again", restore_indexes=True)
+        assert restored.warnings == ()
+        there = it.milvus.databases["default"]
+        for record in records:
+            if record.collection_name in names:
+                made = there[f"{record.collection_name}_again"]
+                assert_same_rows(expected_rows("fx_mv_2_5_27", record), made.rows())
+                assert_alike(there[record.collection_name], made)
+        found = await it.full_meta("b")
+        assert found["milvus_version"] == "2.4.23"
+        jobs = it.simulator.jobs.jobs.values()
+        # Two of all partitions, one of a single one, each in a job of its own.
+        l0 = [(len(job.files), job.partition_id == -1) for job in jobs if job.l0]
+        assert sorted(l0) == [(1, False), (1, True), (1, True)]
+        assert "/v2/vectordb/jobs/import/create" in it.simulator.rest.calls
+
+
 async def test_segments_that_were_replaced_since_the_flush_make_another_one() -> None:
     async with newer("2.5.27") as it:
         records = await adopt(it.milvus, "fx_mv_2_5_27")
