@@ -1,5 +1,6 @@
 """Forms of logs that no fixture has, and logs that cannot be read."""
 
+import base64
 import tempfile
 from contextlib import aclosing
 from pathlib import Path
@@ -244,6 +245,17 @@ async def test_column_groups_with_structs_and_vectors_in_them() -> None:
         {"pk": 7, "n": 5, "items[emb]": [[1.0, 2.0], [1.0, 2.0]]},
         {"pk": 8, "n": None, "items[emb]": []},
     ]
+
+
+async def test_rows_before_a_json_field_have_its_default_value() -> None:
+    value_field = b'\x3a\x08{"a": 1}'  # its `bytes_data`
+    default = base64.b64encode(value_field).decode()
+    later = FieldSchema(field_id=102, name="j", data_type=23, default_value_base64=default)
+    logs = Logs()
+    group = {"RowID:0": pa.array([1]), "Timestamp:1": pa.array([11]), "pk:100": pa.array([7])}
+    await logs.put("100/9", parquet(group))
+    (batch,) = await logs.rows(CollectionSchema(fields=(KEYS, later)))
+    assert list(batch.rows()) == [{"pk": 7, "j": {"a": 1}}]
 
 
 async def test_dynamic_fields_stand_among_the_others() -> None:
