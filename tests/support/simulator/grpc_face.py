@@ -208,6 +208,12 @@ class GrpcFace(Servicer):  # type: ignore[misc] # the generated classes come wit
 
         return answer(milvus_pb2.GetReplicasResponse, found)
 
+    async def DescribeResourceGroup(self, request: Message, _: Any) -> Message:
+        group = milvus_pb2.ResourceGroup(
+            name=request.resource_group, num_available_node=self._milvus.query_nodes
+        )
+        return milvus_pb2.DescribeResourceGroupResponse(status=ok(), resource_group=group)
+
     async def Query(self, request: Message, _: Any) -> Message:
         return answer(milvus_pb2.QueryResults, lambda: query(self._of(request), request))
 

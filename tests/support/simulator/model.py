@@ -155,6 +155,7 @@ class SimulatedMilvus:
         flushes_of_all: how many flushes of everything there were.
         flushing_all: how often it says that the next flush of everything is not written yet.
         flush_all_fault: with what the next flush of everything is refused.
+        query_nodes: how many nodes can hold replicas.
         embeds: whether the services answer that functions of text embedding call.
         replace_after_flush: a collection and a segment of it that a compaction replaces right after the
             next flush, of collections or of everything.
@@ -180,6 +181,7 @@ class SimulatedMilvus:
         self.flushing_all = 0
         self.flush_all_fault: Fault | None = None
         self.embeds = True
+        self.query_nodes = 1
         self.replace_after_flush: tuple[Collection, Segment] | None = None
         self.numbers = itertools.count(480_000_000_000_000_000)
 
