@@ -3,11 +3,13 @@
 import asyncio
 import itertools
 import random
+import struct
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from typing import Protocol, Self
 
-import pytest
+import pyarrow as pa
 
 from milvus_backup_server.adapters.memory_store import MemoryServer
 from milvus_backup_server.adapters.milvus import GrpcMilvusGateway, MilvusSettings
@@ -15,6 +17,7 @@ from milvus_backup_server.domain.milvus import (
     CollectionName,
     Flush,
     ImportJob,
+    ImportOptions,
     ImportState,
     physical_milliseconds,
 )
@@ -25,7 +28,8 @@ from tests.support.environment import Environment
 from tests.support.fake_milvus import FakeMilvus
 from tests.support.rows import Key, Row
 from tests.support.simulator import SimulatedMilvus, simulator
-from tests.support.simulator.model import Collection, Stored
+from tests.support.simulator.handmade import Column, put_deletes, written_rows
+from tests.support.simulator.model import Collection, Segment, Stored
 
 _ENDED = frozenset({ImportState.COMPLETED, ImportState.FAILED, ImportState.UNKNOWN})
 
@@ -76,6 +80,11 @@ class Subject(Protocol):
         """The gateway."""
         ...
 
+    @property
+    def options(self) -> ImportOptions:
+        """How this version imports."""
+        ...
+
     async def insert(self, name: CollectionName, keys: Iterable[int]) -> None:
         """Insert rows."""
         ...
@@ -104,6 +113,8 @@ class Subject(Protocol):
 class FakeSubject:
     """The Milvus in memory."""
 
+    options = ImportOptions()
+
     def __init__(self) -> None:
         self._store = MemoryServer().store("milvus")
         self.gateway = FakeMilvus(self._store, ROOT)
@@ -129,11 +140,14 @@ class FakeSubject:
 
 
 class SimulatedSubject:
-    """The simulated Milvus, over gRPC. It has no writers: tests that write are skipped."""
+    """The simulated Milvus, over gRPC and REST; rows and deletes are written as its segments' logs."""
+
+    options = ImportOptions(hybrid_end_ts=True, rest=True)
 
     def __init__(self) -> None:
         self._stack = AsyncExitStack()
         self._milvus = SimulatedMilvus(MemoryServer().store("milvus"), "2.5.27", ROOT)
+        self._written: dict[int, list[tuple[Segment, frozenset[int]]]] = defaultdict(list)
         self.gateway: MilvusGateway
 
     async def start(self) -> Self:
@@ -144,10 +158,28 @@ class SimulatedSubject:
         return self
 
     async def insert(self, name: CollectionName, keys: Iterable[int]) -> None:
-        pytest.skip("nobody writes to a simulated Milvus")
+        found, given = self._milvus.collection(name.database, name.name), list(keys)
+        vectors = [_vector() for _ in given]
+        rows: list[Row] = [
+            {"pk": it, "v": vector} for it, vector in zip(given, vectors, strict=True)
+        ]
+        await self.put(name, rows, "_default")
+        packed = [struct.pack(f"<{DIMENSION}f", *vector) for vector in vectors]
+        columns: dict[str, Column] = {
+            "pk": (pa.int64(), given),
+            "v": (pa.binary(4 * DIMENSION), packed),
+        }
+        segment = await written_rows(self._milvus, found, columns)
+        found.growing.append(segment)
+        self._written[found.collection_id].append((segment, frozenset(given)))
 
     async def delete(self, name: CollectionName, keys: Sequence[int]) -> None:
-        pytest.skip("nobody writes to a simulated Milvus")
+        await self.take_away(name, keys)
+        found = self._milvus.collection(name.database, name.name)
+        for segment, held in self._written[found.collection_id]:
+            gone = [key for key in keys if key in held]
+            if gone:
+                await put_deletes(self._milvus, found, segment, gone)
 
     async def put(self, name: CollectionName, rows: Sequence[Row], partition: str) -> None:
         found = self._milvus.collection(name.database, name.name)
@@ -172,6 +204,8 @@ class SimulatedSubject:
 
 class RealSubject:
     """A real Milvus, its rows written by pymilvus."""
+
+    options = ImportOptions()
 
     def __init__(self, environment: Environment) -> None:
         self._environment = environment

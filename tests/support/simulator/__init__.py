@@ -2,7 +2,8 @@
 
 It answers as the real 2.5.27 and 2.6.18 were recorded to (`tests/fixtures/rest_*.jsonl`); beyond that as
 their source says. Imports read the objects that they are asked for, and keep their rows. It has no
-writers and no indexes that hold anything; queries are those of an iterator.
+clients that write: tests put rows and deletes into its store, where a flush seals them. It has no indexes
+that hold anything; queries are those of an iterator.
 """
 
 from tests.support.simulator.adopt import adopt

@@ -16,7 +16,8 @@ from milvus_backup_server.domain.records import (
     SegmentBackupInfo,
 )
 from tests.support.fixtures import backup_objects, metadata
-from tests.support.simulator.model import JSON, NOT_LOADED, Collection, Segment, SimulatedMilvus
+from tests.support.simulator.field_ids import JSON
+from tests.support.simulator.model import NOT_LOADED, Collection, Segment, SimulatedMilvus
 
 
 async def adopt(milvus: SimulatedMilvus, archive: str) -> list[CollectionBackupInfo]:

@@ -1,7 +1,6 @@
 """The gRPC face of a simulated Milvus."""
 # ruff: noqa: N802 - the methods are called as in the contract of Milvus
 
-from collections.abc import Callable
 from typing import Any
 
 from milvus_backup_server.adapters.milvus.stubs import (
@@ -12,12 +11,13 @@ from milvus_backup_server.adapters.milvus.stubs import (
 )
 from milvus_backup_server.domain.capabilities import BULK_FLUSH_FROM, RBAC_FROM
 from milvus_backup_server.domain.milvus import physical_milliseconds
+from milvus_backup_server.domain.milvus_types import is_vector
 from tests.support.simulator.access import add_access
+from tests.support.simulator.answers import answer, failed, ok, status_of
 from tests.support.simulator.imports import COMPLETED, FAILED, PENDING, ImportJobs, Job
 from tests.support.simulator.model import NOT_LOADED, Collection, Fault, SimulatedMilvus, pairs
 from tests.support.simulator.queries import query
 
-_UNEXPECTED = 1
 _ALL = 100
 _STATES = {PENDING: 0, FAILED: 1, COMPLETED: 6}
 _STARTED = 2
@@ -176,7 +176,11 @@ class GrpcFace(Servicer):  # type: ignore[misc] # the generated classes come wit
     async def DropIndex(self, request: Message, _: Any) -> Message:
         def drop() -> None:
             found = self._of(request)
-            found.indexes = [it for it in found.indexes if it.index_name != request.index_name]
+            fields = dict(found.named_fields())
+            for index in [it for it in found.indexes if it.index_name == request.index_name]:
+                if found.load != NOT_LOADED and is_vector(fields[index.field_name].data_type):
+                    raise Fault(1100, "vector index cannot be dropped on loaded collection")
+                found.indexes.remove(index)
 
         return status_of(drop)
 
@@ -294,6 +298,8 @@ class GrpcFace(Servicer):  # type: ignore[misc] # the generated classes come wit
             raise fault
         self._milvus.flushes_of_all += 1
         reply = milvus_pb2.FlushAllResponse(status=ok())
+        for collection in self._milvus.collections():
+            collection.seal()
         for channel in CHANNELS:
             moment = self._milvus.clock.tick()
             reply.flush_all_msgs[channel].CopyFrom(_flush_message(channel, moment))
@@ -304,7 +310,7 @@ class GrpcFace(Servicer):  # type: ignore[misc] # the generated classes come wit
         return reply
 
     def _flushed(self, request: Message) -> Message:
-        """L0 segments are not among what a flush answers; it has no rows to seal.
+        """L0 segments are not among what a flush answers.
 
         Of several collections the positions of the last one's channels are told, and no others. Source:
         the flush task of Milvus's proxy, 2.4 to 2.6.
@@ -318,10 +324,10 @@ class GrpcFace(Servicer):  # type: ignore[misc] # the generated classes come wit
         for name in request.collection_names:
             moment = self._milvus.clock.tick()
             found = self._milvus.collection(request.db_name, name)
-            reply.coll_segIDs[name].data.extend([])
             reply.flush_coll_segIDs[name].data.extend(
                 item.segment_id for item in found.segments if not item.l0
             )
+            reply.coll_segIDs[name].data.extend(item.segment_id for item in found.seal())
             reply.coll_seal_times[name] = physical_milliseconds(moment) // 1000
             reply.coll_flush_ts[name] = moment
             reply.ClearField("channel_cps")
@@ -347,33 +353,6 @@ def _base36(number: int) -> str:
         number, digit = divmod(number, len(digits))
         text = digits[digit] + text
     return text
-
-
-def ok() -> Message:
-    """Return a status that says nothing is wrong."""
-    return common_pb2.Status()
-
-
-def failed(fault: Fault) -> Message:
-    """Return the status of a fault."""
-    return common_pb2.Status(code=fault.code, error_code=_UNEXPECTED, reason=fault.message)
-
-
-def status_of(act: Callable[[], object]) -> Message:
-    """Do something and return its status."""
-    try:
-        act()
-    except Fault as fault:
-        return failed(fault)
-    return ok()
-
-
-def answer(kind: Any, make: Callable[[], Message]) -> Message:
-    """Return an answer, or one of its kind with nothing but the status of a fault."""
-    try:
-        return make()
-    except Fault as fault:
-        return kind(status=failed(fault))
 
 
 def _segment(collection: Collection, segment: Any) -> Message:

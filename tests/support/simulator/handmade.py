@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from milvus_backup_server.adapters.milvus.stubs import Message, milvus_pb2, schema_pb2
 from tests.support.simulator.model import Collection, Segment, SimulatedMilvus, pairs
-from tests.support.written_logs import insert_log
+from tests.support.written_logs import delta_log, insert_log
 
 Column = tuple[pa.DataType, Sequence[object]]
 
@@ -46,7 +46,14 @@ def made(
 async def put_rows(
     milvus: SimulatedMilvus, collection: Collection, columns: Mapping[str, Column]
 ) -> None:
-    """Write a flushed segment of storage version 1: a column for each of some fields, by name."""
+    """Write a flushed segment, as `written_rows` does."""
+    collection.segments.append(await written_rows(milvus, collection, columns))
+
+
+async def written_rows(
+    milvus: SimulatedMilvus, collection: Collection, columns: Mapping[str, Column]
+) -> Segment:
+    """Write a segment of storage version 1 in the first partition: a column for some fields, by name."""
     ids = {item.name: item.fieldID for item in collection.user_fields()}
     count = len(next(iter(columns.values()))[1])
     stamps = [milvus.clock.tick() for _ in range(count)]
@@ -55,7 +62,7 @@ async def put_rows(
         _TIMESTAMP: (pa.int64(), stamps),
         **{ids[name]: column for name, column in columns.items()},
     }
-    (partition,) = collection.partitions.values()
+    partition = next(iter(collection.partitions.values()))
     segment = Segment(next(milvus.numbers), partition, count, channel=collection.channels[0])
     logs: dict[int, list[int]] = {}
     for number, (kind, values) in written.items():
@@ -65,7 +72,19 @@ async def put_rows(
         await milvus.store.put(f"{milvus.root}/insert_log/{inner}", data)
         logs[number] = [log]
     segment.binlogs = logs
-    collection.segments.append(segment)
+    return segment
+
+
+async def put_deletes(
+    milvus: SimulatedMilvus, collection: Collection, segment: Segment, keys: Sequence[int]
+) -> None:
+    """Write deletes beside the rows of a segment, as the compaction of an L0 segment does."""
+    log = next(milvus.numbers)
+    inner = f"{collection.collection_id}/{segment.partition_id}/{segment.segment_id}/{log}"
+    stamps = [milvus.clock.tick() for _ in keys]
+    data = delta_log({"pk": pa.array(keys), "ts": pa.array(stamps)})
+    await milvus.store.put(f"{milvus.root}/delta_log/{inner}", data)
+    segment.deltalogs = {0: [*segment.deltalogs.get(0, ()), log]}
 
 
 def assert_alike(source: Collection, there: Collection) -> None:

@@ -16,10 +16,10 @@ from milvus_backup_server.domain.milvus_types import is_vector
 from milvus_backup_server.ports.object_store import ObjectStore
 from tests.support.fake_milvus_state import Clock
 from tests.support.rows import Key, Row, Rows
+from tests.support.simulator.field_ids import number_fields
 
-FIRST_FIELD_ID = 100
 NOT_LOADED, LOADED = "NotLoad", "Loaded"
-INT64, JSON = schema_pb2.DataType.Int64, schema_pb2.DataType.JSON
+INT64 = schema_pb2.DataType.Int64
 BM25, TEXT_EMBEDDING, MINHASH = 1, 2, 4
 RUNTIME_CHECK_OFF = "disable_func_runtime_check"
 _FUNCTIONS = {
@@ -82,6 +82,8 @@ class Collection:
     channels: Sequence[str] = ()
     indexes: list[Message] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
+    growing: list[Segment] = field(default_factory=list)
+    """What the next flush seals."""
     stored: list[Stored] = field(default_factory=list)
     load: str = NOT_LOADED
     loaded: list[str] = field(default_factory=list)
@@ -92,6 +94,12 @@ class Collection:
     def keyed(self) -> bool:
         """Whether it has a partition key."""
         return any(item.is_partition_key for item in self.schema.fields)
+
+    def seal(self) -> list[Segment]:
+        """Let what grows be flushed, and return it."""
+        sealed, self.growing = self.growing, []
+        self.segments += sealed
+        return sealed
 
     def user_fields(self) -> list[Message]:
         """Return its fields, those of structs included, in the order of their ids."""
@@ -232,7 +240,8 @@ class SimulatedMilvus:
         database = self.database(request.db_name)
         schema = schema_pb2.CollectionSchema.FromString(request.schema)
         schema.name = request.collection_name
-        _number_fields(schema)
+        number_fields(schema)
+        _number_functions(schema)
         properties = {item.key: item.value for item in request.properties}
         self._check_functions(schema, properties)
         keyed = any(item.is_partition_key for item in schema.fields)
@@ -289,6 +298,9 @@ class SimulatedMilvus:
                 raise Fault(65535, f"{text}, please create index firstly")
         for name in partitions:
             self.partition_id(collection, name)
+        if replicas > self.query_nodes:
+            text = f"service resource insufficient[currentQueryNode={self.query_nodes}]"
+            raise Fault(12, f"{text}: call query coordinator LoadCollection")
         collection.load, collection.replicas = LOADED, replicas or 1
         collection.loaded = list(partitions)
 
@@ -363,23 +375,6 @@ def _json_path(params: Iterable[Message]) -> str:
     """Return the path in a JSON field that an index is of, as Milvus writes it in names."""
     given = next((pair.value for pair in params if pair.key == "json_path"), "")
     return "".join(f"/{part}" for part in re.findall(r"\['([^']*)'\]", given))
-
-
-def _number_fields(schema: Message) -> None:
-    """Number the fields as Milvus does: the dynamic one after the user's, then the structs."""
-    fields = [item for item in schema.fields if not item.is_dynamic]
-    del schema.fields[:]
-    schema.fields.extend(fields)
-    if schema.enable_dynamic_field:
-        schema.fields.add(name="$meta", data_type=JSON, is_dynamic=True)
-    numbers = itertools.count(FIRST_FIELD_ID)
-    for item in schema.fields:
-        item.fieldID = next(numbers)
-    for struct in schema.struct_array_fields:
-        struct.fieldID = next(numbers)
-        for item in struct.fields:
-            item.fieldID = next(numbers)
-    _number_functions(schema)
 
 
 def _number_functions(schema: Message) -> None:
