@@ -142,6 +142,23 @@ async def test_a_cancel_while_the_import_is_waited_for_waits_for_it_once_more() 
     assert await left(world) == []
 
 
+async def test_a_cancel_while_a_failed_restore_cleans_up_leaves_nothing_either() -> None:
+    world, name, job = await with_open_import()
+    for collection in ("one", "shop.two"):
+        await damage(world, collection)
+    async with running(world) as service:
+        going_on = asyncio.create_task(resume(service, interrupted(name, **FIELDS)))
+        async with waited_for(world, service, name, job):
+            assert service.operations.get(name).progress.phase is Phase.CLEANING_UP
+            service.operations.cancel(name)
+            async with waited_for(world, service, name, job):
+                pass
+        last = await going_on
+    assert last.state is CANCELLED
+    assert job.state is ImportState.COMPLETED
+    assert await left(world) == []
+
+
 class Reticent(GatewayDecorator):
     """Lists jobs as the REST API does: without what they read."""
 

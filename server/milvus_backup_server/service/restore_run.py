@@ -160,10 +160,20 @@ class RestoreRun:
             await require_ours(self._tracker)
             self._filler.tell()
             self._rbac.tell()
-            await self._clean_up.run(renamed=self._tracker.cancel_requested)
+            await self._take_away()
             if self._tracker.cancel_requested:
                 self._tracker.raise_cancelled(error)
             raise
+
+    async def _take_away(self) -> None:
+        """Clean up; who cancels a restore that has failed wants no less, and has it begin once more."""
+        cancelled = self._tracker.cancel_requested
+        try:
+            await self._clean_up.run(renamed=cancelled)
+        except asyncio.CancelledError:
+            if cancelled or not self._tracker.cancel_requested:
+                raise
+            await self._clean_up.run(renamed=cancelled)
 
     def _can_be_resumed(self, error: BaseException) -> bool:
         if isinstance(error, OperationInterrupted):  # another service goes on with it
