@@ -19,7 +19,6 @@ from tests.support.rows import Key, Row, Rows
 from tests.support.simulator.field_ids import number_fields
 
 NOT_LOADED, LOADED = "NotLoad", "Loaded"
-INT64 = schema_pb2.DataType.Int64
 BM25, TEXT_EMBEDDING, MINHASH = 1, 2, 4
 RUNTIME_CHECK_OFF = "disable_func_runtime_check"
 _FUNCTIONS = {
