@@ -13,6 +13,9 @@ MILVUS_BUCKET = "milvus-one"
 BACKUP_BUCKET = "backups"
 BACKUP_ROOT = "backup"
 
+# Seconds. Nobody kills these; a machine that is busy with much else must not be taken for their death.
+_SESSION_TTL = 60
+
 
 class Environment:
     """One SeaweedFS, a Milvus in it, and a second Milvus with its own bucket when asked for.
@@ -24,7 +27,7 @@ class Environment:
     def __init__(self) -> None:
         """Choose ports and directories; nothing is started yet."""
         self.seaweed = SeaweedFS(identities=policies.identities(MILVUS_BUCKET, BACKUP_BUCKET))
-        self.milvus = MilvusStandalone(self.seaweed, MILVUS_BUCKET)
+        self.milvus = MilvusStandalone(self.seaweed, MILVUS_BUCKET, session_ttl=_SESSION_TTL)
         self._second: MilvusStandalone | None = None
         self._lock = threading.Lock()
 
@@ -48,7 +51,9 @@ class Environment:
         """Return the second Milvus, which has a bucket of its own; the first call starts it."""
         with self._lock:
             if self._second is None:
-                self._second = MilvusStandalone(self.seaweed, "milvus-two")
+                self._second = MilvusStandalone(
+                    self.seaweed, "milvus-two", session_ttl=_SESSION_TTL
+                )
             return self._second.start()
 
     def stop(self) -> None:
