@@ -42,7 +42,6 @@ from tests.support.service import (
     Service,
     World,
     add_collection,
-    keys_below,
     named,
     running,
     succeeded,
@@ -223,17 +222,6 @@ async def test_the_journal_of_a_restore_that_ended(
     left = [it for it in await place.world.backups() if "/restores/" in it]
     assert left == ([] if found else [key])
     assert (await place.everything() == before) is found
-
-
-async def test_half_backups_whose_record_cannot_be_read_stay(place: Place) -> None:
-    await place.torso(OLD)
-    await place.record(OLD, FAILED)
-    (key,) = [key for key in await keys_below(place.records) if OLD in key]
-    await place.records.put(key, b'{"format_version":99}')
-    before = await place.everything()
-    async with running(place.world, records=place.records) as service:
-        assert told(await sweep(service)) == []
-    assert await place.everything() == before
 
 
 async def interrupted(place: Place) -> str:

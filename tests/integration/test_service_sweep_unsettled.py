@@ -3,12 +3,14 @@
 import pytest
 
 from milvus_backup_server.adapters.memory_store import MemoryServer
+from milvus_backup_server.adapters.operation_log.keys import LogKeys
 from milvus_backup_server.domain.errors import MilvusRefused, MilvusUnavailable
 from milvus_backup_server.domain.leftovers import Leftover, SweepResult
 from milvus_backup_server.domain.operations import Operation, OperationState
 from milvus_backup_server.domain.requests import SweepRequest
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.ports.object_store import ObjectStore
+from milvus_backup_server.service.claim import new_claim
 from milvus_backup_server.service.operation_fates import UNREADABLE
 from milvus_backup_server.service.operations import OperationLimits
 from tests.support.crash_checks import temporary
@@ -175,3 +177,16 @@ async def test_what_a_newer_service_may_work_on_is_left_alone(
         ("kept", "staging", UNREADABLE),
     ]
     assert await left(world) == before
+
+
+async def test_half_backups_whose_record_cannot_be_read_stay(records: ObjectStore) -> None:
+    world, operation = await with_backup(), "20200101t000000_0123abcd"
+    claim = new_claim(operation, 1).data
+    await world.backup_store.put("backup/half/meta/claim.json", claim)
+    record = LogKeys("records").operation(operation)
+    await records.put(record, b'{"format_version":99}')
+    before = await world.backups()
+    assert await sweep(world, records) == []
+    assert await world.backups() == before
+    await records.delete([record])
+    assert await sweep(world, records) == [("removed", "backup")]
