@@ -22,6 +22,14 @@ from tests.support.crash_checks import (
 )
 from tests.support.crash_recovery import SOON, Crashed, sweep
 from tests.support.crashes import Act, die, mutations
+from tests.support.replacing_restores import (
+    BACKED_UP,
+    LATER,
+    NAMES,
+    aliased,
+    replacing,
+    rows,
+)
 from tests.support.sample import assert_exact
 from tests.support.service import Service, World, running, succeeded
 
@@ -79,6 +87,21 @@ async def resumed_restore(crashed: Crashed, service: Service, name: str) -> None
     assert await crashed.left() == []
 
 
+def assert_nothing_misses(world: World) -> None:
+    """Assert that each collection that is replaced is whole, old or new, with what leads to it."""
+    assert all(found in (LATER, BACKED_UP) for found in rows(world))
+    assert {alias.name: name for alias, name in world.milvus.aliases.items()} == {
+        f"to_{name}": name for name in NAMES
+    }
+
+
+async def resumed_replacement(crashed: Crashed, service: Service, name: str) -> None:
+    succeeded(await service.resume(name))
+    assert rows(crashed.world) == [BACKED_UP, BACKED_UP]
+    assert_nothing_misses(crashed.world)
+    assert await crashed.left() == []
+
+
 # --- what is swept up
 
 
@@ -99,6 +122,13 @@ async def swept_restore(crashed: Crashed, service: Service, name: str) -> None:
     assert await objects_of(crashed.world, "b") == backup
 
 
+async def swept_replacement(crashed: Crashed, service: Service, name: str) -> None:
+    backup = await objects_of(crashed.world, "b")
+    await assert_swept(crashed, service, name)
+    assert_nothing_misses(crashed.world)
+    assert await objects_of(crashed.world, "b") == backup
+
+
 async def swept_delete(crashed: Crashed, service: Service, name: str) -> None:
     before = await state_of(service)
     await assert_swept(crashed, service, name)
@@ -116,8 +146,11 @@ class Case:
     check: Check
     backups: tuple[str, ...] = ()
     staged: bool = False
+    make: Callable[[], Awaitable[World]] | None = None
 
     async def world(self) -> World:
+        if self.make is not None:
+            return await self.make()
         return await world_with(OTHER, *self.backups, staged=self.staged)
 
     async def points(self) -> list[tuple[int, bool]]:
@@ -135,8 +168,10 @@ class Case:
 
 CASES = {
     "a restore is resumed": Case(restore, resumed_restore, ("b",), staged=True),
+    "a restore that replaces is resumed": Case(replacing, resumed_replacement, make=aliased),
     "a backup is swept": Case(back_up, swept_backup),
     "a restore is swept": Case(restore, swept_restore, ("b",), staged=True),
+    "a restore that replaces is swept": Case(replacing, swept_replacement, make=aliased),
     "a delete is swept": Case(delete, swept_delete, ("b",)),
 }
 

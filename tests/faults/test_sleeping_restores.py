@@ -15,24 +15,12 @@ from tests.support.crash_recovery import SOON, Crashed, sweep
 from tests.support.crashes import Act
 from tests.support.fake_milvus_state import Key
 from tests.support.gateways import HookedGateway
-from tests.support.replacing_restores import BACKED_UP, NAMES, REPLACING, with_backup
+from tests.support.replacing_restores import BACKED_UP, NAMES, aliased, replacing, with_backup
 from tests.support.running_service import Decorators
 from tests.support.service import Service, World, named, running, succeeded
 from tests.support.sleeping import Sleep
 
 pytestmark = pytest.mark.usefixtures("own_disk")
-
-
-async def aliased() -> World:
-    """Return a world with a backup of collections that have an alias each, and other rows now."""
-    world = await with_backup()
-    for name in NAMES:
-        world.milvus.point_alias(named(name), f"to_{name}")
-    return world
-
-
-async def replacing(service: Service) -> Operation:
-    return await service.start_restore("b", **REPLACING)
 
 
 def finals(world: World) -> dict[str, tuple[int, list[Key]]]:

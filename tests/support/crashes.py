@@ -40,15 +40,25 @@ STORE_CHANGES = frozenset(
 )
 MILVUS_CHANGES = frozenset(
     {
+        "add_field",
+        "alter_alias",
+        "alter_properties",
+        "create_alias",
         "create_collection",
         "create_database",
         "create_index",
         "create_partition",
+        "drop_alias",
         "drop_collection",
         "drop_database",
+        "drop_index",
         "flush",
+        "flush_all",
+        "load_collection",
+        "pause_gc",
         "rename_collection",
         "restore_rbac",
+        "resume_gc",
         "submit_import",
     }
 )

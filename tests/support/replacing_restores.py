@@ -27,6 +27,19 @@ async def with_backup() -> World:
     return world
 
 
+async def aliased() -> World:
+    """Do the same with an alias for each."""
+    world = await with_backup()
+    for name in NAMES:
+        world.milvus.point_alias(named(name), f"to_{name}")
+    return world
+
+
+async def replacing(service: Service) -> Operation:
+    """Begin the restore."""
+    return await service.start_restore("b", **REPLACING)
+
+
 def rows(world: World) -> list[list[Key]]:
     """Return the keys in both collections."""
     return [world.milvus.keys(named(name)) for name in NAMES]
