@@ -32,14 +32,10 @@ from tests.support.meanwhile import Meanwhile, failing
 from tests.support.running_service import settings_of
 from tests.support.simulator import SimulatedMilvus, adopt, simulator
 
+pytestmark = pytest.mark.usefixtures("own_disk")
+
 PAGE = DocsPage("operations.md")
 SILENT = failing(MilvusUnavailable("Milvus does not answer"))
-
-
-@pytest.fixture(autouse=True)
-def own_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look for spools where no other test has any."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
 
 @asynccontextmanager

@@ -19,6 +19,8 @@ from tests.support.service import CALLER, World, keys_below
 from tests.support.simulator import adopt
 from tests.support.stores import FailingStore
 
+pytestmark = pytest.mark.usefixtures("own_disk")
+
 ARCHIVE = "fx_mv_2_6_18"
 SELDOM = replace(QUICK, progress=3600)
 """Records are written when something asks for it, not when a test has waited long enough."""

@@ -41,6 +41,8 @@ from tests.support.service import (
 )
 from tests.support.stores import GatedStore
 
+pytestmark = pytest.mark.usefixtures("own_disk")
+
 ARCHIVE = Place("archive", "team")
 BESIDE = Place("a-bucket", "old")
 DEEP = Place("archive", "team/a/b")

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
@@ -19,16 +18,12 @@ from tests.support.meanwhile import Meanwhile, failing
 from tests.support.phases import PhaseGate
 from tests.support.service import CALLER, Service, World, running, succeeded
 
+pytestmark = pytest.mark.usefixtures("own_disk")
+
 
 @pytest.fixture
 def records() -> ObjectStore:
     return MemoryServer("records").store("records")
-
-
-@pytest.fixture(autouse=True)
-def own_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look for spools where no other test has any."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
 
 async def partly_made(world: World, records: ObjectStore) -> Operation:

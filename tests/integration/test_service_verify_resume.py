@@ -38,6 +38,8 @@ from tests.support.verifications import (
     staged_world,
 )
 
+pytestmark = pytest.mark.usefixtures("own_disk")
+
 T = TypeVar("T")
 
 CANCELLED, FAILED = OperationState.CANCELLED, OperationState.FAILED
