@@ -87,7 +87,7 @@ class ClusterLeftovers:
             return None
         fate = await self._fates.over(item.operation, restore_journal_directory)
         if fate in _BY_JOURNAL:
-            return Found(item, partial(self._undo_whole, item.operation))
+            return Found(item, partial(self._undo_whole, item.operation, remove))
         if fate is Fate.ALIVE or item.operation in self._undone:
             return None
         if fate is Fate.ENDED:
@@ -95,12 +95,18 @@ class ClusterLeftovers:
         note = UNREADABLE if fate is Fate.UNREADABLE else FOREIGN
         return Found(replace(item, state=LeftoverState.KEPT, note=note), None)
 
-    async def _undo_whole(self, operation: str) -> None:
-        """Undo a whole restore: what has a temporary name still may be all that is left of a collection."""
+    async def _undo_whole(self, operation: str, remove: Callable[[], Awaitable[object]]) -> None:
+        """Undo a whole restore: what has a temporary name still may be all that is left of a collection.
+
+        What its notes do not name goes too where the restore has ended: a service that slept meanwhile,
+        and noted something behind that end, may have made it.
+        """
         fate = await self._fates.over(operation, restore_journal_directory)
         if fate in _BY_JOURNAL:  # still
             self._undone.add(operation)
             await self._undo(operation)
+            if fate is Fate.UNSETTLED:
+                await remove()
 
     async def _is_over(self, operation: str) -> bool:
         return await self._fates.over(operation, restore_journal_directory) is Fate.ENDED
