@@ -28,18 +28,32 @@ NAME = "contested"
 _WRITES = frozenset({"put", "complete_upload"})
 
 
+class Records(StoreDecorator):
+    """Takes one request after another. Asleep in one it would hold the lock of a file for ever."""
+
+    def __init__(self, inner: ObjectStore) -> None:
+        super().__init__(inner)
+        self.busy = asyncio.Lock()
+
+    async def _request(self, method: str, call: Callable[[], Awaitable[T]]) -> T:
+        async with self.busy:
+            return await call()
+
+
 class Sleepy(StoreDecorator):
     """Sleeps before the n-th write."""
 
-    def __init__(self, inner: ObjectStore, write: int) -> None:
+    def __init__(self, inner: ObjectStore, write: int, records: Records) -> None:
         super().__init__(inner)
         self._left = write
+        self._records = records
 
     async def _request(self, method: str, call: Callable[[], Awaitable[T]]) -> T:
         if method in _WRITES:
             self._left -= 1
             if self._left == 0:
-                os.kill(os.getpid(), signal.SIGSTOP)
+                async with self._records.busy:
+                    os.kill(os.getpid(), signal.SIGSTOP)
         return await call()
 
 
@@ -58,8 +72,9 @@ def archive(seed: int) -> bytes:
 async def main(directory: str, write: str) -> None:
     """Import, sleep, and tell."""
     world = shared_world(Path(directory))
-    around = Decorators(backup_store=lambda inner: Sleepy(inner, int(write)))
-    async with running(world, around, records=world.backup_store, generation=1) as service:
+    records = Records(world.backup_store)
+    around = Decorators(backup_store=lambda inner: Sleepy(inner, int(write), records))
+    async with running(world, around, records=records, generation=1) as service:
         try:
             await service.import_(in_chunks(archive(1)))
         except BackupError as error:
