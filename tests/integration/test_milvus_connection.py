@@ -124,6 +124,23 @@ async def test_greets_once_and_says_who_it_is(milvus: ScriptedMilvus) -> None:
     assert milvus.metadata["dbname"] == "shop"
 
 
+async def test_waits_for_a_milvus_that_is_slow_to_take_a_connection(
+    milvus: ScriptedMilvus,
+) -> None:
+    server = grpc.aio.server()
+    milvus_pb2_grpc.add_MilvusServiceServicer_to_server(milvus, server)
+    port = server.add_insecure_port("127.0.0.1:0")  # the kernel takes connections from now on
+    async with gateway_to(port, retry_seconds=0.0) as gateway:
+        asked = asyncio.create_task(gateway.version())
+        _, waiting = await asyncio.wait({asked}, timeout=2)
+        await server.start()
+        try:
+            assert await asked == "v2.3.5"
+        finally:
+            await server.stop(None)
+    assert waiting
+
+
 async def test_sends_no_authorization_without_a_user(
     milvus: ScriptedMilvus, gateway: GrpcMilvusGateway
 ) -> None:

@@ -57,8 +57,10 @@ _OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.http2.max_pings_without_data", 0),
     # The defaults grow to two minutes, in which a Milvus that came back is not noticed.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    # Not a pause, for all its name: how long one attempt to connect may take, TLS included. A Milvus
+    # that is busy takes more than a second now and then.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.use_local_subchannel_pool", 1),
 )
 
