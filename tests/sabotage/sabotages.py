@@ -238,7 +238,7 @@ SABOTAGES = (
     Sabotage(
         "a backup in part is complete unasked",
         "service/backup_run.py",
-        "        if self._fates.failed and not self._checked.allow_partial:\n",
+        "        if self._marks.failed and not self._checked.allow_partial:\n",
         "        if False:\n",
         (f"{SERVICE}create_partial.py",),
     ),

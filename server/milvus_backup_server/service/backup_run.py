@@ -22,6 +22,7 @@ from milvus_backup_server.domain.operations import (
 from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.bulk_flush import BulkFlush
 from milvus_backup_server.service.cluster_records import ClusterRecords, read_cluster_records
+from milvus_backup_server.service.collection_marks import CollectionMarks
 from milvus_backup_server.service.collection_plan import CollectionPlan, PlanStale
 from milvus_backup_server.service.collection_planner import CollectionPlanner, never_still
 from milvus_backup_server.service.concurrency import for_each
@@ -30,7 +31,6 @@ from milvus_backup_server.service.copying import CollectionCopier
 from milvus_backup_server.service.create_options import not_paused
 from milvus_backup_server.service.create_work import CheckedCreate, backup_info, manifest_head
 from milvus_backup_server.service.earlier_run import EarlierRun
-from milvus_backup_server.service.fates import Fates
 from milvus_backup_server.service.flushing import Flushing
 from milvus_backup_server.service.gc_pause import GcPause
 from milvus_backup_server.service.held_name import HeldName
@@ -102,7 +102,7 @@ class BackupRun:
             tracker,
             checked.pausing,
         )
-        self._fates = Fates(tracker)
+        self._marks = CollectionMarks(tracker)
         self._plans: dict[CollectionName, CollectionPlan] = {}
         self._manifests: dict[CollectionName, Spool] = {}
 
@@ -119,7 +119,7 @@ class BackupRun:
         try:
             async with SpoolDirectory() as spools:
                 result = await self._make(spools)
-            if not self._fates.failed:
+            if not self._marks.failed:
                 with contextlib.suppress(BackupError):  # the backup is whole: a sweep removes it
                     await self._journal.remove()
             return result
@@ -293,7 +293,7 @@ class BackupRun:
         self._tracker.enter(Phase.CHECKING, self._totals())
         await self._for_each(lambda name: self._check_one(name, writer, spools))
         self._require_some()
-        if self._fates.failed and not self._checked.allow_partial:
+        if self._marks.failed and not self._checked.allow_partial:
             return self._unfinished()
         self._tracker.enter(Phase.WRITING_METADATA)
         await self._discard_failed()
@@ -303,7 +303,7 @@ class BackupRun:
             await self._name.require()
             await self._earlier.remove(self._name.generation)
         info = backup_info(self._checked, records, self._flushing.flush_all)
-        head = manifest_head(self._checked, records, self._fates.failed, self._environment.version)
+        head = manifest_head(self._checked, records, self._marks.failed, self._environment.version)
         await writer.commit(info, head, self._name.require)
         return CreateResult(
             collection_count=writer.written.collections,
@@ -332,7 +332,7 @@ class BackupRun:
     @property
     def _left(self) -> list[CollectionName]:
         """The collections that have not failed."""
-        return [name for name in self._selected.collections if name not in self._fates.failed]
+        return [name for name in self._selected.collections if name not in self._marks.failed]
 
     async def _for_each(self, work: Callable[[CollectionName], Awaitable[None]]) -> None:
         await for_each(
@@ -343,19 +343,19 @@ class BackupRun:
 
     async def _each(self, name: CollectionName, work: Awaitable[None]) -> None:
         """Await the work on one collection, and mark the collection when it fails."""
-        await self._fates.trying([name], work)
+        await self._marks.trying([name], work)
 
     def _require_some(self) -> None:
         """Raise what a collection failed with if that leaves nothing worth going on for."""
-        self._fates.require_some(self._left)
+        self._marks.require_some(self._left)
         if not any(self._plans[name].amount.objects for name in self._left):
-            for error in self._fates.failed.values():
+            for error in self._marks.failed.values():
                 if isinstance(error, SourceStorageMismatch):
                     raise error  # nothing at all was found where Milvus's objects should be
 
     async def _discard_failed(self) -> None:
         """Remove what was copied of collections that failed: a complete backup holds nothing else."""
-        for name in self._fates.failed:
+        for name in self._marks.failed:
             if name in self._plans:
                 await self._discard(self._plans[name].collection_id)
 

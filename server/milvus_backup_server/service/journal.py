@@ -73,8 +73,7 @@ class Journal:
             self.limits.heartbeat,
             needed=self._has_work,
             look=self._look,
-            look_seconds=self.limits.lost_after
-            / 3,  # the wait for it and the beat need theirs, too
+            look_seconds=self.limits.look,
         )
         self.tasks: set[asyncio.Task[None]] = set()
         self._settling = Settling(log, owner, living=self.living, at_work=self._is_at_work)

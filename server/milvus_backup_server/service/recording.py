@@ -61,6 +61,11 @@ class RecordingLimits:
     accept: float = 10.0
     close: float = 2.0
 
+    @property
+    def look(self) -> float:
+        """How long a look at the log may take at work: the wait for it and the beat need theirs, too."""
+        return self.lost_after / 3
+
 
 def record_of(running: Running, owner: Owner, *, accepted: bool = True) -> OperationRecord:
     """Return an operation that runs here as it is stored."""

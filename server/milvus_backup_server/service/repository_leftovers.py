@@ -29,7 +29,8 @@ from milvus_backup_server.service.operation_directory import OperationDirectory
 from milvus_backup_server.service.operation_fates import FOREIGN, Fate, Fates
 from milvus_backup_server.service.removal import BackupRemoval, refuse_foreign
 
-_DEAD = (Fate.ENDED, Fate.UNSETTLED, Fate.FORGOTTEN)
+_RECORDED_DEAD = (Fate.ENDED, Fate.UNSETTLED)
+_DEAD = (*_RECORDED_DEAD, Fate.FORGOTTEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +102,19 @@ class RepositoryLeftovers:
         if claim is None:
             return None
         operation, data = claim
-        dead = await self._is_dead(operation)
-        if not dead and not await self._is_foreign(operation):
+        fate = await self._fate(operation)
+        foreign = fate is Fate.UNKNOWN and self._fates.is_old(operation)
+        if fate not in _DEAD and not foreign:
             return None
         size = await size_of(list_objects(self._store, layout.directory))
         if not size.older_than(self._before):
             return None
 
         async def remove() -> None:
-            if not await self._is_dead(operation):
+            fate = await self._fate(operation)
+            if fate not in _DEAD:
                 return
-            if await self._fates.of(operation) is Fate.ENDED:  # that no retry goes by it
+            if fate in _RECORDED_DEAD:  # that no retry goes by it
                 records = self._repository.records
                 await delete_prefix(records.store, plan_directory(records.root, operation))
             await BackupRemoval(self._store, layout, data).run()
@@ -119,7 +122,7 @@ class RepositoryLeftovers:
         place = self._repository.place
         subject = layout.name if place == HOME else f"{place}/{layout.name}"
         item = Leftover(LeftoverKind.BACKUP, subject, operation, size.objects, size.bytes)
-        if not dead:
+        if foreign:
             return Found(replace(item, state=LeftoverState.KEPT, note=FOREIGN), None)
         return Found(item, remove)
 
@@ -141,22 +144,22 @@ class RepositoryLeftovers:
         except (BackupCorrupt, NotABackup):
             return None
 
-    async def _is_dead(self, operation: str) -> bool:
-        """Tell whether an operation that writes here needs nothing any more."""
+    async def _fate(self, operation: str) -> Fate:
+        """Return what became of an operation that writes here.
+
+        It is UNKNOWN, though it is old, where it may be of a service that has its records elsewhere.
+        """
         if self._repository.home is not None:
             # Services that record elsewhere may write into a place, too.
-            return await self._fates.over(operation, plan_directory) in _DEAD
+            return await self._fates.over(operation, plan_directory)
         fate = await self._fates.of(operation)
         # All services of this repository record here, and keep records for some time only.
-        return fate is Fate.ENDED or (fate is Fate.UNKNOWN and self._fates.is_old(operation))
+        forgotten = fate is Fate.UNKNOWN and self._fates.is_old(operation)
+        return Fate.FORGOTTEN if forgotten else fate
 
-    async def _is_foreign(self, operation: str) -> bool:
-        """Tell whether an operation of long ago may be of a service that has its records elsewhere."""
-        of_a_place = self._repository.home is not None and self._fates.is_old(operation)
-        return of_a_place and not await self._is_known(operation)
-
-    async def _is_known(self, operation: str) -> bool:
-        return await self._fates.over(operation, plan_directory) is not Fate.UNKNOWN
+    async def _is_dead(self, operation: str) -> bool:
+        """Tell whether an operation that writes here needs nothing any more."""
+        return await self._fate(operation) in _DEAD
 
     async def notes(self) -> AsyncIterator[Found]:
         """Yield what operations noted and nobody needs: plans of creates, journals of restores.

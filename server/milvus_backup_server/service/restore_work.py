@@ -13,8 +13,8 @@ from milvus_backup_server.domain.renaming import Target
 from milvus_backup_server.domain.requests import RestoreRequest
 from milvus_backup_server.domain.restore_mapping import MappedDatabase, Wanted
 from milvus_backup_server.domain.targets import PresentTarget
+from milvus_backup_server.service.collection_marks import CollectionMarks
 from milvus_backup_server.service.context import Cluster, Repository, Storage
-from milvus_backup_server.service.fates import Fates
 from milvus_backup_server.service.staging import ImportPlace
 from milvus_backup_server.service.tracker import Tracker
 
@@ -58,7 +58,7 @@ class CheckedRestore:
         return [target.name for target in self.targets[source]]
 
 
-class RestoreMarks(Fates):
+class RestoreMarks(CollectionMarks):
     """Notes at the collections of a restore, known by their targets, how they fare.
 
     Args:

@@ -11,7 +11,7 @@ from milvus_backup_server.domain.operations import CollectionState
 from milvus_backup_server.service.tracker import Tracker
 
 
-class Fates:
+class CollectionMarks:
     """Notes which collections failed.
 
     Args:
