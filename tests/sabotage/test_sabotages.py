@@ -20,9 +20,14 @@ def sabotaged(sabotage: Sabotage, directory: Path) -> Path:
     shutil.copytree(ROOT / "server" / PACKAGE, directory / PACKAGE)
     file = directory / PACKAGE / sabotage.file
     text = file.read_text()
-    assert sabotage.old in text, "the code has changed: plant the bug where it is now"
-    file.write_text(text.replace(sabotage.old, sabotage.new, 1))
+    file.write_text(text.replace(sabotage.old, sabotage.new))
     return directory
+
+
+@pytest.mark.parametrize("sabotage", SABOTAGES, ids=lambda item: item.name)
+def test_the_code_that_a_sabotage_changes_is_there_once(sabotage: Sabotage) -> None:
+    text = (ROOT / "server" / PACKAGE / sabotage.file).read_text()
+    assert text.count(sabotage.old) == 1, "the code has changed: plant the bug where it is now"
 
 
 @pytest.mark.torture
