@@ -10,7 +10,6 @@ import pytest
 
 from milvus_backup.v1 import operation_pb2 as pb
 from milvus_backup_client.operations import error_of
-from tests.e2e.test_resumed_restore import importing
 from tests.support.clients import connected
 from tests.support.datasets import make_versioned, versioned_row, versioned_rows
 from tests.support.environment import Environment
@@ -19,6 +18,7 @@ from tests.support.meanwhile import Meanwhile
 from tests.support.milvus import MilvusStandalone
 from tests.support.rows import Rows, assert_same_rows, fetch_rows
 from tests.support.running_service import Service, environment_settings, running_service
+from tests.support.service_process import importing
 
 pytestmark = [
     pytest.mark.e2e,

@@ -12,7 +12,6 @@ import pytest
 
 from milvus_backup.v1 import operation_pb2 as pb
 from milvus_backup_client import BackupClient
-from tests.e2e.test_stop_and_restart import SOON_LOST, Process, Values, serving, until
 from tests.support.collection_builder import Dataset
 from tests.support.datasets import make_versioned
 from tests.support.environment import BACKUP_BUCKET, Environment, service_settings
@@ -20,6 +19,7 @@ from tests.support.faults import KillSwitch
 from tests.support.milvus_proxy import MilvusProxy
 from tests.support.rows import assert_same_rows, fetch_rows
 from tests.support.s3_proxy import S3Proxy
+from tests.support.service_process import SOON_LOST, Process, Values, serving, until
 from tests.support.traces import Inspector
 
 pytestmark = [

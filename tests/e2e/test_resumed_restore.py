@@ -6,30 +6,16 @@ from pathlib import Path
 import pytest
 
 from milvus_backup.v1 import operation_pb2 as pb
-from milvus_backup_client import BackupClient
-from tests.e2e.test_stop_and_restart import serving
 from tests.support.datasets import make_versioned
 from tests.support.environment import BACKUP_BUCKET, Environment, service_settings
 from tests.support.milvus import MilvusStandalone
 from tests.support.rows import assert_same_rows, fetch_rows
+from tests.support.service_process import SOON_LOST, importing, serving
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("stopping")]
 
 NAME = "resumed_rows"
 KEPT = "kept_rows"
-
-
-# A killed service counts as ended soon, so that the test need not wait.
-SOON = {"heartbeatSeconds": 1, "lostAfterSeconds": 4}
-
-
-async def importing(client: BackupClient, name: str, into: str) -> None:
-    """Wait until Milvus imports into a collection."""
-    while True:
-        waiting = (await client.get_operation(name)).progress.waiting_for
-        if waiting.startswith("import job") and f"into default.{into} (running" in waiting:
-            return
-        await asyncio.sleep(0.05)
 
 
 async def test_a_restore_whose_service_and_milvus_were_killed_during_an_import_ends_exact(
@@ -42,7 +28,7 @@ async def test_a_restore_whose_service_and_milvus_were_killed_during_an_import_e
         ]
         values = service_settings(environment.seaweed, milvus, backup_root="killed_restore")
         (tmp_path / "run").mkdir()
-        async with serving(values, tmp_path, operations=SOON) as service:
+        async with serving(values, tmp_path, **SOON_LOST) as service:
             made = await service.client.create_backup("killed", collections=[KEPT, NAME])
             assert (await service.client.wait(made)).state == pb.OPERATION_STATE_SUCCEEDED
             begun = await service.client.restore_backup("killed", suffix="_r")
@@ -51,7 +37,7 @@ async def test_a_restore_whose_service_and_milvus_were_killed_during_an_import_e
             milvus.kill()
             await asyncio.to_thread(service.child.kill)
         await asyncio.to_thread(milvus.start)
-        async with serving(values, tmp_path, operations=SOON) as service:
+        async with serving(values, tmp_path, **SOON_LOST) as service:
             while True:
                 found = await service.client.get_operation(begun.name)
                 if found.state == pb.OPERATION_STATE_INTERRUPTED:
