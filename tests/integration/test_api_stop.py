@@ -8,8 +8,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,25 +23,12 @@ from milvus_backup.v1 import operation_pb2, server_service_pb2
 from milvus_backup.v1.operation_service_pb2 import WatchOperationRequest, WatchOperationsRequest
 from milvus_backup.v1.operation_service_pb2_grpc import OperationServiceStub
 from milvus_backup.v1.server_service_pb2_grpc import ServerServiceStub
-from milvus_backup_server.app import RunningApp, StopRequest, running_app
-from milvus_backup_server.domain.conflicts import Footprint
+from milvus_backup_server.app import StopRequest, running_app
 from milvus_backup_server.domain.errors import ServerStopping
-from milvus_backup_server.domain.operations import Caller, DeleteResult, OperationKind, Result
-from milvus_backup_server.service.running import OperationRequest
+from milvus_backup_server.domain.operations import DeleteResult, Result
 from milvus_backup_server.service.tracker import Tracker
 from milvus_backup_server.settings.models import Settings
-
-NOBODY = 1  # a port on which nothing listens
-OUTSIDE: dict[str, Any] = {
-    "milvus": {"grpc": {"port": NOBODY}, "storage": {"port": NOBODY}},
-    "backup": {"storage": {"port": NOBODY}},
-}
-WAITS: dict[str, Any] = {
-    "checkTimeoutSeconds": 2,
-    "operations": {"cleanupSeconds": 0.2},
-    "milvus": {"callTimeoutSeconds": 1, "retrySeconds": 0.1},
-    "storage": {"retryBudgetSeconds": 0.1},
-}
+from tests.support.stoppable_app import NOBODY, OUTSIDE, WAITS, Work, stoppable
 
 
 def settings(grace: float = 0.2, **grpc_face: Any) -> Settings:
@@ -50,24 +36,6 @@ def settings(grace: float = 0.2, **grpc_face: Any) -> Settings:
     off = {"enabled": False}
     service = {"shutdownGraceSeconds": grace, "grpc": face, "http": off, **WAITS}
     return Settings.model_validate({**OUTSIDE, "service": service})
-
-
-@dataclass
-class Work:
-    """An operation of a running app that goes on until it is told to end."""
-
-    app: RunningApp
-    let_end: asyncio.Event = field(default_factory=asyncio.Event)
-    name: str = ""
-
-    async def begin(self) -> None:
-        footprint = Footprint(OperationKind.DELETE_BACKUP, "nightly")
-        request = OperationRequest(footprint, Caller(), object())
-        self.name = (await self.app.use_cases.operations.begin(request, self._body)).name
-
-    async def _body(self, tracker: Tracker) -> Result:
-        await self.let_end.wait()
-        return DeleteResult(0)
 
 
 class StuckWork(Work):
@@ -93,25 +61,6 @@ class Outcome:
                 self.states.append(operation.state)
         except grpc.aio.AioRpcError as error:
             self.error = error
-
-
-@asynccontextmanager
-async def stoppable(
-    chosen: Settings, stop: StopRequest | None = None
-) -> AsyncIterator[tuple[RunningApp, asyncio.Event]]:
-    """Run an app in a task of its own; setting the event begins its end, which is waited for."""
-    started: asyncio.Queue[RunningApp] = asyncio.Queue()
-    end = asyncio.Event()
-
-    async def run() -> None:
-        async with running_app(chosen, stop=stop) as app:
-            started.put_nowait(app)
-            await end.wait()
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(run())
-        yield await started.get(), end
-        end.set()
 
 
 async def test_it_starts_when_nothing_else_is_up() -> None:

@@ -5,16 +5,16 @@ from typing import Any
 import pytest
 
 from milvus_backup_server.domain.errors import MilvusUnavailable
-from milvus_backup_server.domain.operations import Operation, OperationState, RestoreResult
+from milvus_backup_server.domain.operations import OperationState, RestoreResult
 from milvus_backup_server.domain.rbac import RbacCounts
 from milvus_backup_server.domain.records import RbacMeta
 from milvus_backup_server.domain.restore_options import RestoreOptions
 from tests.support.crashes import die, mutations
 from tests.support.fake_milvus import FakeMilvus
 from tests.support.gateways import FailingGateway
-from tests.support.resumed_restores import interrupted, resume, undo
+from tests.support.resumed_restores import Begun, interrupted, resume, undo
 from tests.support.running_service import Decorators
-from tests.support.service import ROOT, Service, World, add_collection, running
+from tests.support.service import ROOT, World, add_collection, running
 
 ACCESS = RbacMeta.from_json(
     {
@@ -76,18 +76,6 @@ async def test_a_cancel_of_an_interrupted_restore_says_that_users_stay() -> None
 # --- the service dies while Milvus is asked to add them
 
 
-class Begun:
-    """Begins the restore and keeps its name."""
-
-    def __init__(self) -> None:
-        self.name = ""
-
-    async def __call__(self, service: Service) -> Operation:
-        operation = await service.start_restore(**FIELDS)
-        self.name = operation.name
-        return operation
-
-
 async def backed_up() -> World:
     world = world_of_2_6()
     await add_collection(world.milvus, "one", range(5))
@@ -100,9 +88,9 @@ async def backed_up() -> World:
 
 async def died_at_users(world: World, *, after: bool) -> str:
     """Let the service die when it adds the users; return the restore's name."""
-    steps = await mutations(await backed_up(), Begun())
+    steps = await mutations(await backed_up(), Begun(FIELDS))
     at = 1 + next(number for number, step in enumerate(steps) if step.startswith("restore_rbac"))
-    begun = Begun()
+    begun = Begun(FIELDS)
     assert await die(world, begun, at, after=after)
     assert world.milvus.access == (ACCESS if after else RbacMeta())
     return begun.name

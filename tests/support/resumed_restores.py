@@ -1,6 +1,7 @@
 """Going on with a restore or a verification, or undoing it, after the service that ran it is gone."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -100,13 +101,15 @@ async def with_backup(*, staged: bool = False) -> World:
 
 
 class Begun:
-    """Begins the restore and keeps its name."""
+    """Begins a restore and keeps its name."""
 
-    def __init__(self) -> None:
+    def __init__(self, fields: Mapping[str, Any] = FIELDS) -> None:
+        """Choose the fields of the request."""
         self.name = ""
+        self._fields = fields
 
     async def __call__(self, service: Service) -> Operation:
-        operation = await service.start_restore(**FIELDS)
+        operation = await service.start_restore(**self._fields)
         self.name = operation.name
         return operation
 
