@@ -1,4 +1,4 @@
-"""Decorators of ObjectStore that tests put around a real one: count, fail, delay, hold back.
+"""Decorators of ObjectStore that tests put around a real one: count, fail, delay, hold back, tell other ETags.
 
 Each is a whole ObjectStore. Methods are named as in the port: "put", "copy_part", ...
 """
@@ -6,10 +6,11 @@ Each is a whole ObjectStore. Methods are named as in the port: "put", "copy_part
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 from typing import TypeVar
 
 from milvus_backup_server.adapters.store_decorator import StoreDecorator
-from milvus_backup_server.domain.objects import ObjectInfo
+from milvus_backup_server.domain.objects import ListPage, ObjectInfo, StoreLocation
 from milvus_backup_server.ports.object_store import ObjectStore
 
 T = TypeVar("T")
@@ -149,3 +150,37 @@ class NoCondition(StoreDecorator):
         self, key: str, data: bytes, *, if_absent: bool = False, if_match: str = ""
     ) -> ObjectInfo:
         return await super().put(key, data)
+
+
+class OtherEtags(StoreDecorator):
+    """Has ETags that look like MD5s and are none, as with SSE-KMS; those of the inner store are."""
+
+    async def head(self, key: str) -> ObjectInfo | None:
+        info = await super().head(key)
+        return info and _hidden(info)
+
+    async def get(
+        self, key: str, *, offset: int = 0, length: int | None = None, if_match: str = ""
+    ) -> bytes:
+        return await super().get(key, offset=offset, length=length, if_match=if_match[::-1])
+
+    async def put(
+        self, key: str, data: bytes, *, if_absent: bool = False, if_match: str = ""
+    ) -> ObjectInfo:
+        info = await super().put(key, data, if_absent=if_absent, if_match=if_match[::-1])
+        return _hidden(info)
+
+    async def copy(
+        self, source: StoreLocation, source_key: str, key: str, *, if_match: str, size: int = 0
+    ) -> str:
+        return (await super().copy(source, source_key, key, if_match=if_match, size=size))[::-1]
+
+    async def list_page(
+        self, prefix: str, *, token: str = "", delimiter: bool = False, limit: int = 1000
+    ) -> ListPage:
+        page = await super().list_page(prefix, token=token, delimiter=delimiter, limit=limit)
+        return replace(page, objects=tuple(_hidden(info) for info in page.objects))
+
+
+def _hidden(info: ObjectInfo) -> ObjectInfo:
+    return replace(info, etag=info.etag[::-1])

@@ -13,10 +13,11 @@ from collections.abc import (
     Awaitable,
     Callable,
     Coroutine,
+    Hashable,
 )
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from milvus_backup_server.domain.errors import (
     BackupError,
@@ -28,6 +29,8 @@ from milvus_backup_server.domain.errors import (
 from milvus_backup_server.domain.objects import ListPage, ObjectInfo, Upload, UploadedPart
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.memory import ByteBudget
+
+T = TypeVar("T")
 
 _PAGE = 1000
 _CLEAN_UP_SECONDS = 15.0
@@ -75,6 +78,14 @@ async def list_children(store: ObjectStore, prefix: str) -> AsyncIterator[str]:
             yield child
 
 
+async def present_object(store: ObjectStore, key: str) -> ObjectInfo:
+    """Return what a store tells of an object; ObjectNotFound if it does not exist."""
+    found = await store.head(key)
+    if found is None:
+        raise ObjectNotFound(f"{key} does not exist", key=key, bucket=store.location.bucket)
+    return found
+
+
 async def read_chunks(
     store: ObjectStore, key: str, chunk_size: int, *, info: ObjectInfo | None = None
 ) -> AsyncIterator[bytes]:
@@ -90,11 +101,34 @@ async def read_chunks(
         ObjectNotFound: It does not exist.
         ObjectChanged: It was overwritten while it was read.
     """
-    found = info or await store.head(key)
-    if found is None:
-        raise ObjectNotFound(f"{key} does not exist", key=key, bucket=store.location.bucket)
+    found = info or await present_object(store, key)
     for offset in range(0, found.size, chunk_size):
         yield await store.get(key, offset=offset, length=chunk_size, if_match=found.etag)
+
+
+async def read_until_agreed(
+    read: Callable[[], Awaitable[T]],
+    is_right: Callable[[T], bool],
+    identity: Callable[[T], Hashable],
+) -> T:
+    """Read something, and again while it is not right: bytes may be damaged on their way.
+
+    Two readings that agree count: then it is what is stored that is not right.
+
+    Args:
+        read: Reads it.
+        is_right: Tells whether a reading is as expected.
+        identity: Returns what two readings agree by.
+
+    Returns:
+        What was read last.
+    """
+    seen = set[Hashable]()
+    while True:
+        found = await read()
+        if is_right(found) or identity(found) in seen or len(seen) == MOST_READS - 1:
+            return found
+        seen.add(identity(found))
 
 
 async def md5_of_object(
@@ -120,13 +154,13 @@ async def md5_of_object(
         ObjectNotFound: It does not exist.
         ObjectChanged: It was overwritten while it was read, or has not the size that it is listed with.
     """
-    seen = set[tuple[str, int]]()
-    md5, size = await _digest(store, info, chunk_size, memory)
-    while size != info.size or expected not in ("", md5):
-        if (md5, size) in seen or len(seen) == MOST_READS - 1:
-            break
-        seen.add((md5, size))
-        md5, size = await _digest(store, info, chunk_size, memory)
+
+    def is_right(found: tuple[str, int]) -> bool:
+        return found[1] == info.size and expected in ("", found[0])
+
+    md5, size = await read_until_agreed(
+        lambda: _digest(store, info, chunk_size, memory), is_right, lambda found: found
+    )
     if size != info.size:
         raise ObjectChanged(f"{info.key} gives {size} bytes instead of {info.size}", key=info.key)
     return md5

@@ -21,7 +21,13 @@ from milvus_backup_server.domain.verification import (
 )
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.json_stream import TailHash
-from milvus_backup_server.service.objects import MOST_READS, feed, read_chunks
+from milvus_backup_server.service.objects import (
+    MOST_READS,
+    feed,
+    present_object,
+    read_chunks,
+    read_until_agreed,
+)
 from milvus_backup_server.service.verify_report import VerifyReport
 
 T = TypeVar("T")
@@ -149,39 +155,33 @@ class FilesCheck:
     ) -> FileDigest | None:
         """Read a file whole, and again if it is not right: bytes may be damaged on their way.
 
-        Two readings in a row that agree count.
+        Two readings that agree count.
 
         Returns:
             What was read last; None if it is not there, which is noted.
         """
         self._report.count(metadata_files=1)
-        found: FileDigest | None = None
-        for _ in range(MOST_READS):
-            last = found
-            try:
-                found = await self._digest(file)
-            except ObjectNotFound:
-                self.note(file, ProblemKind.MISSING, "is missing")
-                return None
-            except ObjectChanged:
-                self.note(file, ProblemKind.CONTENT, "changed while it was verified")
-                return None
-            self.etags_are_md5 |= found.md5 == found.etag_md5
-            if is_right(found) or (last is not None and found.sha256 == last.sha256):
-                break
-        return found
+        try:
+            return await read_until_agreed(
+                lambda: self._digest(file), is_right, lambda found: found.sha256
+            )
+        except ObjectNotFound:
+            self.note(file, ProblemKind.MISSING, "is missing")
+        except ObjectChanged:
+            self.note(file, ProblemKind.CONTENT, "changed while it was verified")
+        return None
 
     async def _digest(self, file: str) -> FileDigest:
         key = self._layout.meta(file)
-        info = await self._store.head(key)
-        if info is None:
-            raise ObjectNotFound(f"{key} does not exist", key=key)
+        info = await present_object(self._store, key)
         tail = TailHash(TAIL_BYTES)
         sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
         async for chunk in tail.through(read_chunks(self._store, key, self._part_bytes, info=info)):
             await feed(sha256, chunk)
             await feed(md5, chunk)
-        return FileDigest(sha256.hexdigest(), md5.hexdigest(), md5_of_etag(info.etag), tail)
+        found = FileDigest(sha256.hexdigest(), md5.hexdigest(), md5_of_etag(info.etag), tail)
+        self.etags_are_md5 |= found.md5 == found.etag_md5
+        return found
 
 
 async def again_if_damaged(read: Callable[[], Awaitable[T]]) -> T:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from milvus_backup_server.adapters.binlog.columns import ColumnStream, Fields
 from milvus_backup_server.adapters.binlog.deltas import deletes_of
+from milvus_backup_server.adapters.binlog.envelope import MAGIC
 from milvus_backup_server.adapters.binlog.files import (
     PARQUET_MAGIC,
     LogFile,
@@ -17,9 +21,15 @@ from milvus_backup_server.adapters.binlog.files import (
     readable,
 )
 from milvus_backup_server.domain.binlogs import Delete, RowBatch, SegmentLogs
+from milvus_backup_server.domain.objects import md5_of_etag
 from milvus_backup_server.domain.records import CollectionSchema
 from milvus_backup_server.ports.object_store import ObjectStore
-from milvus_backup_server.service.objects import read_chunks
+from milvus_backup_server.service.objects import (
+    feed,
+    present_object,
+    read_chunks,
+    read_until_agreed,
+)
 from milvus_backup_server.service.spool import Spool, SpoolDirectory
 
 _CHUNK = 4 << 20
@@ -64,20 +74,47 @@ class ArrowBinlogReader:
                     file.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """A log on local disk.
+
+    Attributes:
+        md5: Of its bytes, in hex.
+        etag_md5: What the store says it is; empty if it does not.
+    """
+
+    path: Path
+    md5: str
+    etag_md5: str
+
+
 class _Fetch:
     """Brings logs to local disk. What is open stays readable although its name is gone."""
 
     def __init__(self, store: ObjectStore, directory: SpoolDirectory) -> None:
         self._store = store
         self._directory = directory
+        self._etags_are_md5 = True  # until two readings of a log agree that they are not
 
     async def get(self, key: str) -> LogFile:
-        path = self._directory.path()
+        copy = await read_until_agreed(
+            partial(self._copied, key), self._is_right, lambda it: it.md5
+        )
+        self._etags_are_md5 = self._etags_are_md5 and self._is_right(copy)
+        return await asyncio.to_thread(_opened, copy.path, key)
+
+    def _is_right(self, copy: _Copy) -> bool:
+        return not self._etags_are_md5 or copy.etag_md5 in ("", copy.md5)
+
+    async def _copied(self, key: str) -> _Copy:
+        info = await present_object(self._store, key)
+        path, md5 = self._directory.path(), hashlib.md5(usedforsecurity=False)
         spool = Spool(path)
-        async for chunk in read_chunks(self._store, key, _CHUNK):
+        async for chunk in read_chunks(self._store, key, _CHUNK, info=info):
+            await feed(md5, chunk)
             await spool.append(chunk)
         await spool.flush()
-        return await asyncio.to_thread(_opened, path, key)
+        return _Copy(path, md5.hexdigest(), md5_of_etag(info.etag))
 
 
 @asynccontextmanager
@@ -102,7 +139,8 @@ async def _streams(store: ObjectStore, logs: SegmentLogs, fields: Fields) -> lis
     columns = {number: keys for number, keys in logs.columns.items() if keys}
     if not columns:
         return []
-    begin = await store.get(next(iter(columns.values()))[0], length=len(PARQUET_MAGIC))
+    first = partial(store.get, next(iter(columns.values()))[0], length=len(PARQUET_MAGIC))
+    begin = await read_until_agreed(first, lambda it: it in (PARQUET_MAGIC, MAGIC), lambda it: it)
     grouped = begin == PARQUET_MAGIC
     return [ColumnStream(keys) for at, keys in columns.items() if grouped or fields.needs(at)]
 
