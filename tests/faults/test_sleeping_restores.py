@@ -51,7 +51,7 @@ async def sleep_through(world: World, sleep: Sleep, act: Act, around: Decorators
     records = sleep.records(crashed.records)
     async with running(world, around, records=records, recording=SOON) as sleeper:
         ending = asyncio.create_task(sleeper.end(await act(sleeper)))
-        await asyncio.wait_for(sleep.asleep.wait(), 20)
+        await asyncio.wait_for(sleep.asleep.wait(), 60)
         async with running(
             world, generation=2, records=crashed.records, recording=SOON
         ) as successor:

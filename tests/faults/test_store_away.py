@@ -43,12 +43,12 @@ async def assert_nothing_is_listed_as_whole(faulty: FaultyWorld, service: Servic
 
 async def away_for_a_while(faulty: FaultyWorld, service: Service, begun: Operation) -> None:
     """Let the store go when something is repeated, wait until much more is, and let it come back."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not faulty.retries:  # noqa: ASYNC110 - others count it
             await asyncio.sleep(0.01)
     await faulty.proxy.down()
     asked = faulty.retries.total()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while faulty.retries.total() < asked + 10:  # noqa: ASYNC110 - others count it
             await asyncio.sleep(0.01)
     assert not (service.operations.get(begun.name)).state.ends_watch

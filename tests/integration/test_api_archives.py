@@ -131,7 +131,7 @@ async def test_under_another_name_and_in_gzip(api: Api) -> None:
 async def test_a_sender_learns_at_once_why_no_more_is_needed(api: Api, rest: Any) -> None:
     await api.client.import_backup(in_chunks(tar_of(below("taken", GO))))
     archive = tar_of(below("taken", GO))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         with pytest.raises(BackupAlreadyExists):
             await api.client.import_backup(rest(archive))
         with pytest.raises(InvalidRequest):

@@ -176,7 +176,7 @@ class Process:
 
     async def line(self, event: str) -> dict[str, Any]:
         assert self.process.stderr
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while data := await self.process.stderr.readline():
                 self.log.append(json.loads(data))
                 if self.log[-1]["event"] == event:

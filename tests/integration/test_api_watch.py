@@ -96,7 +96,7 @@ async def test_at_most_one_message_in_an_interval_but_the_last_is_not_held_back(
     request.min_interval.seconds = 30
     call = OperationServiceStub(api.channel).WatchOperation(request)
     tracker, states = await job.tracker(), []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         async for operation in call:
             states.append(operation.state)
             for number in range(100):
@@ -131,7 +131,7 @@ async def test_a_stream_that_nobody_reads_costs_no_memory_and_holds_up_no_other(
             if number % 200 == 0:
                 await asyncio.sleep(0)
         job.go_on.set()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await reading
         _, peak = tracemalloc.get_traced_memory()
     finally:

@@ -208,7 +208,7 @@ async def test_ctrl_c_leaves_nothing_of_an_import(place: Place) -> None:
 
 async def until_there_is(place: Place, name: str, *, something: bool) -> None:
     """Wait until there is something of a backup, or nothing."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while bool(await imported(place, name)) is not something:  # noqa: ASYNC110 - a program does it
             await asyncio.sleep(0.01)
 
@@ -250,7 +250,7 @@ async def test_ctrl_c_leaves_nothing_where_the_service_ends_with_the_command(
     importing.stdin.write(tar_of(below("left", LARGE))[:6_000_000])
     await importing.stdin.drain()
     data = store / "left" / "binlogs"
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not data.exists():  # noqa: ASYNC110 - a program makes it
             await asyncio.sleep(0.01)
         importing.send_signal(signal.SIGINT)

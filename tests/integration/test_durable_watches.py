@@ -24,7 +24,7 @@ async def test_an_operation_of_another_service_is_watched_to_its_end(world: Repl
     first, second, work = await world.start(), await world.start(), Work()
     name = await first.begin(asked(), work)
     states = [RUNNING]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for operation in second.directory.watch(name, 0.01):
             states.append(operation.state)
             work.go.set()
@@ -36,7 +36,7 @@ async def test_operations_of_both_services_are_watched_together(world: Replicas)
     there = await first.begin(asked("one"), work)
     here = await second.begin(asked("two"), work)
     last: dict[str, OperationState] = {}
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for operation in second.directory.watch_many([there, here], 0.01):
             last[operation.name] = operation.state
             if set(last) == {there, here}:
@@ -56,7 +56,7 @@ async def test_what_another_service_has_resumed_is_followed_there_by_who_ran_it_
     await second.control.resume(name)
     await first.becomes(name, RUNNING)
     seen = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for operation in first.directory.watch_many([name], 0.01):
             seen.append(operation.state)
             go_on.go.set()

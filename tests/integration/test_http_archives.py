@@ -119,7 +119,7 @@ async def test_an_archive_may_be_larger_than_a_json_body(
             yield b"x" * (1 << 18)
 
     api.import_.error = OperationInterrupted("as asked")
-    answer = await streaming.post("/backups", content=pieces(), timeout=30)
+    answer = await streaming.post("/backups", content=pieces(), timeout=60)
     assert (answer.status_code, answer.json()["msg"]) == (503, "as asked")
     assert sum(map(len, api.import_.chunks)) == 6 << 20
 

@@ -27,7 +27,7 @@ async def api() -> AsyncIterator[FakeApi]:
 async def streaming(api: FakeApi) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         http_port(api.use_cases) as url,
-        httpx.AsyncClient(base_url=url, timeout=10) as found,
+        httpx.AsyncClient(base_url=url, timeout=60) as found,
     ):
         yield found
 
@@ -144,7 +144,7 @@ async def test_at_most_one_event_in_an_interval_but_the_last_is_not_held_back(
 ) -> None:
     job = await running_job(api)
     tracker = await job.tracker()
-    async with asyncio.timeout(5), watching(streaming, job.name, min_interval=30) as found:
+    async with asyncio.timeout(20), watching(streaming, job.name, min_interval=30) as found:
         states = [state_of(await anext(found))]
         for number in range(100):
             tracker.wait_for(f"step {number}")

@@ -54,14 +54,14 @@ def url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def client(url: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=url, timeout=30) as found:
+    with httpx.Client(base_url=url, timeout=60) as found:
         yield found
 
 
 @schema.parametrize()
 @FEW
 def test_every_answer_is_as_the_document_says(case: Any, url: str) -> None:
-    case.call_and_validate(base_url=url, checks=CHECKS, timeout=30)
+    case.call_and_validate(base_url=url, checks=CHECKS, timeout=60)
 
 
 # --- what no document describes

@@ -26,7 +26,7 @@ def settings(grace: float = 0.2, **http_face: Any) -> Settings:
 
 @asynccontextmanager
 async def client_of(app: RunningApp) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"{app.url}/api/v1", timeout=10) as client:
+    async with httpx.AsyncClient(base_url=f"{app.url}/api/v1", timeout=60) as client:
         yield client
 
 

@@ -113,7 +113,7 @@ async def test_what_is_not_allowed_is_named_in_each_face(app: RunningApp) -> Non
 
 
 async def test_by_http(app: RunningApp, milvus: FakeMilvus, archive: MemoryStore) -> None:
-    async with httpx.AsyncClient(base_url=f"{app.url}/api/v1", timeout=20) as http:
+    async with httpx.AsyncClient(base_url=f"{app.url}/api/v1", timeout=60) as http:
         body = {"backup_name": "b", "bucket_name": "archive", "backup_root_path": "team/a"}
         made = (await http.post("create", json=body)).json()
         assert made["data"]["collection_backups"][0]["collection_name"] == "hello"

@@ -130,7 +130,7 @@ async def half_way(service: Service, files: dict[str, bytes] = MANY) -> "asyncio
 
 async def until(condition: Callable[[], Awaitable[object]]) -> None:
     """Let others run until a condition holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await condition():  # noqa: ASYNC110 - it may be anything
             await asyncio.sleep(0)
 

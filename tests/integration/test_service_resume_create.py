@@ -110,7 +110,7 @@ async def resumed_after_death(at: int, *, after: bool) -> None:
 
 async def only_operation(service: Service) -> str:
     """Return the name of the operation, when its owner counts as vanished."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             page = await service.use_cases.directory.list("", 2, CREATES)
             (operation,) = page.items

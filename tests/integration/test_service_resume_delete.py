@@ -51,7 +51,7 @@ async def resumed_after_death(at: int, *, after: bool) -> None:
     before = await objects_of(world, OTHER)
     assert await die(world, delete, at, after=after, records=records)
     async with running(world, generation=2, records=records) as service:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 (operation,) = (await service.use_cases.directory.list("", 2)).items
                 if operation.state is OperationState.INTERRUPTED:

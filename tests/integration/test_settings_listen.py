@@ -45,7 +45,7 @@ async def service(
 async def is_serving(target: str) -> bool:
     async with grpc.aio.insecure_channel(target) as channel:
         health: Any = HealthStub(channel)
-        answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=5)
+        answer = await health.Check(health_pb2.HealthCheckRequest(), timeout=60)
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 

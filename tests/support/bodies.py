@@ -92,7 +92,7 @@ class Held:
 
 async def ended(manager: OperationManager, operation: Operation) -> Operation:
     """Wait for an operation's last state."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         states = [state async for state in manager.watch(operation.name, 0)]
     assert states[-1].state.ends_watch
     return states[-1]
@@ -100,14 +100,14 @@ async def ended(manager: OperationManager, operation: Operation) -> Operation:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Let others run until a condition holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - it may be anything
             await asyncio.sleep(0)
 
 
 async def in_time(waiting: Awaitable[object]) -> None:
     """Wait for something that must come."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await waiting
 
 

@@ -27,7 +27,7 @@ from tests.support.processes import (
 PACKAGES = ("chromium", "chromium-driver")
 """What Debian has; the driver is built from the browser's source and always fits it."""
 _PROGRAMS = ("chromium", "chromedriver")
-_START_SECONDS = 60
+_START_SECONDS = 90
 _INSIDE = {"blob", "chrome", "data"}  # addresses of what the browser has itself
 _LOCK = Path(tempfile.gettempdir()) / "milvus-backup-chromium.lock"
 

@@ -19,8 +19,7 @@ _VARIABLES = ("PATH", "PYTHONPATH", "HOME", "LANG")
 _PROGRAM = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
-if {nohup}:
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+signal.signal(signal.SIGHUP, signal.SIG_IGN if {nohup} else signal.SIG_DFL)
 from milvus_backup_client.cli import main
 main()
 """
@@ -99,20 +98,20 @@ class Program:
 
     async def shows(self, text: str) -> None:
         """Wait until a text was written to the terminal."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while text not in self.screen:
                 self.changed.clear()
                 await self.changed.wait()
 
     async def waits_for(self, file: Path, text: str) -> None:
         """Wait until a file of the program's has a text."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while text not in content_of(file):  # noqa: ASYNC110 - another process writes it
                 await asyncio.sleep(0.02)
 
     async def end(self) -> Ended:
         """Wait for its end."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             stdout, _ = await self.process.communicate()
         asyncio.get_running_loop().remove_reader(self.terminal)
         self._read()

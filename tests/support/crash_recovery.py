@@ -15,7 +15,7 @@ from tests.support.service import CALLER, Service, World, keys_below, succeeded
 KEPT = "backup/.milvus-backup/"
 SOON = replace(QUICK, lost_after=0.2)
 """A service that died counts as gone soon, so that the tests need not wait."""
-_SECONDS = 20
+_SECONDS = 60
 
 
 @dataclass

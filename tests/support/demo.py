@@ -34,7 +34,7 @@ SUFFIX = "_restored"
 
 _PARTS = 4
 _MIB = 1 << 20
-_START_SECONDS = 60
+_START_SECONDS = 90
 
 
 async def main(argv: Sequence[str]) -> int:

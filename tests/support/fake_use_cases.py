@@ -46,7 +46,7 @@ class Job:
 
     async def tracker(self) -> Tracker:
         """Wait until it is at work and return what it reports to."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await self.started.wait()
         return self.trackers[0]
 

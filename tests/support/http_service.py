@@ -81,7 +81,7 @@ async def listening(
     async with (
         running(world, decorators) as service,
         http_port(service.use_cases, options) as url,
-        httpx.AsyncClient(base_url=url, timeout=20) as client,
+        httpx.AsyncClient(base_url=url, timeout=60) as client,
     ):
         yield HttpService(service, client)
 

@@ -58,7 +58,7 @@ class PhaseGate:
 
     async def wait(self) -> None:
         """Wait until the call is held back."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self.reached.wait()
 
     def _is_here(self) -> bool:

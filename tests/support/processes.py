@@ -151,7 +151,7 @@ class ChildProcess:
     def kill(self) -> int:
         """Send SIGKILL and wait until it is gone; return the exit code."""
         self.send_signal(signal.SIGKILL)
-        return self.wait(timeout=30)
+        return self.wait(timeout=90)
 
     def log_tail(self) -> str:
         """Return the end of the log; of a Go program's panic the beginning, which says why."""

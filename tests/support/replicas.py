@@ -34,7 +34,7 @@ QUICK = RecordingLimits(
     heartbeat=0.05, lost_after=1.0, progress=0.05, retry=0.05, ask=2.0, accept=5.0, close=2.0
 )
 DELETE = OperationKind.DELETE_BACKUP
-_SECONDS = 20.0
+_SECONDS = 60.0
 
 
 def asked(

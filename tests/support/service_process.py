@@ -20,8 +20,8 @@ from tests.support.s3_proxy import S3Proxy
 
 Values = dict[str, Any]
 
-START_SECONDS = 60
-STOP_SECONDS = 30
+START_SECONDS = 90
+STOP_SECONDS = 90
 SECONDS = 10
 """Within which an answer comes, whatever is down."""
 GRACE = 1

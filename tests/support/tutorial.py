@@ -22,8 +22,8 @@ SAMPLE_BUCKET = "a-bucket"
 EXAMPLE = ROOT / "example"
 
 _SCRIPTS = Path(sysconfig.get_path("scripts"))
-_START_SECONDS = 60
-_STOP_SECONDS = 30
+_START_SECONDS = 90
+_STOP_SECONDS = 90
 
 
 class Tutorial:

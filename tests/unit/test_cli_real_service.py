@@ -115,7 +115,7 @@ async def test_the_service_ends_with_a_command_that_is_killed(home: Path) -> Non
     service = await _service_below(home / "tmp")
     program.process.kill()
     await program.end()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not is_gone(service):  # noqa: ASYNC110 - another process's end
             await asyncio.sleep(0.05)
     assert len(list((home / "tmp").iterdir())) == 1
@@ -125,7 +125,7 @@ async def test_the_service_ends_with_a_command_that_is_killed(home: Path) -> Non
 
 async def _service_below(directory: Path) -> int:
     """Wait until a service listens on a socket below a directory; return its process id."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not (found := _services(directory)):  # noqa: ASYNC110 - another process listens
             await asyncio.sleep(0.05)
     return found[0]

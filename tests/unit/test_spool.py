@@ -130,10 +130,10 @@ async def test_the_directory_is_removed_beside_the_event_loop_and_to_its_end(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr(tempfile.TemporaryDirectory, "cleanup", slow)
     using = asyncio.create_task(use())
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), 60)
     using.cancel()
     go_on.set()
-    await asyncio.wait_for(ended.wait(), 10)
+    await asyncio.wait_for(ended.wait(), 60)
     await asyncio.wait({using})
     assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240 an empty directory
 
