@@ -3,25 +3,19 @@
 In `make test` it dies at some of the changes, in `make torture` at all.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
-
 import pytest
 
 from milvus_backup_server.domain.backups import BackupState
 from milvus_backup_server.domain.errors import BackupNotFound
-from milvus_backup_server.domain.leftovers import LeftoverState
 from milvus_backup_server.domain.operations import Operation, RestoreResult
+from tests.support.crash_cases import PARTS, Case, assert_swept, part_of
 from tests.support.crash_checks import (
-    OTHER,
     assert_finals_are_whole,
     assert_listed_is_whole,
     objects_of,
     remains,
-    world_with,
 )
-from tests.support.crash_recovery import SOON, Crashed, sweep
-from tests.support.crashes import Act, die, mutations
+from tests.support.crash_recovery import Crashed
 from tests.support.replacing_restores import (
     BACKED_UP,
     LATER,
@@ -31,7 +25,7 @@ from tests.support.replacing_restores import (
     rows,
 )
 from tests.support.sample import assert_exact
-from tests.support.service import Service, World, running, succeeded
+from tests.support.service import Service, World, succeeded
 
 pytestmark = pytest.mark.usefixtures("own_disk")
 
@@ -46,27 +40,6 @@ async def restore(service: Service) -> Operation:
 
 async def delete(service: Service) -> Operation:
     return await service.start_delete("b")
-
-
-Check = Callable[[Crashed, Service, str], Awaitable[None]]
-
-
-async def crash(world: World, act: Act, at: int, *, after: bool, check: Check) -> None:
-    """Let a service die, start another one and let it check what becomes of the operation."""
-    crashed = Crashed(world)
-    assert await die(world, act, at, after=after, records=crashed.records)
-    records = crashed.records
-    async with running(world, generation=2, records=records, recording=SOON) as service:
-        await check(crashed, service, await crashed.interrupted(service))
-
-
-async def assert_swept(crashed: Crashed, service: Service, name: str) -> None:
-    """Sweep instead of going on: nothing of the operation stays, and a second sweep finds nothing."""
-    result = await sweep(service)
-    assert result.by_state.get(LeftoverState.FAILED, 0) == 0, result.leftovers
-    assert await crashed.left() == []
-    assert (await service.use_cases.directory.get(name)).state.final
-    assert (await sweep(service)).leftovers == ()
 
 
 async def state_of(service: Service, name: str = "b") -> BackupState | None:
@@ -138,34 +111,6 @@ async def swept_delete(crashed: Crashed, service: Service, name: str) -> None:
         assert await remains(crashed.world) == []
 
 
-@dataclass(frozen=True)
-class Case:
-    """An operation, and what is checked after a crash of it."""
-
-    act: Act
-    check: Check
-    backups: tuple[str, ...] = ()
-    staged: bool = False
-    make: Callable[[], Awaitable[World]] | None = None
-
-    async def world(self) -> World:
-        if self.make is not None:
-            return await self.make()
-        return await world_with(OTHER, *self.backups, staged=self.staged)
-
-    async def points(self) -> list[tuple[int, bool]]:
-        count = len(await mutations(await self.world(), self.act))
-        assert count >= 5, "nothing to die in"
-        return [(at, after) for at in range(1, count + 1) for after in (False, True)]
-
-    async def run(self, points: Iterable[tuple[int, bool]]) -> None:
-        for at, after in points:
-            world = await self.world()
-            other = await objects_of(world, OTHER)
-            await crash(world, self.act, at, after=after, check=self.check)
-            assert await objects_of(world, OTHER) == other
-
-
 CASES = {
     "a restore is resumed": Case(restore, resumed_restore, ("b",), staged=True),
     "a restore that replaces is resumed": Case(replacing, resumed_replacement, make=aliased),
@@ -178,13 +123,11 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 async def test_after_some_crashes(case: Case) -> None:
-    points = await case.points()
-    step = max(len(points) // 5, 1)
-    await case.run([*points[:: step | 1], points[-1]])
+    await case.run(await case.some())
 
 
 @pytest.mark.torture
-@pytest.mark.parametrize("part", range(4))
+@pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 async def test_after_every_crash(case: Case, part: int) -> None:
-    await case.run((await case.points())[part::4])
+    await case.run(part_of(await case.points(), part))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 CRASHES = "tests/faults/test_crash_sweep.py"
 RECOVERY = "tests/faults/test_crash_recovery.py::test_after_some_crashes"
+OPTIONS = "tests/faults/test_crash_recovery_options.py::test_after_some_crashes"
 SLEEPING = "tests/faults/test_sleeping_restores.py"
 SERVICE = "tests/integration/test_service_"
 VERIFY = f"{SERVICE}verify_"
@@ -370,5 +371,12 @@ SABOTAGES = (
         "        await self._tracker.record_now()\n",
         "",
         (f"{SERVICE}gc_pause_crashes.py",),
+    ),
+    Sabotage(
+        "an import into a collection that exists is not waited for",
+        "service/restore_undo.py",
+        "            await imports.end_unwritten(self._gateway, target, place.prefix)\n",
+        "",
+        (OPTIONS,),
     ),
 )

@@ -234,6 +234,11 @@ class ImportJob:
     partition: str = ""
 
     @property
+    def ended(self) -> bool:
+        """True if it reads nothing any more."""
+        return self.state in (ImportState.COMPLETED, ImportState.FAILED)
+
+    @property
     def failed_by_restart(self) -> bool:
         """True if Milvus failed it because it was restarted; a part of its rows may be there then.
 

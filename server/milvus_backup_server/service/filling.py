@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from milvus_backup_server.domain.errors import LeftBehind, TargetUnfit
 from milvus_backup_server.domain.milvus import CollectionName
@@ -18,6 +19,8 @@ from milvus_backup_server.service.restore_journal import RestoreJournal
 from milvus_backup_server.service.restore_source import SourceObjects
 from milvus_backup_server.service.restore_work import CheckedRestore
 from milvus_backup_server.service.tracker import Tracker
+
+_IN_PART: Final = "what was made in it or imported into it by then stays"
 
 
 class CollectionFiller:
@@ -77,7 +80,7 @@ class CollectionFiller:
         try:
             await self._fill(built, wanted, record, objects)
         except BaseException:
-            self._tell_of(target, "what was made in it or imported into it by then stays")
+            self._tell_of(target, _IN_PART)
             raise
         self._filled.append(target)
         await self._journal.note_whole(target)
@@ -113,4 +116,9 @@ class CollectionFiller:
             await self._gateway.create_index(target, index)
 
     def _tell_of(self, target: CollectionName, what: str) -> None:
-        self._tracker.warn(LeftBehind(f"{target} existed before: {what}", subject=str(target)))
+        self._tracker.warn(stays(target, what))
+
+
+def stays(target: CollectionName, what: str = _IN_PART) -> LeftBehind:
+    """Return the warning of a collection that existed before, and was filled."""
+    return LeftBehind(f"{target} existed before: {what}", subject=str(target))

@@ -32,7 +32,6 @@ from milvus_backup_server.service.context import WorkLimits
 _SEARCHES = 5
 _AS_FOR_JOBS = 4
 _LONGEST_PAUSE = 3.0
-_ENDED = (ImportState.COMPLETED, ImportState.FAILED)
 
 
 class ImportWatch(Protocol):
@@ -265,7 +264,7 @@ class ImportQueue:
                 moved = self._moved = self._clock()
                 last = job
                 watch.seen(job)
-            if job.state in _ENDED:
+            if job.ended:
                 return _completed(job, target)
             # One that has not begun moves as long as those do for which it waits.
             since = max(moved, self._moved) if job.state is ImportState.PENDING else moved

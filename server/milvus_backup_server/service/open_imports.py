@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from milvus_backup_server.domain.errors import BackupError, ImportFailed, NotFound
 from milvus_backup_server.domain.milvus import (
     CollectionName,
@@ -10,6 +12,7 @@ from milvus_backup_server.domain.milvus import (
     ImportSource,
 )
 from milvus_backup_server.domain.restore_journal import ImportEntry, TargetEntry
+from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.importing import Import, ImportLost, ImportQueue
 from milvus_backup_server.service.restore_journal import RestoreJournal
 from milvus_backup_server.service.tracker import Tracker
@@ -45,6 +48,22 @@ class OpenImports:
         if entry is not None and entry.place == place:
             await self._end_all(entry)
         self._targets.pop(place, None)
+
+    async def end_unwritten(
+        self, gateway: MilvusGateway, place: CollectionName, prefix: str
+    ) -> None:
+        """Wait until no import that reads below a prefix fills a collection, where nothing is written down.
+
+        Milvus 2.4 and later list jobs without what they read: there all of the collection count.
+        """
+        with contextlib.suppress(NotFound):
+            for job in await gateway.list_imports(place):
+                ours = not any(job.files) or any(prefix in file for file in job.files)
+                if ours and not job.ended:
+                    built = TargetEntry(
+                        database=place.database, name=place.name, temporary=place.name
+                    )
+                    await self._end(built, ImportEntry(partition=job.partition, job=job.job_id))
 
     async def _end_all(self, entry: TargetEntry) -> None:
         # Where a list of jobs does not tell what they read, one is not to be taken for another.

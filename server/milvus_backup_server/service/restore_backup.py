@@ -110,5 +110,6 @@ class RestoreBackup:
             request=record.request,
             operation=record.name,
             attempt=record.attempt + 1,
+            targets=record.footprint.targets,
         )
         return Continuation(restore.go_on, restore.undo, restore.check)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 
 from milvus_backup_server.domain.errors import (
@@ -12,6 +12,7 @@ from milvus_backup_server.domain.errors import (
     LeftBehind,
     OperationNotResumable,
 )
+from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import RestoreResult
 from milvus_backup_server.domain.requests import RestoreRequest
 from milvus_backup_server.service.checks import Deadline
@@ -39,6 +40,7 @@ class InterruptedRestore:
         request: What was asked for.
         operation: Its name.
         attempt: Of the operation, counted from 1.
+        targets: The collections that it makes or fills.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class InterruptedRestore:
         request: RestoreRequest,
         operation: str,
         attempt: int,
+        targets: Iterable[CollectionName],
     ) -> None:
         self._attempt = attempt
+        self._targets = targets
         self._cluster = environment.registry.cluster()
         self._storage = environment.registry.repository().storage
         self._limits = environment.limits
@@ -135,6 +139,7 @@ class InterruptedRestore:
             self._limits,
             operation=self._operation,
             journal=await self._journal(),
+            filled=self._targets if self._request.options.skip_create_collections else (),
         )
         await undo.run(tracker)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import CollectionProgress, Phase
 from milvus_backup_server.service.building import CollectionBuilder
 from milvus_backup_server.service.checks import Deadline, cluster_storage
 from milvus_backup_server.service.context import Cluster, WorkLimits
+from milvus_backup_server.service.filling import stays
 from milvus_backup_server.service.importing import ImportQueue
 from milvus_backup_server.service.open_imports import OpenImports
 from milvus_backup_server.service.replacing import Replacements, replacing
@@ -28,6 +32,7 @@ class RestoreUndo:
         limits: How long.
         operation: The restore.
         journal: What it wrote down, loaded.
+        filled: Collections that it filled and did not make: nothing is written down of them.
     """
 
     def __init__(
@@ -38,6 +43,7 @@ class RestoreUndo:
         *,
         operation: str,
         journal: RestoreJournal,
+        filled: Iterable[CollectionName] = (),
     ) -> None:
         self._cluster = cluster
         self._gateway = cluster.gateway
@@ -45,6 +51,7 @@ class RestoreUndo:
         self._limits = limits
         self._operation = operation
         self._journal = journal
+        self._filled = sorted(filled)
 
     async def run(self, tracker: Tracker) -> None:
         """Remove it; what cannot be removed becomes a warning that names it.
@@ -57,20 +64,25 @@ class RestoreUndo:
         entries = list(self._journal.targets())
         tracker.add_collections(CollectionProgress(it.source, it.target) for it in entries)
         tracker.enter(Phase.CLEANING_UP)
+        imports = OpenImports(self._queue, self._journal, tracker)
         builder = CollectionBuilder(
             self._gateway,
             self._operation,
             tracker,
             self._limits,
             journal=self._journal,
-            imports=OpenImports(self._queue, self._journal, tracker),
+            imports=imports,
         )
         builder.adopt()
         replacements = Replacements(
             self._gateway, self._journal.replaced(), builder, tracker, self._limits
         )
         replacements.adopt(replacing(self._journal))
-        copies = StagedCopies(milvus, staging_place(milvus, self._operation), tracker)
+        place = staging_place(milvus, self._operation)
+        for target in self._filled:
+            tracker.warn(stays(target))
+            await imports.end_unwritten(self._gateway, target, place.prefix)
+        copies = StagedCopies(milvus, place, tracker)
         clean_up = CleanUp(builder, replacements, copies, tracker=tracker, journal=self._journal)
         tell_of_added(added_before(self._journal), tracker)
         await clean_up.run(renamed=False)
