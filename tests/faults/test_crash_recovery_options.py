@@ -15,9 +15,25 @@ from tests.support.filling_restores import (
     filling,
     with_targets,
 )
-from tests.support.service import Service
+from tests.support.served_restores import assert_served, served, serving, with_functions
+from tests.support.service import Service, succeeded
 
 pytestmark = pytest.mark.usefixtures("own_disk")
+
+
+async def resumed_serving(crashed: Crashed, service: Service, name: str) -> None:
+    served(crashed.world)
+    succeeded(await service.resume(name))
+    assert_served(crashed.world)
+    assert await crashed.left() == []
+
+
+async def swept_serving(crashed: Crashed, service: Service, name: str) -> None:
+    backup = await objects_of(crashed.world, "b")
+    whole = served(crashed.world)
+    await assert_swept(crashed, service, name)
+    assert served(crashed.world) == whole
+    assert await objects_of(crashed.world, "b") == backup
 
 
 async def swept_filling(crashed: Crashed, service: Service, name: str) -> None:
@@ -40,6 +56,15 @@ async def swept_filling(crashed: Crashed, service: Service, name: str) -> None:
 
 
 CASES = {
+    "a restore that loads and adds fields is resumed": Case(
+        serving,
+        resumed_serving,
+        make=with_functions,
+        at=("add_field", "alter_properties", "create_alias", "load_collection"),
+    ),
+    "a restore that loads and adds fields is swept": Case(
+        serving, swept_serving, make=with_functions, at=("add_field", "load_collection")
+    ),
     "a restore that fills collections is swept": Case(
         filling, swept_filling, make=with_targets, at=("submit_import", "drop_index")
     ),

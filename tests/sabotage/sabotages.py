@@ -373,6 +373,15 @@ SABOTAGES = (
         (f"{SERVICE}gc_pause_crashes.py",),
     ),
     Sabotage(
+        "a check that is off counts as put back before it is",
+        "service/restore_run.py",
+        "            await self._function_checks.put_back(entry.place, wanted)\n"
+        "            await self._journal.note_whole(target.name)\n",
+        "            await self._journal.note_whole(target.name)\n"
+        "            await self._function_checks.put_back(entry.place, wanted)\n",
+        (OPTIONS,),
+    ),
+    Sabotage(
         "an import into a collection that exists is not waited for",
         "service/restore_undo.py",
         "            await imports.end_unwritten(self._gateway, target, place.prefix)\n",
