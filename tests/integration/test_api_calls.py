@@ -235,7 +235,7 @@ async def test_check_and_server_info(api: FakeApi) -> None:
     api.diagnostics.info = ServerInfo(
         version="1.2.3",
         start_time=datetime(2026, 11, 22, 12, tzinfo=UTC),
-        cluster=ClusterInfo("default", "localhost:19530", "", down, False, (), None),
+        cluster=ClusterInfo("default", "localhost:19530", storage=None, error=down),
         repository=store,
         running_operations=1,
         pending_operations=2,

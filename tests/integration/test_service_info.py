@@ -42,6 +42,7 @@ async def test_it_tells_so_also_while_milvus_is_down() -> None:
     assert info.cluster.error is not None
     assert info.cluster.error.reason == "MILVUS_UNAVAILABLE"
     assert not info.cluster.supported
+    assert info.cluster.capabilities == (), "nobody knows yet what it can do"
 
 
 async def test_operations_are_counted() -> None:

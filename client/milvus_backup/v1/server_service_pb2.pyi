@@ -230,7 +230,7 @@ class ClusterInfo(_message.Message):
 
     @_builtins.property
     def capabilities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What that version can do, by name."""
+        """What that version can do, by name. Empty if Milvus does not answer."""
 
     @_builtins.property
     def storage(self) -> Global___StoreInfo:

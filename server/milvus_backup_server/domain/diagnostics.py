@@ -39,15 +39,15 @@ class StoreInfo:
 
 @dataclass(frozen=True, slots=True)
 class ClusterInfo:
-    """A Milvus; ``milvus_version`` is empty and ``error`` set if it does not answer."""
+    """A Milvus; ``error`` is set, and of version and capabilities nothing is known, if it does not answer."""
 
     name: str
     address: str
-    milvus_version: str
-    error: BackupError | None
-    supported: bool
-    capabilities: tuple[str, ...]
     storage: StoreInfo | None
+    milvus_version: str = ""
+    error: BackupError | None = None
+    supported: bool = False
+    capabilities: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from milvus_backup_server.domain.capabilities import Capabilities, capabilities_of
@@ -70,23 +71,24 @@ class Diagnostics:
         )
 
     async def _cluster_info(self, cluster: Cluster) -> ClusterInfo:
-        version, error = "", None
+        found = ClusterInfo(
+            name=cluster.name,
+            address=cluster.gateway.address,
+            storage=_store_info(cluster.storage) if cluster.storage else None,
+        )
         try:
             async with Deadline(self._environment.limits.check_seconds).asking_milvus(
                 cluster.gateway
             ):
                 version = await cluster.gateway.version()
-        except BackupError as found:
-            error = found
+        except BackupError as error:
+            return replace(found, error=error)
         capabilities = capabilities_of(MilvusVersion.parse(version))
-        return ClusterInfo(
-            name=cluster.name,
-            address=cluster.gateway.address,
+        return replace(
+            found,
             milvus_version=version,
-            error=error,
-            supported=self._supports(capabilities) and error is None,
+            supported=self._supports(capabilities),
             capabilities=capabilities.names(),
-            storage=_store_info(cluster.storage) if cluster.storage else None,
         )
 
     def _supports(self, capabilities: Capabilities) -> bool:
