@@ -73,9 +73,9 @@ def test_a_request_without_options_has_the_defaults() -> None:
     assert restore_options(pb.RestoreBackupRequest()) == RestoreOptions()
 
 
-@pytest.mark.parametrize("field", ["aliases", "load"])
-def test_a_choice_that_is_not_known_is_told_with_its_field(field: str) -> None:
+@pytest.mark.parametrize(("field", "known"), [("aliases", "0, 1, 2, 3"), ("load", "0, 1, 2, 3")])
+def test_a_choice_that_is_not_known_is_told_with_those_that_are(field: str, known: str) -> None:
     fields: dict[str, Any] = {field: 9}
     with pytest.raises(InvalidRequest) as caught:
         restore_options(pb.RestoreBackupRequest(**fields))
-    assert caught.value.message == f"{field}: 9 is not a known value"
+    assert caught.value.message == f"{field}: 9 is not a known value: expected one of {known}"

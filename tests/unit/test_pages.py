@@ -55,6 +55,12 @@ def test_all_faults_are_told_together() -> None:
     assert faulty_fields(request) == ["page_size", "page_token"]
 
 
+def test_a_negative_page_size_is_told_with_what_is_right() -> None:
+    expected = "^page_size: -1 is negative: expected 0 for the default \\(100\\), or more$"
+    with pytest.raises(InvalidRequest, match=expected):
+        read_position(ListBackupsRequest(page_size=-1), SIZE)
+
+
 def test_the_last_page_has_no_token() -> None:
     assert token_for("") == ""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from enum import Enum
 from typing import TypeVar
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -14,7 +13,7 @@ from milvus_backup_server.api.texts import fit
 from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
 from milvus_backup_server.domain.places import HOME, Place
 
-E = TypeVar("E", bound=Enum)
+E = TypeVar("E")
 
 MAX_LABELS = 64
 MAX_LABEL_BYTES = 256
@@ -58,7 +57,7 @@ def read_enum(field: str, number: int, table: Mapping[E, int], default: E) -> E:
     for member, known in table.items():
         if known == number:
             return member
-    raise InvalidRequest(FieldViolation(field, f"{number} is not a known value"))
+    raise InvalidRequest(_unknown(field, number, (0, *table.values())))
 
 
 def read_enums(field: str, numbers: Iterable[int], table: Mapping[E, int]) -> frozenset[E]:
@@ -74,7 +73,12 @@ def read_enums(field: str, numbers: Iterable[int], table: Mapping[E, int]) -> fr
         if number in members:
             known.add(members[number])
         else:
-            faults.append(FieldViolation(f"{field}[{index}]", f"{number} is not a known value"))
+            faults.append(_unknown(f"{field}[{index}]", number, members))
     if faults:
         raise InvalidRequest(*faults)
     return frozenset(known)
+
+
+def _unknown(field: str, number: int, known: Iterable[int]) -> FieldViolation:
+    expected = ", ".join(map(str, sorted(known)))
+    return FieldViolation(field, f"{number} is not a known value: expected one of {expected}")

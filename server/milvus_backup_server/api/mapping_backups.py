@@ -20,7 +20,6 @@ from milvus_backup_server.api.mapping_verifications import verification_message
 from milvus_backup_server.api.pages import within
 from milvus_backup_server.api.texts import fit, fit_int
 from milvus_backup_server.domain.backups import Backup, BackupFormat, BackupState
-from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
 from milvus_backup_server.domain.manifest import ManifestMissing
 from milvus_backup_server.domain.operations import SHOWN_COLLECTIONS
 from milvus_backup_server.domain.records import DatabaseBackupInfo, KeyValue
@@ -45,6 +44,7 @@ STRATEGIES = {
     item: backup_pb2.BackupStrategy.Value(f"BACKUP_STRATEGY_{item.name}") for item in BackupStrategy
 }
 
+_FULL_VIEWS = {False: backup_pb2.BACKUP_VIEW_BASIC, True: backup_pb2.BACKUP_VIEW_FULL}
 _UNKNOWN_STRATEGY = backup_pb2.BACKUP_STRATEGY_UNSPECIFIED
 
 
@@ -108,11 +108,7 @@ def wants_full(view: int, *, default: bool) -> bool:
     Raises:
         InvalidRequest: The view is not known.
     """
-    if view == backup_pb2.BACKUP_VIEW_UNSPECIFIED:
-        return default
-    if view not in backup_pb2.BackupView.values():
-        raise InvalidRequest(FieldViolation("view", f"{view} is not a known value"))
-    return view == backup_pb2.BACKUP_VIEW_FULL
+    return read_enum("view", view, _FULL_VIEWS, default)
 
 
 def backup_message(backup: Backup) -> backup_pb2.Backup:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from milvus_backup.v1 import backup_service_pb2, verification_pb2
-from milvus_backup_server.api.mapping import read_place, timestamp
+from milvus_backup_server.api.mapping import read_enum, read_place, timestamp
 from milvus_backup_server.api.texts import fit, fit_int
-from milvus_backup_server.domain.errors import FieldViolation, InvalidRequest
 from milvus_backup_server.domain.requests import VerifyRequest
 from milvus_backup_server.domain.verification import (
     SHOWN_PROBLEMS,
@@ -39,7 +38,7 @@ def verify_request(message: backup_service_pb2.VerifyBackupRequest) -> VerifyReq
     """
     return VerifyRequest(
         backup_name=message.backup_name,
-        level=_level(message.level),
+        level=read_enum("level", message.level, LEVELS, VerifyLevel.LISTING),
         sample_percent=message.sample_percent,
         sample_seed=message.sample_seed,
         request_id=message.request_id,
@@ -119,12 +118,3 @@ def verification_message(item: Verification) -> verification_pb2.BackupVerificat
         restored_collection_count=fit_int(item.restored_collections),
         some_collections=item.some,
     )
-
-
-def _level(number: int) -> VerifyLevel:
-    if number == verification_pb2.VERIFY_LEVEL_UNSPECIFIED:
-        return VerifyLevel.LISTING
-    for level, known in LEVELS.items():
-        if known == number:
-            return level
-    raise InvalidRequest(FieldViolation("level", f"{number} is not a known value"))

@@ -88,7 +88,8 @@ def read_position(request: PagedRequest, size: PageSize) -> Position:
     key = _read_token(request.page_token, scope) if request.page_token else ""
     faults = []
     if request.page_size < 0:
-        faults.append(FieldViolation("page_size", f"{request.page_size} is negative"))
+        expected = f"expected 0 for the default ({size.default}), or more"
+        faults.append(FieldViolation("page_size", f"{request.page_size} is negative: {expected}"))
     if key is None:
         faults.append(FieldViolation("page_token", _FORGED))
     if faults:
