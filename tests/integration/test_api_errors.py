@@ -20,8 +20,13 @@ from grpc_status import rpc_status
 from milvus_backup.v1.backup_service_pb2 import CreateBackupRequest, GetBackupRequest
 from milvus_backup.v1.backup_service_pb2_grpc import BackupServiceStub
 from milvus_backup.v1.operation_service_pb2 import (
+    CancelOperationRequest,
     GetOperationRequest,
+    ListOperationCollectionsRequest,
+    ListOperationProblemsRequest,
     ListOperationsRequest,
+    ResumeOperationRequest,
+    RetryOperationRequest,
     WatchOperationRequest,
     WatchOperationsRequest,
 )
@@ -188,11 +193,29 @@ async def test_wrong_fields_of_what_the_api_itself_reads(api: FakeApi) -> None:
         ("states[0]", operations.ListOperations(ListOperationsRequest(states=[0]))),  # type: ignore[list-item]
         ("kinds[0]", operations.ListOperations(ListOperationsRequest(kinds=[99]))),  # type: ignore[list-item]
         ("names", operations.WatchOperations(watch_all)),
+        ("names[1]", operations.WatchOperations(WatchOperationsRequest(names=["x", ""]))),
         ("min_interval", operations.WatchOperation(too_slow)),
     ]
     for field, call in calls:
         status = await status_of(call)
         assert info_of(status).metadata["field"] == field
+
+
+async def test_a_request_that_names_no_operation(api: FakeApi) -> None:
+    operations = OperationServiceStub(api.channel)
+    calls: list[Any] = [
+        operations.GetOperation(GetOperationRequest()),
+        operations.WatchOperation(WatchOperationRequest()),
+        operations.CancelOperation(CancelOperationRequest()),
+        operations.ResumeOperation(ResumeOperationRequest()),
+        operations.RetryOperation(RetryOperationRequest()),
+        operations.ListOperationCollections(ListOperationCollectionsRequest()),
+        operations.ListOperationProblems(ListOperationProblemsRequest()),
+    ]
+    for call in calls:
+        status = await status_of(call)
+        assert status.message == "name: is required: the name that the call which began it returned"
+        assert info_of(status).metadata["field"] == "name"
 
 
 async def test_an_unknown_operation(api: FakeApi) -> None:

@@ -65,10 +65,31 @@ MAX_WATCHED = 1000
 
 _LONGEST_REMAINING_SECONDS = 10 * 365 * 24 * 3600
 
+_NAME_REQUIRED = "is required: the name that the call which began it returned"
 
+NamingRequest = (
+    operation_service_pb2.GetOperationRequest
+    | operation_service_pb2.WatchOperationRequest
+    | operation_service_pb2.CancelOperationRequest
+    | operation_service_pb2.ResumeOperationRequest
+    | operation_service_pb2.RetryOperationRequest
+    | operation_service_pb2.ListOperationCollectionsRequest
+    | operation_service_pb2.ListOperationProblemsRequest
+)
 WatchRequest = (
     operation_service_pb2.WatchOperationRequest | operation_service_pb2.WatchOperationsRequest
 )
+
+
+def operation_name(request: NamingRequest) -> str:
+    """Return the name of the operation that a request is about.
+
+    Raises:
+        InvalidRequest: It names none.
+    """
+    if not request.name:
+        raise InvalidRequest(FieldViolation("name", _NAME_REQUIRED))
+    return request.name
 
 
 def watch_interval(request: WatchRequest) -> float:
@@ -90,11 +111,14 @@ def watched_names(request: operation_service_pb2.WatchOperationsRequest) -> tupl
     """Return the operations that a watch names, each once.
 
     Raises:
-        InvalidRequest: There are too many.
+        InvalidRequest: There are too many, or a name is empty.
     """
     if len(request.names) > MAX_WATCHED:
         fault = f"has {len(request.names)} entries; at most {MAX_WATCHED} are allowed"
         raise InvalidRequest(FieldViolation("names", fault))
+    if "" in request.names:
+        index = list(request.names).index("")
+        raise InvalidRequest(FieldViolation(f"names[{index}]", _NAME_REQUIRED))
     return tuple(dict.fromkeys(request.names))
 
 

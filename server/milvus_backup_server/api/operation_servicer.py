@@ -39,7 +39,7 @@ class OperationServicer(OperationServiceServicer):
         self, request: operation_service_pb2.GetOperationRequest, context: Context
     ) -> operation_pb2.Operation:
         """Tell about one operation."""
-        return mapping.operation_message(await self._operations.get(request.name))
+        return mapping.operation_message(await self._operations.get(mapping.operation_name(request)))
 
     async def ListOperations(
         self, request: operation_service_pb2.ListOperationsRequest, context: Context
@@ -60,7 +60,8 @@ class OperationServicer(OperationServiceServicer):
     ) -> operation_service_pb2.ListOperationCollectionsResponse:
         """List the collections of an operation."""
         position = read_position(request, COLLECTION_PAGES)
-        page = await self._operations.collections(request.name, position.offset, position.limit)
+        name = mapping.operation_name(request)
+        page = await self._operations.collections(name, position.offset, position.limit)
         collections, next_key = cut_by_offset(page, mapping.collection_message, position.offset)
         return operation_service_pb2.ListOperationCollectionsResponse(
             collections=collections, next_page_token=position.token(next_key)
@@ -71,7 +72,8 @@ class OperationServicer(OperationServiceServicer):
     ) -> operation_service_pb2.ListOperationProblemsResponse:
         """List the problems that a verification found."""
         position = read_position(request, COLLECTION_PAGES)
-        page = await self._operations.problems(request.name, position.offset, position.limit)
+        name = mapping.operation_name(request)
+        page = await self._operations.problems(name, position.offset, position.limit)
         problems, next_key = cut_by_offset(page, problem_message, position.offset)
         return operation_service_pb2.ListOperationProblemsResponse(
             problems=problems, next_page_token=position.token(next_key)
@@ -81,19 +83,20 @@ class OperationServicer(OperationServiceServicer):
         self, request: operation_service_pb2.CancelOperationRequest, context: Context
     ) -> operation_pb2.Operation:
         """Ask an operation to stop."""
-        return mapping.operation_message(await self._control.cancel(request.name))
+        return mapping.operation_message(await self._control.cancel(mapping.operation_name(request)))
 
     async def ResumeOperation(
         self, request: operation_service_pb2.ResumeOperationRequest, context: Context
     ) -> operation_pb2.Operation:
         """Go on with an interrupted operation."""
-        return mapping.operation_message(await self._control.resume(request.name))
+        return mapping.operation_message(await self._control.resume(mapping.operation_name(request)))
 
     async def RetryOperation(
         self, request: operation_service_pb2.RetryOperationRequest, context: Context
     ) -> operation_pb2.Operation:
         """Begin a new operation that does what one did not do."""
-        begun = await self._retry.start(request.name, request.request_id, current_caller())
+        name = mapping.operation_name(request)
+        begun = await self._retry.start(name, request.request_id, current_caller())
         return mapping.operation_message(begun)
 
     async def Sweep(
@@ -108,8 +111,9 @@ class OperationServicer(OperationServiceServicer):
     ) -> AsyncIterator[Any]:
         """Stream an operation up to its last state."""
         interval = mapping.watch_interval(request)
-        message = self._messages.of(request.name)
-        async for operation in self._operations.watch(request.name, interval):
+        name = mapping.operation_name(request)
+        message = self._messages.of(name)
+        async for operation in self._operations.watch(name, interval):
             yield message.of(operation)
 
     async def WatchOperations(
