@@ -139,7 +139,10 @@ def test_a_create_without_a_strategy_is_an_automatic_one_and_an_unknown_one_is_r
     message = backup_service_pb2.CreateBackupRequest()
     assert mapping_backups.create_request(message).strategy is BackupStrategy.AUTO
     message.strategy = 9  # type: ignore[assignment]
-    with pytest.raises(InvalidRequest, match=r"^strategy: 9 is not a known value: expected one of 0, 1, 2, 3, 4, 5$"):
+    with pytest.raises(
+        InvalidRequest,
+        match=r"^strategy: 9 is not a known value: expected one of 0, 1, 2, 3, 4, 5$",
+    ):
         mapping_backups.create_request(message)
 
 

@@ -241,7 +241,15 @@ async def test_the_same_request_id_with_another_request_is_an_error(
     first = await manager.begin(asked("b", original=1, request_id="id"), Held())
     with pytest.raises(RequestIdReused) as caught:
         await manager.repeated("id", 2)
-    assert caught.value.metadata == {"request_id": "id", "operation": first.name}
+    assert caught.value.metadata == {
+        "request_id": "id",
+        "operation": first.name,
+        "field": "request_id",
+    }
+    assert [item.field for item in caught.value.obstacles] == ["request_id"]
+    assert caught.value.message == (
+        f"request_id 'id' was used for another request ({first.name}); take a new one"
+    )
     with pytest.raises(RequestIdReused):
         await manager.begin(asked("c", original=2, request_id="id"), at_once)
 

@@ -121,7 +121,8 @@ class CreateBackupRequest(_message.Message):
     """
     request_id: _builtins.str
     """Makes the call safe to repeat: the same id with the same request returns the same operation, with another request
-    it is an error. At most 128 characters. Kept while the service runs.
+    it is an error. At most 128 printable ASCII characters without spaces. Known to every service on the repository
+    as long as the operation is on record.
     """
     validate_only: _builtins.bool
     """Run every check, write nothing, flush nothing, and return a finished operation with the plan. If something is in the

@@ -39,7 +39,9 @@ class OperationServicer(OperationServiceServicer):
         self, request: operation_service_pb2.GetOperationRequest, context: Context
     ) -> operation_pb2.Operation:
         """Tell about one operation."""
-        return mapping.operation_message(await self._operations.get(mapping.operation_name(request)))
+        return mapping.operation_message(
+            await self._operations.get(mapping.operation_name(request))
+        )
 
     async def ListOperations(
         self, request: operation_service_pb2.ListOperationsRequest, context: Context
@@ -83,13 +85,17 @@ class OperationServicer(OperationServiceServicer):
         self, request: operation_service_pb2.CancelOperationRequest, context: Context
     ) -> operation_pb2.Operation:
         """Ask an operation to stop."""
-        return mapping.operation_message(await self._control.cancel(mapping.operation_name(request)))
+        return mapping.operation_message(
+            await self._control.cancel(mapping.operation_name(request))
+        )
 
     async def ResumeOperation(
         self, request: operation_service_pb2.ResumeOperationRequest, context: Context
     ) -> operation_pb2.Operation:
         """Go on with an interrupted operation."""
-        return mapping.operation_message(await self._control.resume(mapping.operation_name(request)))
+        return mapping.operation_message(
+            await self._control.resume(mapping.operation_name(request))
+        )
 
     async def RetryOperation(
         self, request: operation_service_pb2.RetryOperationRequest, context: Context

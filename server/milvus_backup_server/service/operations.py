@@ -18,6 +18,7 @@ from milvus_backup_server.domain.conflicts import Footprint, first_conflict
 from milvus_backup_server.domain.errors import (
     BackupError,
     InternalError,
+    Obstacle,
     OperationCancelled,
     OperationConflict,
     OperationEnded,
@@ -27,6 +28,7 @@ from milvus_backup_server.domain.errors import (
     TooManyOperations,
     Unavailable,
 )
+from milvus_backup_server.domain.faults import tell_of
 from milvus_backup_server.domain.operation_record import OperationRecord, taken_over
 from milvus_backup_server.domain.operations import (
     Operation,
@@ -319,11 +321,14 @@ def _same(record: OperationRecord, request: object) -> Operation:
 
 
 def _reused(request_id: str, operation: str) -> RequestIdReused:
-    return RequestIdReused(
-        f"request_id {request_id!r} was used for another request ({operation})",
+    error = RequestIdReused(
+        f"request_id {request_id!r} was used for another request ({operation}); take a new one",
         request_id=request_id,
         operation=operation,
+        field="request_id",
     )
+    tell_of(error, (Obstacle("request_id", error.reason, operation, error.message),))
+    return error
 
 
 def _reason_of_stop(running: Running) -> BackupError:
