@@ -109,7 +109,8 @@ async def get_backup(
     """Tell about a backup: how far it is, how it ended, what is in it.
 
     It is read from the storage each time, so it is true after a restart of the service and of backups
-    that others made. Why a backup failed is known until the service restarts.
+    that others made. Why a backup failed is known while its operation is on record, up to the bounds
+    `service.operations.remembered` and `service.operations.rememberedDays`.
     """
     remember_id(request, request_id)
     if not backup_id and not backup_name:
