@@ -256,6 +256,16 @@ RESTORES: Final = [
         ),
     ),
     Case(
+        "what would help is named as a body has it",
+        restoring(collection_suffix="_r", load="all"),
+        refused(
+            "default.hello_milvus_r could not be loaded: its field 'v' would have no index, which "
+            "Milvus needs; restoreIndex makes those that the backup has",
+            3,
+        ),
+        before=MADE,
+    ),
+    Case(
         "users and roles",
         restoring(collection_suffix="_r", rbac=True),
         refused(text("restoring users, roles and grants needs Milvus 2.4.9 or later"), 3),

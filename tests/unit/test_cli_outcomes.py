@@ -45,6 +45,20 @@ async def test_what_comes_from_outside_does_not_steer_the_terminal(
     assert result.stderr.splitlines()[-1] == "Error: ?[2Jno?1m (MILVUS_REFUSED)"
 
 
+async def test_what_would_help_is_told_as_a_flag(service: ScriptedService, address: str) -> None:
+    text = (
+        "a.restore_indexes could not be loaded: its field 'restore_indexes' would have no index; "
+        "restore_indexes makes those that the backup has"
+    )
+    refused = status(grpc.StatusCode.FAILED_PRECONDITION, "TARGET_UNFIT", text)
+    service.on("WatchOperation", ended(pb.OPERATION_STATE_FAILED, refused))
+    result = await run(address, "create", "-n", "nightly")
+    assert result.stderr.splitlines()[-1] == (
+        "Error: a.restore_indexes could not be loaded: its field 'restore_indexes' would have no "
+        "index; --rebuild_index makes those that the backup has (TARGET_UNFIT)"
+    )
+
+
 def ended(state: pb.OperationState.ValueType, error: Status | None = None) -> pb.Operation:
     return pb.Operation(name="op_1", kind=CREATE, state=state, error=error, revision=9)
 

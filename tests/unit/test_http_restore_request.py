@@ -195,7 +195,7 @@ NOT_COMBINED = "cannot be combined with restorePlan; give one of them"
             [
                 (
                     "dropExistCollection",
-                    "cannot be combined with skip_create_collections; give one of them",
+                    "cannot be combined with skipCreateCollection; give one of them",
                 )
             ],
         ),
@@ -226,7 +226,7 @@ NOT_COMBINED = "cannot be combined with restorePlan; give one of them"
                     "collection_renames['a']",
                     (
                         "'a' to 'db.*' is not understood: expected old to new, db.old to db2.new, "
-                        "db.* to db2.*, or db. to db2."
+                        "db.* to db2.*, or db. to db2., each name of letters, digits and _"
                     ),
                 )
             ],
@@ -268,6 +268,13 @@ NOT_COMBINED = "cannot be combined with restorePlan; give one of them"
         (
             plan(("c1", "c2"), ("c1", "c2")),
             [("restorePlan.mapping[0].colls[1]", "db1.c1 to db2.c2 is mapped twice")],
+        ),
+        (
+            plan(("c1", ""), (" ", "c2")),
+            [
+                ("restorePlan.mapping[0].colls[0].target", NO_NAME),
+                ("restorePlan.mapping[0].colls[1].source", NO_NAME),
+            ],
         ),
         (
             plan(("c1", "c2"), filter_={}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from google.rpc.status_pb2 import Status
@@ -33,6 +34,11 @@ _BY_STATE = {
 }
 
 
+_FLAGS = {"restore_indexes": "--rebuild_index", "drop_existing_indexes": "--drop_exist_index"}
+"""How fields are called here that an error says would help."""
+_HELPFUL = re.compile(rf"(?<![\w'.])(?:{'|'.join(_FLAGS)})(?![\w'.])")
+
+
 def exit_code(error: BackupServiceError) -> ExitCode:
     """Return the exit code of a failed call or operation."""
     if error.operation is not None:
@@ -49,7 +55,7 @@ def error_line(error: BackupServiceError, service: str) -> str:
         error: Of a call or an operation.
         service: How to call the service: `the service at 127.0.0.1:50051`.
     """
-    text = str(error)
+    text = _HELPFUL.sub(lambda found: _FLAGS[found[0]], str(error))
     if isinstance(error, ServiceUnreachable):
         text = f"{service} cannot be reached: {error.message}"
     if isinstance(error, DeadlineExceeded) and error.operation is None:

@@ -11,7 +11,10 @@ from milvus_backup_server.domain.names import is_milvus_name
 from milvus_backup_server.domain.patterns import MAX_SHOWN, Pattern, Scope
 from milvus_backup_server.domain.selection import MAX_ENTRIES, missing, too_many
 
-RENAME_RULE = "expected old to new, db.old to db2.new, db.* to db2.*, or db. to db2."
+RENAME_RULE = (
+    "expected old to new, db.old to db2.new, db.* to db2.*, or db. to db2., each name of letters, digits "
+    "and _"
+)
 MAX_SHARDS = 1024
 _UNNAMED = "renames"
 

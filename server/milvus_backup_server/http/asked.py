@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,11 @@ from milvus_backup_server.http.bodies import CollFilter
 
 ALL: Final = "*"
 ALONE: Final = ""
+NO_NAME: Final = "a collection's name is empty"
 NOT_YET: Final = "is not supported yet"
+
+# A text may say which other field would help. What a caller named stands in quotes or behind a dot.
+_FIELD_WORD: Final = re.compile(r"(?<![\w'.])[a-z]+(?:_[a-z]+)+(?![\w'.])")
 
 
 class Checked(Protocol):
@@ -80,13 +85,14 @@ def naming(names: Mapping[str, str]) -> Iterator[None]:
 
 def _obstacle_as_sent(obstacle: Obstacle, names: Mapping[str, str]) -> Obstacle:
     fault = _as_sent(FieldViolation(obstacle.field, obstacle.description), names)
-    return replace(obstacle, field=fault.field)
+    return replace(obstacle, field=fault.field, description=fault.description)
 
 
 def _as_sent(fault: FieldViolation, names: Mapping[str, str]) -> FieldViolation:
     base, bracket, rest = fault.field.partition("[")
     name = names.get(fault.field) or names.get(base, base) + bracket + rest
-    return FieldViolation(name, fault.description)
+    text = _FIELD_WORD.sub(lambda found: names.get(found[0], found[0]), fault.description)
+    return FieldViolation(name, text)
 
 
 def not_yet(values: Mapping[str, Any]) -> Iterator[FieldViolation]:
@@ -151,7 +157,7 @@ class Entries:
         if collection.strip():
             self._add(_entry(database, collection.strip()), path)
         else:
-            self.faults.append(FieldViolation(path, "a collection's name is empty"))
+            self.faults.append(FieldViolation(path, NO_NAME))
 
     def _add(self, text: str, path: str) -> None:
         self.paths.setdefault(text, path)

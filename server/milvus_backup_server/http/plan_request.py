@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from milvus_backup_server.domain.errors import FieldViolation
 from milvus_backup_server.domain.milvus import DEFAULT_DATABASE
 from milvus_backup_server.domain.renaming import CollectionMapping
-from milvus_backup_server.http.asked import ALL, Entries
+from milvus_backup_server.http.asked import ALL, NO_NAME, Entries
 from milvus_backup_server.http.bodies import PlannedCollection, PlannedDatabase, RestoreBody
 
 _PLAN = "restorePlan"
@@ -53,9 +53,10 @@ def read_plan(body: RestoreBody) -> PlannedNames:
         for path, mapping in _mappings(database, f"{_PLAN}.mapping[{number}]"):
             names.mappings.append(mapping)
             names.paths.append(path)
+        names.faults += _unnamed(database, f"{_PLAN}.mapping[{number}]")
     if plan.filter is not None:
         names.filter = Entries.of_filter(f"{_PLAN}.filter", plan.filter)
-    elif not names.mappings:
+    elif not names.mappings and not names.faults:
         names.faults.append(FieldViolation(_PLAN, "maps nothing, so nothing would be restored"))
     return names
 
@@ -66,13 +67,22 @@ def _mappings(database: PlannedDatabase, path: str) -> Iterator[tuple[str, Colle
     if not database.colls:
         yield path, CollectionMapping(f"{source}.{ALL}", f"{target}.{ALL}")
     for number, item in enumerate(database.colls):
-        yield f"{path}.colls[{number}]", _mapping(source, target, item)
+        if item.source.strip() and item.target.strip():
+            yield f"{path}.colls[{number}]", _mapping(source, target, item)
+
+
+def _unnamed(database: PlannedDatabase, path: str) -> Iterator[FieldViolation]:
+    """Yield a fault for each name that is empty: it would stand for the database alone."""
+    for number, item in enumerate(database.colls):
+        for name, value in (("source", item.source), ("target", item.target)):
+            if not value.strip():
+                yield FieldViolation(f"{path}.colls[{number}].{name}", NO_NAME)
 
 
 def _mapping(source: str, target: str, item: PlannedCollection) -> CollectionMapping:
     return CollectionMapping(
-        source=f"{source}.{item.source.strip() or '?'}",  # an empty name is none, not the database
-        target=f"{target}.{item.target.strip() or '?'}",
+        source=f"{source}.{item.source.strip()}",
+        target=f"{target}.{item.target.strip()}",
         shard_count=item.override.shard_num,
         description=item.override.description or None,
     )

@@ -181,8 +181,8 @@ def _conflicts(
 def not_loadable(target: CollectionName, field: str) -> TargetUnfit:
     """Return the error for a collection that would have no index of one of its vectors."""
     return TargetUnfit(
-        f"{target} could not be loaded: Milvus needs an index of its field {field!r}; restore_indexes "
-        "makes those of the backup",
+        f"{target} could not be loaded: its field {field!r} would have no index, which Milvus needs; "
+        "restore_indexes makes those that the backup has",
         subject=str(target),
         field_name=field,
     )
