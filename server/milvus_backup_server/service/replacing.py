@@ -81,8 +81,8 @@ class Replacements:
             BackupError: It failed, and the old one is as it was.
         """
         await require_ours(self._tracker)
-        await self._is_there(built.target)
         if built not in self._begun:
+            await self._is_there(built.target)
             self._begun.append(built)
         try:
             await self._swap(built)
