@@ -1,5 +1,6 @@
 """Creates of which some collections fail: the others are whole, and the backup never says more than it holds."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -128,6 +129,38 @@ async def test_one_that_cannot_be_flushed_does_not_keep_those_of_its_database_fr
     assert flushes.fired == 2  # that of both, and that of the first one alone
     assert last.state is OperationState.PARTIALLY_SUCCEEDED
     assert sorted(states(last).values(), key=str) == [FAILED, DONE, DONE]
+
+
+@pytest.mark.parametrize("looked_at", ["/meta/manifest.", "/insert_log/{}/"])
+async def test_what_a_successor_wrote_of_one_that_failed_stays(looked_at: str) -> None:
+    world = await three_collections()
+    number = world.milvus.collection(named("two")).collection_id
+    theirs = {
+        f"backup/b/meta/manifest.7/{number}.jsonl": b"{}",
+        f"backup/b/binlogs/insert_log/{number}/1/1/1/0/1": b"row ids",
+    }
+
+    async def take_over() -> None:
+        await world.backup_store.put("backup/b/meta/claim.json", b"another's")
+        for key, data in theirs.items():
+            await world.backup_store.put(key, data)
+
+    broken, slept = copying(world), asyncio.Event()
+
+    async def around(
+        port: str, method: str, subject: str, call: Callable[[], Awaitable[Any]]
+    ) -> Any:
+        listed = method == "list_page" and looked_at.format(number) in subject
+        if broken.fired and listed and not slept.is_set():
+            slept.set()
+            await take_over()
+        return await broken(port, method, subject, call)
+
+    async with running(world, around_all(around)) as service:
+        error = await service.error(await service.start_create(allow_partial=True))
+    assert slept.is_set()
+    assert error.reason == "BACKUP_NAME_LOST"
+    assert theirs.keys() <= (await world.objects()).keys()
 
 
 async def test_when_every_collection_fails_the_create_has_failed_and_wrote_nothing() -> None:

@@ -73,7 +73,9 @@ class BackupRun:
         repository = checked.repository
         self._name = HeldName(repository, self._layout, checked.operation, environment)
         self._journal = PlanJournal(repository.records, checked.operation, environment.limits)
-        self._earlier = EarlierRun(self._target.store, self._layout, self._limits.part_bytes)
+        self._earlier = EarlierRun(
+            self._target.store, self._layout, self._limits.part_bytes, self._name.require
+        )
         self._snapshots = Snapshots(
             checked.cluster.gateway, checked.capabilities, environment.limits
         )
@@ -300,7 +302,6 @@ class BackupRun:
         for name in self._left:
             await writer.add(self._plans[name], self._manifests[name], self._checked.backup_id)
         if self._resumed:
-            await self._name.require()
             await self._earlier.remove(self._name.generation)
         info = backup_info(self._checked, records, self._flushing.flush_all)
         head = manifest_head(self._checked, records, self._marks.failed, self._environment.version)

@@ -46,8 +46,8 @@ class CollectionCopier:
         layout: Keys of the backup.
         engine: What moves the objects.
         tracker: Where progress goes.
-        require_name: Asked before anything is removed: raises if the backup's name is not ours any
-            more.
+        require_name: Asked directly before anything is removed: raises if the backup's name is not ours
+            any more.
     """
 
     def __init__(
@@ -99,9 +99,8 @@ class CollectionCopier:
 
     async def discard(self, collection_id: int) -> None:
         """Remove the copies of a collection."""
-        await self._require_name()
         for prefix in self._layout.collection_data(collection_id):
-            await delete_prefix(self._target.store, prefix)
+            await delete_prefix(self._target.store, prefix, delete=self._drop)
 
     async def check(self, plan: CollectionPlan, manifest: Spool) -> None:
         """Compare the copies with the plan, remove strays, and write the manifest's lines.
@@ -206,10 +205,10 @@ class CollectionCopier:
         await self._drop(strays)
         return []
 
-    async def _drop(self, strays: list[str]) -> None:
-        if strays:
+    async def _drop(self, keys: list[str]) -> None:
+        if keys:
             await self._require_name()
-            await self._target.store.delete(strays)
+            await self._target.store.delete(keys)
 
 
 def _version(item: ManifestObject) -> tuple[int, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from milvus_backup_server.domain.error_codec import error_of
@@ -53,12 +53,21 @@ class EarlierRun:
         store: The repository's store.
         layout: Keys of the backup.
         part_bytes: Bytes read by one request.
+        require_name: Asked directly before anything is removed: raises if the backup's name is not
+            ours any more.
     """
 
-    def __init__(self, store: ObjectStore, layout: BackupLayout, part_bytes: int) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        layout: BackupLayout,
+        part_bytes: int,
+        require_name: Callable[[], Awaitable[None]],
+    ) -> None:
         self._store = store
         self._layout = layout
         self._part_bytes = part_bytes
+        self._require_name = require_name
         self._lists: dict[int, tuple[int, str]] = {}
 
     async def finished(self) -> FinishedBackup | None:
@@ -84,7 +93,7 @@ class EarlierRun:
         """Remove the file by which the Go tool lists the backup: what stands under it will change."""
         key = self._layout.meta(BACKUP_META)
         if await self._store.head(key) is not None:
-            await self._store.delete([key])
+            await self._delete([key])
 
     async def look(self) -> None:
         """Find the lists of objects that were written for collections that are whole."""
@@ -115,7 +124,7 @@ class EarlierRun:
 
         A list without the copies that it names would count as whole.
         """
-        await self._store.delete(
+        await self._delete(
             [
                 self._layout.meta(name)
                 async for listed, _, name in self._object_lists()
@@ -132,7 +141,11 @@ class EarlierRun:
             async for name in self._manifest_files()
             if not name.startswith(own)
         ]
+        await self._delete(keys)
+
+    async def _delete(self, keys: Sequence[str]) -> None:
         for begin in range(0, len(keys), _DELETE_BATCH):
+            await self._require_name()
             await self._store.delete(keys[begin : begin + _DELETE_BATCH])
 
     async def _object_lists(self) -> AsyncIterator[tuple[int, int, str]]:
