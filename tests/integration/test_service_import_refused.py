@@ -16,6 +16,7 @@ from milvus_backup_server.domain.errors import (
     BucketNotFound,
     InvalidRequest,
     StorageDenied,
+    StorageUnavailable,
 )
 from milvus_backup_server.domain.operations import OperationState
 from milvus_backup_server.ports.object_store import ObjectStore
@@ -296,6 +297,19 @@ async def test_a_store_that_fails(part: str, times: int) -> None:
         (operation,) = service.operations.list("", 10).items
     assert broken.fired == 1
     assert operation.state is OperationState.FAILED
+    assert await world.objects() == {}
+
+
+@pytest.mark.parametrize("looks", [1, 2, 3])
+async def test_a_store_that_does_not_list(looks: int) -> None:
+    """The name is looked at by the call, before it is taken, and behind that."""
+    world = World()
+    silent = failing(StorageUnavailable("it does not answer"))
+    broken = Meanwhile(BACKUP_STORE, "list_page", silent, part="backup/b/", first=looks)
+    async with running(world, broken.decorators) as service:
+        with pytest.raises(StorageUnavailable):
+            await service.import_(in_chunks(tar_of(below("b", GO))))
+    assert broken.fired == 1
     assert await world.objects() == {}
 
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from milvus_backup_server.domain.errors import BackupError, BackupNameLost, LeftBehind
+from milvus_backup_server.domain.errors import (
+    BackupAlreadyExists,
+    BackupError,
+    BackupNameLost,
+    LeftBehind,
+)
 from milvus_backup_server.domain.layout import CLAIM, BackupLayout
 from milvus_backup_server.domain.operations import Amount, Phase
 from milvus_backup_server.domain.places import HOME_SETTING
@@ -56,7 +61,7 @@ class HeldName:
 
     @property
     def held(self) -> bool:
-        """Whether we took the name; then it may still have been lost since."""
+        """Whether we took the name, or may have; then it may still have been lost since."""
         return self._claim is not None
 
     @property
@@ -84,6 +89,11 @@ class HeldName:
         except asyncio.CancelledError:
             self._claim, self._doubtful = ours, True
             await _ended(claiming, self._environment.limits.cleanup_seconds)
+            raise
+        except BackupAlreadyExists:
+            raise
+        except BackupError:  # it may stand
+            self._claim, self._doubtful = ours, True
             raise
         self._claim = ours
 
@@ -159,11 +169,11 @@ class HeldName:
         self, ours: bytes, tracker: Tracker, first: Callable[[], Awaitable[None]]
     ) -> None:
         store = self._storage.store
-        standing: bytes | None = ours
-        if self._doubtful or self._releasing:
-            standing = await read_claim(store, self._layout)
-        if self._doubtful and standing != ours:
-            return  # it was never written
+        if self._doubtful:
+            if await read_claim(store, self._layout) == ours:  # nothing else was written
+                await store.delete([self._layout.meta(CLAIM)])
+            return
+        standing = await read_claim(store, self._layout) if self._releasing else ours
         # Without a claim the name is still ours where it was we who removed it: nobody takes one
         # under which anything lies.
         expected = None if self._releasing and standing is None else ours
