@@ -18,6 +18,7 @@ from tests.support.resumed_restores import FIELDS, left, refused_by_milvus, with
 from tests.support.running_service import Decorators
 from tests.support.service import CALLER, World, running, succeeded
 from tests.support.stores import FailingStore
+from tests.support.verifications import RESTORED
 
 pytestmark = pytest.mark.usefixtures("own_disk")
 
@@ -95,6 +96,19 @@ async def test_a_collection_that_could_not_be_dropped_is_not_forgotten() -> None
     refusing = Meanwhile(GATEWAY, "drop_collection", failing(REFUSED))
     assert await sweep(world, refusing.decorators) == [("failed", "collection")]
     assert refusing.fired == 1
+    assert await written(world) != []
+    assert await sweep(world) == [("removed", "collection")]
+    assert await left(world) == []
+
+
+async def test_what_a_verification_could_not_drop_is_not_forgotten() -> None:
+    world = await with_backup(staged=True)
+    refusing = Meanwhile(GATEWAY, "drop_collection", failing(REFUSED), times=2)
+    async with running(world, refusing.decorators) as service:
+        last = await service.verify(level=RESTORED)
+    assert refusing.fired == 2
+    assert [warning.reason for warning in last.warnings] == ["LEFT_BEHIND"]
+    assert len(temporary(world)) == 1
     assert await written(world) != []
     assert await sweep(world) == [("removed", "collection")]
     assert await left(world) == []

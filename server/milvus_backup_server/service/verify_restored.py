@@ -168,15 +168,19 @@ class RowsEnding:
         staged: int,
         rbac: RbacCounts | None,  # noqa: ARG002
     ) -> RestoreResult:
-        """Drop what is left, databases that were made included."""
+        """Drop what is left, databases that were made included.
+
+        The journal stays where a sweep needs it to remove the rest.
+        """
         parts = self._parts
         parts.tracker.enter(Phase.FINISHING)
         await parts.builder.roll_back(renamed=False)
         sources = {item.target: item.source for item in self._test.checked.plan}
         self._test.failed = {sources[name]: error for name, error in parts.marks.failed.items()}
-        await require_ours(parts.tracker)
-        with contextlib.suppress(BackupError):  # it tells of nothing that is left
-            await parts.journal.remove()
+        if not parts.builder.remains:
+            await require_ours(parts.tracker)
+            with contextlib.suppress(BackupError):  # it tells of nothing that is left
+                await parts.journal.remove()
         return parts.journal.result((), staged=staged)
 
 
