@@ -1,4 +1,4 @@
-"""A restore that sleeps while another service resumes and ends it changes nothing of that when it wakes up.
+"""A restore that sleeps while another service resumes it harms nothing when it wakes up, be that ended or at work.
 
 In `make test` it sleeps before some of its calls, in `make torture` before each of them.
 """
@@ -15,7 +15,15 @@ from tests.support.crash_recovery import SOON, Crashed, sweep
 from tests.support.crashes import Act
 from tests.support.fake_milvus_state import Key
 from tests.support.gateways import HookedGateway
-from tests.support.replacing_restores import BACKED_UP, NAMES, aliased, replacing, with_backup
+from tests.support.held_calls import GATEWAY, Gate, Gates, around_all
+from tests.support.replacing_restores import (
+    BACKED_UP,
+    LATER,
+    NAMES,
+    aliased,
+    replacing,
+    with_backup,
+)
 from tests.support.running_service import Decorators
 from tests.support.service import Service, World, named, running, succeeded
 from tests.support.sleeping import Sleep
@@ -122,6 +130,90 @@ async def test_a_restore_that_wakes_up_takes_nothing_from_its_successor(
 async def test_a_restore_that_wakes_up_anywhere_takes_nothing_from_its_successor(part: int) -> None:
     for at in points(await undisturbed())[part::4]:
         await sleep_before(at)
+
+
+# --- it wakes up while its successor is at work
+
+
+async def wake_beside(at: int, gate: Gate) -> bool:
+    """Let a restore sleep before a call, and wake it up while its successor is held back.
+
+    Returns whether the successor came to where it is held back.
+    """
+    sleep, world, gates = Sleep(at), await aliased(), Gates()
+    crashed, gates.gate = Crashed(world), gate
+    records = sleep.records(crashed.records)
+    async with running(world, sleep.decorators, records=records, recording=SOON) as sleeper:
+        ending = asyncio.create_task(sleeper.end(await replacing(sleeper)))
+        await asyncio.wait_for(sleep.asleep.wait(), 60)
+        async with running(
+            world, around_all(gates), generation=2, records=crashed.records, recording=SOON
+        ) as successor:
+            name = await crashed.interrupted(successor)
+            going_on = asyncio.create_task(successor.resume(name))
+            held = asyncio.create_task(gate.reached.wait())
+            await asyncio.wait({going_on, held}, return_when=asyncio.FIRST_COMPLETED)
+            held.cancel()
+            sleep.woken.set()
+            assert (await ending).state is OperationState.INTERRUPTED
+            assert all(rows in (LATER, BACKED_UP) for _, rows in finals(world).values())
+            gate.opened.set()
+            succeeded(await going_on)
+            await assert_replaced(crashed, successor)
+    return gate.reached.is_set()
+
+
+async def assert_replaced(crashed: Crashed, service: Service) -> None:
+    """Assert that the restore is whole, and that a sweep takes nothing of it and leaves nothing else."""
+    before = await made(crashed.world)
+    assert [rows for _, rows in finals(crashed.world).values()] == [BACKED_UP, BACKED_UP]
+    assert {it.name: to for it, to in crashed.world.milvus.aliases.items()} == {
+        f"to_{name}": name for name in NAMES
+    }
+    await sweep(service)
+    assert await made(crashed.world) == before
+    assert await crashed.left() == []
+
+
+def held_before(call: str, number: int = 1) -> Gate:
+    return Gate(GATEWAY, call, number=number)
+
+
+@pytest.mark.parametrize(
+    ("call", "further", "held"),
+    [
+        ("create_collection", 0, "submit_import"),
+        ("submit_import", 0, "submit_import"),
+        ("submit_import", 0, "rename_collection"),
+        ("drop_collection", -1, "drop_collection"),
+        ("rename_collection", 0, "rename_collection"),
+    ],
+)
+async def test_a_restore_that_wakes_up_beside_its_successor_harms_nothing(
+    call: str, further: int, held: str
+) -> None:
+    at = first(await undisturbed(), call) + further
+    assert await wake_beside(at, held_before(held))
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize(
+    ("held", "number"),
+    [
+        ("create_collection", 1),
+        ("submit_import", 1),
+        ("submit_import", 2),
+        ("alter_alias", 1),
+        ("drop_collection", 1),
+        ("rename_collection", 1),
+        ("rename_collection", 2),
+    ],
+)
+async def test_a_restore_that_wakes_up_anywhere_beside_its_successor_harms_nothing(
+    held: str, number: int
+) -> None:
+    met = [await wake_beside(at, held_before(held, number)) for at in points(await undisturbed())]
+    assert any(met)
 
 
 # --- it removes what it made

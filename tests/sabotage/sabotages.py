@@ -388,4 +388,11 @@ SABOTAGES = (
         "",
         (OPTIONS,),
     ),
+    Sabotage(
+        "a restore that slept gives names that its successor is about to free",
+        "service/replacing.py",
+        "        await require_ours(self._tracker)\n        await self._gateway.rename_collection(",
+        "        await self._gateway.rename_collection(",
+        (f"{SLEEPING}::test_a_restore_that_wakes_up_beside_its_successor_harms_nothing",),
+    ),
 )

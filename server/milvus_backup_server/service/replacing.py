@@ -97,8 +97,13 @@ class Replacements:
                 await require_ours(self._tracker)
                 await self._gateway.alter_alias(built.temporary, alias)
             await self._drop(built.target)
-        await self._gateway.rename_collection(built.temporary, built.target.name)
+        await self._rename(built)
         self._builder.release(built)
+
+    async def _rename(self, built: Built) -> None:
+        """Give it the name; whoever took the restore over may be about to drop what has that name."""
+        await require_ours(self._tracker)
+        await self._gateway.rename_collection(built.temporary, built.target.name)
 
     async def _drop(self, old: CollectionName) -> None:
         """Drop what is replaced; it goes by its name, which whoever took the restore over may have given anew."""
@@ -156,7 +161,7 @@ class Replacements:
                 await self._gateway.alter_alias(built.target, alias)
             return _Outcome.OLD
         if found is None:
-            await self._gateway.rename_collection(built.temporary, built.target.name)
+            await self._rename(built)
         return _Outcome.NEW if found in (None, built.collection_id) else _Outcome.ANOTHER
 
     async def _id_of(self, name: CollectionName) -> int | None:
