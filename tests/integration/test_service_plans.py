@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from milvus_backup_server.adapters.memory_store import MemoryServer
 from milvus_backup_server.domain.errors import Obstacle, StorageDenied
 from milvus_backup_server.domain.operations import (
     CreatePlan,
@@ -15,6 +16,7 @@ from milvus_backup_server.domain.renaming import CollectionMapping
 from milvus_backup_server.domain.selection import CollectionPartitions
 from tests.support.held_calls import MILVUS_STORE
 from tests.support.meanwhile import Meanwhile, failing
+from tests.support.running_service import Decorators
 from tests.support.service import INDEX, Service, World, add_collection, flushed, named, running
 
 ONLY_P = (CollectionPartitions("one", ("p",)),)
@@ -130,6 +132,18 @@ async def test_a_store_that_cannot_be_listed_stands_in_the_way_of_a_create() -> 
         operation, plan = await create_plan(service)
     assert operation.state is OperationState.FAILED
     assert [item.reason for item in plan.obstacles] == ["STORAGE_DENIED"]
+    assert not plan.sized
+
+
+async def test_a_wrong_bucket_stands_in_the_way_of_a_create() -> None:
+    world = await filled()
+    elsewhere = Decorators(milvus_store=lambda _: MemoryServer("main").store("a-bucket"))
+    async with running(world, elsewhere) as service:
+        operation, plan = await create_plan(service)
+    assert operation.state is OperationState.FAILED
+    assert [(item.reason, item.subject) for item in plan.obstacles] == [
+        ("SOURCE_STORAGE_MISMATCH", "default.one")
+    ]
     assert not plan.sized
 
 

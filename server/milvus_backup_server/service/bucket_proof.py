@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from enum import Enum
 
+from milvus_backup_server.domain.errors import SourceStorageMismatch
 from milvus_backup_server.domain.layout import source_directories
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.ports.milvus import MilvusGateway
 from milvus_backup_server.service.context import Storage
+from milvus_backup_server.service.preflight_stores import where
 
 _COLLECTIONS_TRIED = 20
 
@@ -32,6 +34,17 @@ async def prove_bucket(gateway: MilvusGateway, storage: Storage) -> BucketProof:
             return BucketProof.RIGHT
         proof = BucketProof.WRONG
     return proof
+
+
+def nothing_of(name: CollectionName, storage: Storage, prefix: str) -> SourceStorageMismatch:
+    """Return the error of a collection that has flushed rows and no objects below ``prefix``."""
+    return SourceStorageMismatch(
+        f"Milvus has flushed rows of {name}, but {where(storage)} has no objects of it: "
+        "milvus.storage.bucketName or milvus.storage.rootPath is not what Milvus uses",
+        subject=str(name),
+        bucket=storage.store.location.bucket,
+        prefix=prefix,
+    )
 
 
 async def collections_with_rows(gateway: MilvusGateway) -> AsyncIterator[CollectionName]:

@@ -12,6 +12,7 @@ from milvus_backup_server.domain.milvus import CollectionName, Partition, Segmen
 from milvus_backup_server.domain.operations import PlannedCollection
 from milvus_backup_server.domain.selection import Selection
 from milvus_backup_server.ports.milvus import MilvusGateway
+from milvus_backup_server.service.bucket_proof import nothing_of
 from milvus_backup_server.service.concurrency import for_each
 from milvus_backup_server.service.context import Storage, WorkLimits
 from milvus_backup_server.service.objects import list_objects
@@ -45,7 +46,7 @@ class CreatePlanner:
         self._selection = selection
         self._limits = limits
         self._copies = copies
-        self._segments: dict[CollectionName, frozenset[int]] = {}
+        self._segments: dict[CollectionName, dict[int, SegmentInfo]] = {}
         self._planned: dict[CollectionName, PlannedCollection] = {}
         self.sized = False
 
@@ -56,7 +57,7 @@ class CreatePlanner:
 
         Args:
             names: The collections.
-            faults: Gets what makes it impossible to list their objects.
+            faults: Gets what makes it impossible to list their objects, or proves them to be elsewhere.
         """
         await for_each(names, self._describe, concurrent=self._limits.collections)
         try:
@@ -79,7 +80,7 @@ class CreatePlanner:
             segments = []
         elif chosen is not None:
             segments = _of(segments, kept)
-        self._segments[name] = frozenset(segment.segment_id for segment in segments)
+        self._segments[name] = {segment.segment_id: segment for segment in segments}
         self._planned[name] = PlannedCollection(
             source=name,
             partitions=tuple(partition.name for partition in kept),
@@ -93,12 +94,16 @@ class CreatePlanner:
         if not segments:
             return
         description = await self._gateway.describe_collection(name)
-        size = 0
-        for prefix in source_directories(self._storage.root, description.collection_id):
+        found, size = False, 0
+        directories = source_directories(self._storage.root, description.collection_id)
+        for prefix in directories:
             async for item in list_objects(self._storage.store, prefix):
+                found = True
                 log = parse_source_key(item.key, self._storage.root)
                 if log is not None and log.segment_id in segments:
                     size += item.size
+        if not found and any(it.rows and it.flushed for it in segments.values()):
+            raise nothing_of(name, self._storage, directories[0])
         self._planned[name] = replace(self._planned[name], size_bytes=size)
 
 

@@ -12,7 +12,7 @@ from milvus_backup_server.domain.layout import source_directories
 from milvus_backup_server.domain.milvus import CollectionName, MilvusVersion
 from milvus_backup_server.domain.objects import ObjectInfo
 from milvus_backup_server.ports.transfer import TransferEngine
-from milvus_backup_server.service.bucket_proof import collections_with_rows
+from milvus_backup_server.service.bucket_proof import collections_with_rows, nothing_of
 from milvus_backup_server.service.checks import Deadline, cluster_storage
 from milvus_backup_server.service.context import Cluster, Repository, Storage, WorkLimits
 from milvus_backup_server.service.preflight_stores import StoreChecks, staging_place, where
@@ -137,7 +137,7 @@ class Preflight:
                 self._found = await self._smallest(storage, prefix)
                 if self._found is not None:
                     return await self._read(storage, self._found, name)
-                missing = missing or _mismatch(storage, prefix, name)
+                missing = missing or nothing_of(name, storage, prefix)
         if missing is not None:
             raise missing
         text = "Milvus has no flushed rows yet: bucket and root path could not be proved"
@@ -204,13 +204,3 @@ async def _after(
     if not failed:
         return await _tried(name, check)
     return CheckItem(name, CheckState.SKIPPED, f"not tried: {failed[0]} is not ok")
-
-
-def _mismatch(storage: Storage, prefix: str, name: CollectionName) -> SourceStorageMismatch:
-    return SourceStorageMismatch(
-        f"Milvus has flushed rows of {name}, but {where(storage)} has no objects of it: "
-        "milvus.storage.bucketName or milvus.storage.rootPath is not what Milvus uses",
-        subject=str(name),
-        bucket=storage.store.location.bucket,
-        prefix=prefix,
-    )
