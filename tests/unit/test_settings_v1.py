@@ -328,6 +328,14 @@ def test_a_faulty_number_is_migrated_as_a_number(tmp_path: Path, port: str, writ
     assert fault.description.endswith(f"({old} line 1); in v2 it is milvus.storage.port")
 
 
+def test_a_key_that_became_two_is_named_as_the_one_that_is_at_fault(tmp_path: Path) -> None:
+    old = tmp_path / "old.yaml"
+    old.write_text("minio: {storageType: azure}", encoding="utf-8")
+    (fault,) = migrate(str(old), {}, {}).faults
+    assert fault.field == "minio.storageType"
+    assert fault.description.endswith("; in v2 it is milvus.storage.provider")
+
+
 @pytest.mark.parametrize("name", ["9" * 5000, "2026-13-45", "...", "-", "on", "~"])
 def test_a_name_that_looks_like_something_else_is_migrated_as_text(
     tmp_path: Path, name: str

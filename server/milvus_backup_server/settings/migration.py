@@ -150,16 +150,19 @@ def _number_or_text(value: object) -> object:
 
 def _with_new_keys(checked: Checked, given: Rows) -> Iterator[FieldViolation]:
     """Yield the faults, with the key of the new file where it is another than the old one's."""
-    rows = {key: given[key] for key in checked.left_out if not given[key].inherited}
-    new_keys = {row.key: KEYS[key] for key, row in rows.items() if row.key.lower() != key}
+    new_keys: dict[str, str] = {}
+    # In their order: a provider comes before the login that it implies.
+    for key, new in KEYS.items():
+        if key in checked.left_out and not given[key].inherited and given[key].key.lower() != key:
+            new_keys.setdefault(given[key].key, new)
     for fault in checked.faults:
-        new = new_keys.get(fault.field)
-        named = f"; in {V2} it is {new}" if new else ""
+        renamed = new_keys.get(fault.field)
+        named = f"; in {V2} it is {renamed}" if renamed else ""
         yield FieldViolation(fault.field, f"{fault.description}{named}")
 
 
 def _report(resolved: Resolved, given: Rows, checked: Checked) -> Iterator[str]:
-    yield from resolved.warnings
+    yield from (*resolved.warnings, *resolved.unknown)
     yield from concerns(checked.settings)
     for key in checked.settings.values_by_key():
         row = given.get(key.lower())
