@@ -13,7 +13,7 @@ from milvus_backup_server.command_line import (
     ExitCode,
     add_settings_options,
     complain,
-    fault_lines,
+    settings_lines,
 )
 from milvus_backup_server.domain.errors import BackupError, InvalidSettings
 from milvus_backup_server.settings import Given, assignments, load
@@ -45,7 +45,7 @@ def server_command(argv: Sequence[str]) -> int:
         with asyncio.Runner() as runner:
             runner.run(serve(loaded, read, stop_with_stdin=options.stop_with_stdin))
     except InvalidSettings as error:
-        return complain(_COMMAND, ExitCode.WRONG_USE, fault_lines(error.violations))
+        return complain(_COMMAND, ExitCode.WRONG_USE, settings_lines(error))
     except BackupError as error:
         return complain(_COMMAND, ExitCode.WRONG_USE, [error.message])
     except OSError as error:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from enum import IntEnum
 
-from milvus_backup_server.domain.errors import FieldViolation
+from milvus_backup_server.domain.errors import FieldViolation, InvalidSettings
 
 
 class ExitCode(IntEnum):
@@ -40,6 +40,11 @@ def complain(command: str, code: ExitCode, lines: Iterable[str]) -> ExitCode:
     for line in lines:
         print(f"milvus-backup {command}: {line}", file=sys.stderr)  # noqa: T201 - it is a command
     return code
+
+
+def settings_lines(error: InvalidSettings) -> Iterable[str]:
+    """Return what is wrong with settings as lines, and behind it what may be the cause."""
+    return (*fault_lines(error.violations), *error.hints)
 
 
 def fault_lines(faults: Iterable[FieldViolation]) -> Iterable[str]:

@@ -15,6 +15,7 @@ from milvus_backup_server.command_line import (
     add_settings_options,
     complain,
     fault_lines,
+    settings_lines,
 )
 from milvus_backup_server.domain.errors import InvalidSettings
 from milvus_backup_server.settings import assignments, load
@@ -36,7 +37,7 @@ def config_command(argv: Sequence[str]) -> int:
     try:
         code: ExitCode = options.run(options)
     except InvalidSettings as error:
-        return complain(_COMMAND, ExitCode.WRONG_USE, fault_lines(error.violations))
+        return complain(_COMMAND, ExitCode.WRONG_USE, settings_lines(error))
     except BrokenPipeError:  # a reader that has seen enough is no error to tell of
         return ExitCode.FAILED
     except OSError as error:

@@ -111,6 +111,19 @@ def test_show_tells_every_fault_in_a_line(
     assert sorted(err.splitlines()) == sorted(f"milvus-backup config: {line}" for line in said)
 
 
+def test_a_misspelled_key_is_told_beside_the_fault_that_it_causes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "backup.yaml"
+    text = "configVersion: v2\nmilvus: {grpc: {tlsMode: mutual, mtlsCertPth: /c, mtlsKeyPath: ''}}"
+    file.write_text(text, encoding="utf-8")
+    assert config_command(["show", "--config", str(file)]) == 2
+    assert (
+        f"milvus-backup config: unknown setting milvus.grpc.mtlsCertPth is ignored ({file} line 2); "
+        "did you mean milvus.grpc.mtlsCertPath?"
+    ) in capsys.readouterr().err.splitlines()
+
+
 @pytest.mark.parametrize("arguments", [[], ["shwo"], ["show", "--output", "xml"], ["show", "x"]])
 def test_wrong_use(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):

@@ -61,8 +61,9 @@ def load(
     given = with_inherited(resolved.rows)
     settings, faults, _ = check(given)
     if faults or resolved.faults:
-        raise InvalidSettings(*resolved.faults, *faults)
-    warnings = [*resolved.warnings, *without_effect(settings, given), *concerns(settings)]
+        raise InvalidSettings(*resolved.faults, *faults, hints=tuple(resolved.unknown))
+    ignored = [*resolved.warnings, *resolved.unknown]
+    warnings = [*ignored, *without_effect(settings, given), *concerns(settings)]
     if resolved.file is None and config is None:
         warnings.insert(0, _NO_FILE)
     if resolved.version == V1:

@@ -47,7 +47,8 @@ class Resolved:
         rows: By lower-case key of v2, from the source that counts.
         file: The file that was read, if there was one.
         version: The form of the file; v2 if there was none.
-        warnings: What was given and means nothing.
+        warnings: What was given and has no effect.
+        unknown: What was given and is no setting, in words.
         faults: What cannot be a setting whatever its value.
     """
 
@@ -55,6 +56,7 @@ class Resolved:
     file: Path | None = None
     version: str = V2
     warnings: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
     faults: list[FieldViolation] = field(default_factory=list)
 
 
@@ -90,7 +92,7 @@ def _resolve_v2(file: Rows, overrides: Rows, environ: Mapping[str, str]) -> Reso
     given = {**file, **_environment(environ, VARIABLES), **_by_key(overrides)}
     rows = {key: row for key, row in given.items() if key in KEYS}
     others = [row for key, row in given.items() if key not in KEYS]
-    return Resolved(rows, warnings=list(_unknown(others)), faults=list(_misplaced(others)))
+    return Resolved(rows, unknown=list(_unknown(others)), faults=list(_misplaced(others)))
 
 
 def _resolve_v1(file: Rows, overrides: Rows, environ: Mapping[str, str]) -> Resolved:
@@ -106,9 +108,8 @@ def _resolve_v1(file: Rows, overrides: Rows, environ: Mapping[str, str]) -> Reso
             *translation.notes,
             *(f"accepted, no effect: {row.key}: {why}" for row, why in retired(file)),
             *_useless(translation.useless),
-            *_unknown_v1(others),
-            *_unknown(more),
         ],
+        unknown=[*_unknown_v1(others), *_unknown(more)],
         faults=[*translation.faults, *_misplaced([*others, *more])],
     )
 

@@ -64,14 +64,19 @@ class InvalidRequest(BackupError):
 
 
 class InvalidSettings(BackupError):
-    """The settings cannot be used; all faults are reported together."""
+    """The settings cannot be used; all faults are reported together.
+
+    Attributes:
+        hints: What was given besides and is not known: it may be a fault's cause.
+    """
 
     reason = "INVALID_SETTINGS"
 
-    def __init__(self, *violations: FieldViolation) -> None:
+    def __init__(self, *violations: FieldViolation, hints: tuple[str, ...] = ()) -> None:
         text = "; ".join(f"{fault.field}: {fault.description}" for fault in violations)
         super().__init__(f"invalid settings: {text}")
         self.violations = violations
+        self.hints = hints
 
 
 class InternalError(BackupError):
