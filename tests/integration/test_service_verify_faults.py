@@ -39,6 +39,16 @@ async def test_bytes_damaged_on_their_way_are_read_again(times: int) -> None:
         assert requests.damaged == times, key
 
 
+@pytest.mark.parametrize("times", [1, 2])
+async def test_what_tells_of_the_manifest_is_read_again(times: int) -> None:
+    world, requests = await with_backup(), Requests()
+    async with running(world, requests.decorators) as service:
+        operation = await service.start_verify(level=CONTENT)
+        requests.damage("backup/b/meta/full_meta.json", times, at=-10)
+        succeeded(await service.end(operation))
+    assert requests.damaged == times
+
+
 async def test_an_object_that_the_store_cannot_give_is_unreadable() -> None:
     world = await with_backup()
     key = (await data_keys(world))[0]

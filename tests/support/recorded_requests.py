@@ -20,6 +20,7 @@ class Requests:
         self.calls: list[tuple[str, str]] = []
         self.damaged = 0
         self._damage: dict[str, int] = {}
+        self._at = 0
 
     @property
     def decorators(self) -> Decorators:
@@ -30,9 +31,10 @@ class Requests:
         """Return the subjects of the requests of some methods."""
         return [subject for method, subject in self.calls if method in methods and part in subject]
 
-    def damage(self, key: str, times: int) -> None:
-        """Change a bit of the bodies of the next reads of an object, another one each time."""
+    def damage(self, key: str, times: int, *, at: int = 0) -> None:
+        """Change a bit of that byte of the bodies of the next reads of an object, another one each time."""
         self._damage[key] = times
+        self._at = at
 
     def body(self, key: str, data: bytes) -> bytes:
         """Return a body as it arrives."""
@@ -40,7 +42,9 @@ class Requests:
             return data
         self._damage[key] -= 1
         self.damaged += 1
-        return bytes([data[0] ^ (1 << self.damaged % 8)]) + data[1:]
+        changed = bytearray(data)
+        changed[self._at] ^= 1 << self.damaged % 8
+        return bytes(changed)
 
 
 class RecordingStore(StoreDecorator):

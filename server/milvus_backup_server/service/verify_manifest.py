@@ -34,6 +34,7 @@ from milvus_backup_server.domain.verification import BackupIdentity, ProblemKind
 from milvus_backup_server.ports.object_store import ObjectStore
 from milvus_backup_server.service.backup_reader import BackupReader
 from milvus_backup_server.service.collection_plan import read_objects
+from milvus_backup_server.service.objects import read_until_agreed
 from milvus_backup_server.service.spool import Spool, SpoolDirectory
 from milvus_backup_server.service.verify_metadata import (
     TAIL_BYTES,
@@ -215,8 +216,14 @@ async def _once(spool: Spool) -> AsyncIterator[ManifestObject]:
 
 
 async def _link(store: ObjectStore, key: str, info: ObjectInfo) -> tuple[str, str] | None:
-    """Return name and hash of the manifest from the end of ``full_meta.json``; None if it has none."""
-    offset = max(info.size - TAIL_BYTES, 0)
-    tail = await store.get(key, offset=offset, length=TAIL_BYTES) if info.size else b""
-    found = _LINK.search(tail)
+    """Return name and hash of the manifest from the end of ``full_meta.json``; None if it has none.
+
+    Nothing tells whether a reading is right, but another one.
+    """
+
+    async def read() -> bytes:
+        offset = max(info.size - TAIL_BYTES, 0)
+        return await store.get(key, offset=offset, length=TAIL_BYTES) if info.size else b""
+
+    found = _LINK.search(await read_until_agreed(read, lambda _: False, lambda tail: tail))
     return (found[1].decode(), found[2].decode()) if found else None
