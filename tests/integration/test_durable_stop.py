@@ -11,7 +11,7 @@ from milvus_backup_server.service.resuming import Continuation
 from tests.support.held_calls import BACKUP_STORE, AroundStore, Gate, Gates
 from tests.support.replicas import DELETE, Replicas, Work, asked, crash, replicas
 
-INTERRUPTED = OperationState.INTERRUPTED
+CANCELLED, INTERRUPTED = OperationState.CANCELLED, OperationState.INTERRUPTED
 RUNNING = OperationState.RUNNING
 
 
@@ -63,6 +63,22 @@ async def test_what_is_being_accepted_while_the_service_stops_does_not_run_behin
     await service.becomes(name, INTERRUPTED)
     assert work.trackers == []
     await service.on_record(name, INTERRUPTED)
+
+
+@pytest.mark.parametrize("number", [1, 2], ids=["announced", "accepted"])
+async def test_a_cancel_of_what_is_being_accepted_is_in_time(world: Replicas, number: int) -> None:
+    gates, work = Gates(), Work()
+    service = await world.start(store=AroundStore(world.store, BACKUP_STORE, gates))
+    gate = gates.gate = Gate(BACKUP_STORE, "put", part="/operations/", number=number)
+    beginning = asyncio.create_task(service.begin(asked(), work))
+    await gate.reached.wait()
+    (listed,) = (await service.directory.list("", 10)).items
+    await service.control.cancel(listed.name)
+    gate.opened.set()
+    assert await beginning == listed.name
+    await service.becomes(listed.name, CANCELLED)
+    assert work.trackers == []
+    await service.on_record(listed.name, CANCELLED)
 
 
 async def test_a_look_that_is_not_answered_keeps_no_sign_of_life_back(world: Replicas) -> None:

@@ -130,7 +130,9 @@ class OperationManager(KnownOperations):
         except BaseException:
             self._unregister(running)
             raise
-        self._launch(running, body)
+        task = self._launch(running, body)
+        if running.state is OperationState.CANCELLING:  # it was cancelled before it was accepted
+            task.cancel()
         return running.snapshot()
 
     def restart(
@@ -156,12 +158,13 @@ class OperationManager(KnownOperations):
         self._launch(running, _once_more(continuation))
         return running.snapshot()
 
-    def _launch(self, running: Running, body: Body) -> None:
+    def _launch(self, running: Running, body: Body) -> asyncio.Task[None]:
         running.accepted.set()
-        running.task = asyncio.create_task(self._run(running, body), name=running.name)
-        running.task.add_done_callback(lambda _: self._end_unstarted(running))
+        task = running.task = asyncio.create_task(self._run(running, body), name=running.name)
+        task.add_done_callback(lambda _: self._end_unstarted(running))
         if self._interrupts:  # it was accepted before the stop, and is launched behind it
             running.interrupt()
+        return task
 
     async def repeated(self, request_id: str, request: object) -> Operation | None:
         """Return the operation that a ``request_id`` began; None for a new or empty id.

@@ -209,10 +209,11 @@ class Running:
 
     def cancel(self) -> None:
         """Ask the body to stop; once is enough, and what has ended stays as it ended."""
-        if self.state is OperationState.CANCELLING or self.state.ends_watch or self.task is None:
+        if self.state is OperationState.CANCELLING or self.state.ends_watch:
             return
         self.begin_cancelling()
-        self.task.cancel()
+        if self.task is not None:
+            self.task.cancel()
 
     def begin_cancelling(self) -> None:
         """Note that what it made is to be removed."""
