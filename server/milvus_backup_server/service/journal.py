@@ -19,13 +19,9 @@ from typing import Final, Self
 from milvus_backup_server.domain.conflicts import Footprint, Verdict, verdict
 from milvus_backup_server.domain.errors import (
     BackupError,
-    BucketNotFound,
     ObjectAlreadyExists,
     ObjectChanged,
     OperationConflict,
-    StorageDenied,
-    StorageRefused,
-    StorageUnavailable,
 )
 from milvus_backup_server.domain.operation_record import OperationRecord, Owner
 from milvus_backup_server.domain.operations import OperationState
@@ -123,7 +119,7 @@ class Journal:
             self.leave(running.name)
             self._later(self.log.remove(running.name))
             raise
-        except (BucketNotFound, StorageDenied, StorageRefused, StorageUnavailable) as error:
+        except BackupError as error:
             _log.warning("operation %s is not recorded: %s", running.name, error.message)
         except TimeoutError:
             _log.warning("operation %s is not recorded: the store is too slow", running.name)
@@ -131,10 +127,14 @@ class Journal:
 
     async def _announce(self, running: Running) -> Stored:
         await self.heart.start()
-        stored = await self.log.create(record_of(running, self.owner, accepted=False))
-        await self._take_turn(running.name, running.request.footprint)
-        await self._take_request_id(running.request.request_id, running.name)
-        return await self.log.replace(record_of(running, self.owner), stored.version)
+        while True:
+            stored = await self.log.create(record_of(running, self.owner, accepted=False))
+            await self._take_turn(running.name, running.request.footprint)
+            await self._take_request_id(running.request.request_id, running.name)
+            # Others remove what is not accepted yet when they take us for dead, because we slept. What
+            # is in the way may have begun since.
+            with contextlib.suppress(ObjectChanged):
+                return await self.log.replace(record_of(running, self.owner), stored.version)
 
     async def _take_turn(self, name: str, footprint: Footprint) -> None:
         while True:
