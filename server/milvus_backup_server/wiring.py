@@ -7,7 +7,7 @@ import secrets
 import socket
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal
@@ -64,6 +64,7 @@ _ADDRESSING: Final[dict[str, Literal["auto", "path", "virtual"]]] = {
 _RECORD_REQUESTS: Final = 16
 """Requests about records of operations at one time, beside ``service.limits.requestsInFlight``."""
 
+_BACKUP_LOGIN: Final = "backup.storage.auth"
 _AWS_HOST: Final = "s3.amazonaws.com"
 _ENCRYPTIONS: Final = {
     "none": Encryption.NONE,
@@ -106,10 +107,10 @@ async def open_adapters(stack: AsyncExitStack, settings: Settings) -> Adapters:
     retries, waits = retry_policy(settings), settings.service.storage
 
     async def store(
-        storage: StorageSettings, access: StoreAccessSettings, slots: RequestLimiter
+        storage: StorageSettings, access: StoreAccessSettings, login: str, slots: RequestLimiter
     ) -> ObjectStore:
         return reliable(
-            await _store(clients, storage, access),
+            await _store(clients, storage, access, login),
             slots,
             retries,
             deadline_seconds=waits.request_timeout_seconds,
@@ -117,12 +118,14 @@ async def open_adapters(stack: AsyncExitStack, settings: Settings) -> Adapters:
             on_retry=_note_retry,
         )
 
-    milvus_store = await store(settings.milvus.storage, waits.milvus, limiter)
-    backup_store = await store(settings.backup.storage, waits.backup, limiter)
+    milvus_store = await store(
+        settings.milvus.storage, waits.milvus, "milvus.storage.auth", limiter
+    )
+    backup_store = await store(settings.backup.storage, waits.backup, _BACKUP_LOGIN, limiter)
     few = RequestLimiter(_RECORD_REQUESTS)
-    records_store = await store(settings.backup.storage, waits.backup, few)
+    records_store = await store(settings.backup.storage, waits.backup, _BACKUP_LOGIN, few)
     place_stores = {
-        place: await store(place_storage(settings, place), waits.backup, limiter)
+        place: await store(place_storage(settings, place), waits.backup, _BACKUP_LOGIN, limiter)
         for place in settings.places.prefixes
     }
     gateway = GrpcMilvusGateway(gateway_settings(settings))
@@ -331,11 +334,11 @@ def transfer_settings(settings: Settings) -> TransferSettings:
 
 
 async def _store(
-    clients: S3Clients, storage: StorageSettings, access: StoreAccessSettings
+    clients: S3Clients, storage: StorageSettings, access: StoreAccessSettings, login: str
 ) -> ObjectStore:
     if storage.provider == "local":
         return LocalStore(Path(storage.root_path))
-    return await clients.store(s3_profile(storage, access))
+    return await clients.store(replace(s3_profile(storage, access), login=login))
 
 
 def _credentials(auth: AuthSettings) -> S3Credentials | None:

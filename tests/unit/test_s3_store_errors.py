@@ -58,7 +58,15 @@ def s3(server: ScriptedS3) -> ScriptedS3:
 
 def profile_of(s3: ScriptedS3) -> S3Profile:
     credentials = S3Credentials("zaphod", SECRET, "zaphod-token")
-    return S3Profile("minio", s3.endpoint, "us-east-1", "bucket", "path", credentials)
+    return S3Profile(
+        "minio",
+        s3.endpoint,
+        "us-east-1",
+        "bucket",
+        "path",
+        credentials,
+        login="milvus.storage.auth",
+    )
 
 
 ELSEWHERE = StoreLocation("minio", "http://elsewhere", "source")
@@ -124,6 +132,19 @@ async def test_each_answer_means_the_same_everywhere(
     asked = 2 if (method, answer[0]) in {("head", 400), ("bucket_exists", 403)} else 1
     assert len(s3.requests) == asked, "the library repeats nothing"
     assert "zaphod" not in f"{raised.value} {raised.value.metadata}"
+
+
+async def test_a_denied_request_names_the_setting_of_the_login(
+    s3: ScriptedS3, store: S3Store
+) -> None:
+    s3.answer(403, "SignatureDoesNotMatch")
+    with pytest.raises(StorageDenied) as raised:
+        await store.get("k")
+    assert raised.value.message == (
+        f"cannot read bucket/k: {s3.endpoint} answers SignatureDoesNotMatch (HTTP 403); "
+        "milvus.storage.auth must be a login that may do so"
+    )
+    assert raised.value.metadata["setting"] == "milvus.storage.auth"
 
 
 @pytest.mark.parametrize(
@@ -329,7 +350,9 @@ async def test_settings_that_no_client_can_be_made_of_are_told() -> None:
 
 
 async def test_credentials_that_are_nowhere_are_told() -> None:
+    url, login = "http://127.0.0.1:1", "backup.storage.auth"
+    profile = S3Profile("s3", url, "us-east-1", "bucket", login=login)
     async with S3Clients(S3ClientSettings()) as clients:
-        store = await clients.store(S3Profile("s3", "http://127.0.0.1:1", "us-east-1", "bucket"))
-        with pytest.raises(StorageDenied):
+        store = await clients.store(profile)
+        with pytest.raises(StorageDenied, match=r"backup\.storage\.auth must be a login that may"):
             await store.list_page("")

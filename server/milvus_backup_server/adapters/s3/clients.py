@@ -55,6 +55,7 @@ class S3Profile:
         use_ssl: Decides on the scheme where ``endpoint`` has none.
         ca_file: The certificates to trust instead of the usual ones.
         writing: How objects are written.
+        login: The setting of the credentials, for messages.
     """
 
     provider: str
@@ -66,6 +67,7 @@ class S3Profile:
     use_ssl: bool = True
     ca_file: str = ""
     writing: S3Writing = PLAIN
+    login: str = ""
 
     @property
     def endpoint_url(self) -> str:
@@ -130,11 +132,11 @@ class S3Clients:
             StorageDenied: The credentials are incomplete.
             StorageRefused: The endpoint is no URL, or the certificates cannot be read.
         """
-        shared = replace(profile, bucket="", provider="", writing=PLAIN)
+        shared = replace(profile, bucket="", provider="", writing=PLAIN, login="")
         async with self._lock:
             if shared not in self._clients:
                 self._clients[shared] = await self._open(profile)
-        return S3Store(self._clients[shared], profile.location, profile.writing)
+        return S3Store(self._clients[shared], profile.location, profile.writing, profile.login)
 
     async def _open(self, profile: S3Profile) -> S3Client:
         keys = profile.credentials

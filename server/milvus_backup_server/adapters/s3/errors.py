@@ -85,6 +85,7 @@ class Asked:
         key: The key; empty for requests about the bucket.
         condition_failed: What a failed condition (412) means.
         copies: Whether the store was asked to read another object by itself.
+        login: The setting of the credentials that were sent.
     """
 
     action: str
@@ -93,6 +94,7 @@ class Asked:
     key: str = ""
     condition_failed: type[BackupError] = ObjectChanged
     copies: bool = False
+    login: str = ""
 
     @property
     def path(self) -> str:
@@ -173,8 +175,9 @@ def from_answer(answer: Mapping[str, object], asked: Asked) -> BackupError:
     kind = _CODES.get(code) or _by_status(status or _number(code), asked)
     if kind is StorageDenied and asked.copies:
         kind = CopyDenied
+    text = f"cannot {asked.action} {asked.path}: {asked.endpoint} answers {_shown(code, status)}"
     return kind(
-        f"cannot {asked.action} {asked.path}: {asked.endpoint} answers {_shown(code, status)}",
+        text + _remedy(kind, asked),
         subject=asked.bucket,
         bucket=str(details.get("BucketName") or asked.bucket),
         key=asked.key,
@@ -182,6 +185,7 @@ def from_answer(answer: Mapping[str, object], asked: Asked) -> BackupError:
         code=code,
         status=status,
         request_id=str(meta.get("RequestId", "")),
+        **_setting(kind, asked),
     )
 
 
@@ -201,14 +205,25 @@ def from_exception(error: Exception, asked: Asked) -> BackupError:
     kind = next((row for cls, row in _RAISED if isinstance(error, cls)), _REFUSED)
     if _is_certificate(error):
         kind = _Kind(StorageRefused, "the certificate is not trusted")
+    text = f"cannot {asked.action} {asked.path} at {asked.endpoint}: {kind.words}"
     return kind.error(
-        f"cannot {asked.action} {asked.path} at {asked.endpoint}: {kind.words}",
+        text + _remedy(kind.error, asked),
         subject=asked.endpoint,
         bucket=asked.bucket,
         key=asked.key,
         endpoint=asked.endpoint,
         code=type(error).__name__,
+        **_setting(kind.error, asked),
     )
+
+
+def _setting(kind: type[BackupError], asked: Asked) -> dict[str, str]:
+    return {"setting": asked.login} if kind is StorageDenied and asked.login else {}
+
+
+def _remedy(kind: type[BackupError], asked: Asked) -> str:
+    setting = _setting(kind, asked).get("setting")
+    return f"; {setting} must be a login that may do so" if setting else ""
 
 
 def _shown(code: str, status: int) -> str:

@@ -57,9 +57,14 @@ class S3Store:
     """A bucket. Made by ``S3Clients``, which owns the client; promises are those of the port."""
 
     def __init__(
-        self, client: S3Client, location: StoreLocation, writing: S3Writing = PLAIN
+        self,
+        client: S3Client,
+        location: StoreLocation,
+        writing: S3Writing = PLAIN,
+        login: str = "",
     ) -> None:
         self._client = client
+        self._login = login
         self._options = writing.options()
         self._location = location
         self._bucket = location.bucket
@@ -317,7 +322,8 @@ class S3Store:
         *,
         condition_failed: type[BackupError] = ObjectChanged,
     ) -> Asked:
-        return Asked(action, self._location.endpoint, self._bucket, key, condition_failed)
+        endpoint = self._location.endpoint
+        return Asked(action, endpoint, self._bucket, key, condition_failed, login=self._login)
 
     def _asked_copy(self, source: StoreLocation, source_key: str, key: str) -> Asked:
         action = f"copy {source.bucket}/{source_key} to"
