@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncGenerator, Iterable
 
 from google.protobuf.duration_pb2 import Duration
+from google.rpc.status_pb2 import Status
 
 from milvus_backup.v1.operation_pb2 import (
     Operation,
@@ -28,6 +29,7 @@ from milvus_backup.v1.operation_service_pb2 import (
 from milvus_backup.v1.verification_pb2 import Problem
 from milvus_backup_client._connection import Connection
 from milvus_backup_client._watch import follow
+from milvus_backup_client.errors.reading import from_status
 from milvus_backup_client.operations import error_of, has_ended, is_final, name_of
 
 
@@ -62,14 +64,23 @@ class OperationMethods:
             states: Only those in these states; none: in all.
             page_size: Operations per call; 0 leaves it to the service.
             timeout_seconds: The time of each page.
+
+        Raises:
+            StorageUnavailable, StorageDenied, StorageRefused: The records cannot be read. What the
+                service remembers without them was yielded before.
         """
         request = ListOperationsRequest(
             backup_name=backup_name, kinds=kinds, states=states, page_size=page_size
         )
         method = self._connection.operations.ListOperations
+        records_error: Status | None = None
         async for page in self._connection.pages(method, request, timeout_seconds):
             for operation in page.operations:
                 yield operation
+            if page.HasField("records_error"):
+                records_error = page.records_error
+        if records_error is not None:
+            raise from_status(records_error)
 
     async def list_operation_collections(
         self,

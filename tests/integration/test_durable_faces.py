@@ -7,10 +7,17 @@ import httpx
 import pytest
 
 from milvus_backup.v1 import operation_pb2
-from milvus_backup_client import BackupClient, OperationNotFound, OperationNotResumable
+from milvus_backup_client import (
+    BackupClient,
+    OperationNotFound,
+    OperationNotResumable,
+    errors,
+)
 from milvus_backup_server.app import RunningApp, running_app
+from milvus_backup_server.domain.errors import StorageDenied
 from milvus_backup_server.wiring import Adapters
 from tests.support.http_service import http_client
+from tests.support.outage import Outage
 from tests.support.running_service import FAST, settings_of
 from tests.support.service import World, add_collection
 
@@ -73,6 +80,25 @@ async def test_who_only_asks_writes_nothing(world: World) -> None:
         assert [it async for it in client.list_operations()] == []
         assert [it async for it in client.list_backups()] == []
     assert await world.backups() == []
+
+
+async def test_a_list_says_why_it_cannot_tell_what_is_on_record(world: World) -> None:
+    async with service(world) as (_, client):
+        await client.wait(await client.create_backup("b"))
+    away = Outage(world.backup_store)
+    world.backup_store = away
+    async with service(world) as (app, client), http_client(app.use_cases) as http:
+        away.fail(StorageDenied("the login is refused"), reads=True)
+        with pytest.raises(errors.StorageDenied, match="the login is refused"):
+            await anext(client.list_operations())
+        assert await get(http, "/operations") == {
+            "operations": [],
+            "records_error": "the login is refused",
+        }
+        assert away.injected > 0
+        away.error = None
+        assert [it.backup_name async for it in client.list_operations()] == ["b"]
+        assert set(await get(http, "/operations")) == {"operations"}
 
 
 async def test_what_has_ended_is_not_resumed_by_any_face(world: World) -> None:

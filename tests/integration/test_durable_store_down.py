@@ -1,12 +1,11 @@
 """Operations while their records cannot be written: none is lost, and the records follow."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from typing import TypeVar
 
 import pytest
 
-from milvus_backup_server.adapters.store_decorator import StoreDecorator
 from milvus_backup_server.domain.errors import (
     BackupError,
     MilvusUnavailable,
@@ -16,10 +15,11 @@ from milvus_backup_server.domain.errors import (
 )
 from milvus_backup_server.domain.operation_record import OperationRecord
 from milvus_backup_server.domain.operations import DeleteResult, OperationState, Result
-from milvus_backup_server.ports.object_store import ObjectStore
+from milvus_backup_server.service.operation_entries import OperationPage
 from milvus_backup_server.service.resuming import Continuation
 from milvus_backup_server.service.tracker import Tracker
 from tests.support.bodies import until
+from tests.support.outage import Outage
 from tests.support.replicas import DELETE, Replicas, Work, asked, at_once, crash, replicas
 
 T = TypeVar("T")
@@ -27,27 +27,6 @@ T = TypeVar("T")
 RUNNING = OperationState.RUNNING
 SUCCEEDED = OperationState.SUCCEEDED
 ELSEWHERE = "20261122t200102_6437f62d"
-
-
-class Outage(StoreDecorator):
-    """A store that fails while it is told to; ``writes`` alone or everything."""
-
-    def __init__(self, inner: ObjectStore) -> None:
-        super().__init__(inner)
-        self.error: BackupError | None = None
-        self.methods = frozenset({"put", "delete"})
-        self.injected = 0
-
-    async def _request(self, method: str, call: Callable[[], Awaitable[T]]) -> T:
-        if self.error is not None and (not self.methods or method in self.methods):
-            self.injected += 1
-            raise self.error
-        return await call()
-
-    def fail(self, error: BackupError, *, reads: bool = False) -> None:
-        """Fail from now on."""
-        self.error = error
-        self.methods = frozenset() if reads else frozenset({"put", "delete"})
 
 
 @pytest.fixture
@@ -87,6 +66,7 @@ async def test_an_end_while_the_store_is_down_is_recorded_when_it_is_back(
     assert (await service.directory.get(name)).state is SUCCEEDED
     store.error = None
     await other.becomes(name, SUCCEEDED)
+    assert (await service.directory.list("", 10)).records_error is None
 
 
 async def test_while_the_store_is_down_the_memory_serves(world: Replicas) -> None:
@@ -96,7 +76,9 @@ async def test_while_the_store_is_down_the_memory_serves(world: Replicas) -> Non
     await service.on_record(name, SUCCEEDED)
     store.fail(StorageUnavailable("down"), reads=True)
     assert (await service.directory.get(name)).state is SUCCEEDED
-    assert [it.name for it in (await service.directory.list("", 10)).items] == [name]
+    listed = await service.directory.list("", 10)
+    assert [it.name for it in listed.items] == [name]
+    assert isinstance(listed.records_error, StorageUnavailable)
     assert await service.directory.active_backups() == {}
     with pytest.raises(StorageUnavailable):
         await service.directory.get(ELSEWHERE)
@@ -123,7 +105,7 @@ async def test_a_store_that_takes_no_records_stops_no_operation(
 async def test_records_follow_when_the_operation_has_made_the_bucket(world: Replicas) -> None:
     store = world.server.store("absent", create=False)
     service = await world.start(store=store)
-    assert (await service.directory.list("", 10)).items == ()
+    assert await service.directory.list("", 10) == OperationPage(())
     assert not await store.bucket_exists(), "who only reads makes nothing"
 
     async def body(_: Tracker) -> Result:

@@ -319,6 +319,22 @@ async def test_operations(service: ScriptedService, address: str) -> None:
     assert [found["name"] for found in json.loads(as_json.stdout)["operations"]] == ["op_1"]
 
 
+async def test_operations_without_those_that_only_the_records_tell_of(
+    service: ScriptedService, address: str
+) -> None:
+    away = status(grpc.StatusCode.UNAVAILABLE, "STORAGE_UNAVAILABLE", "the store is away")
+    service.on(
+        "ListOperations",
+        operation_service_pb2.ListOperationsResponse(
+            operations=[begun(CREATE)], records_error=away
+        ),
+    )
+    done = await run(address, "operations")
+    assert done.stdout == "op_1  2023-11-14 22:13:20Z  pending              create backup nightly\n"
+    assert done.stderr == "Error: the store is away (STORAGE_UNAVAILABLE)\n"
+    assert done.exit_code == 1
+
+
 async def test_a_wrong_request(service: ScriptedService, address: str) -> None:
     service.on("CreateBackup", invalid(backup_name="must not have a dot"))
     done = await run(address, "create", "-n", "a.b")

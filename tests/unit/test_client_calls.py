@@ -24,6 +24,7 @@ from milvus_backup_client import (
     RetryPolicy,
     ServerStopping,
     ServiceUnreachable,
+    StorageDenied,
 )
 from tests.support.scripted_service import (
     FOREVER,
@@ -244,6 +245,22 @@ async def test_other_lists(service: ScriptedService, client: BackupClient) -> No
         )
     ]
     assert service.requests["ListOperationCollections"][0].name == "op_1"
+
+
+async def test_a_list_of_operations_without_the_records_ends_with_the_reason(
+    service: ScriptedService, client: BackupClient
+) -> None:
+    denied = status(grpc.StatusCode.FAILED_PRECONDITION, "STORAGE_DENIED", "no")
+    answers = operation_service_pb2.ListOperationsResponse
+    service.on(
+        "ListOperations",
+        answers(operations=[STARTED], next_page_token="more", records_error=denied),
+    )
+    service.on("ListOperations", answers(operations=[STARTED]))
+    operations = client.list_operations()
+    assert [await anext(operations), await anext(operations)] == [STARTED, STARTED]
+    with pytest.raises(StorageDenied):
+        await anext(operations)
 
 
 async def test_reads_are_repeated_while_the_service_is_away(

@@ -23,43 +23,44 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
+from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from milvus_backup.v1 import operation_pb2 as milvus__backup_dot_v1_dot_operation__pb2
 from milvus_backup.v1 import verification_pb2 as milvus__backup_dot_v1_dot_verification__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(milvus_backup/v1/operation_service.proto\x12\x10milvus_backup.v1\x1a\x1egoogle/protobuf/duration.proto\x1a milvus_backup/v1/operation.proto\x1a#milvus_backup/v1/verification.proto\"#\n\x13GetOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xb5\x01\n\x15ListOperationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x13\n\x0b\x62\x61\x63kup_name\x18\x03 \x01(\t\x12.\n\x05kinds\x18\x04 \x03(\x0e\x32\x1f.milvus_backup.v1.OperationKind\x12\x30\n\x06states\x18\x05 \x03(\x0e\x32 .milvus_backup.v1.OperationState\"b\n\x16ListOperationsResponse\x12/\n\noperations\x18\x01 \x03(\x0b\x32\x1b.milvus_backup.v1.Operation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"V\n\x1fListOperationCollectionsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"w\n ListOperationCollectionsResponse\x12:\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32%.milvus_backup.v1.OperationCollection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x1cListOperationProblemsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"e\n\x1dListOperationProblemsResponse\x12+\n\x08problems\x18\x01 \x03(\x0b\x32\x19.milvus_backup.v1.Problem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x16\x43\x61ncelOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"&\n\x16ResumeOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"9\n\x15RetryOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"I\n\x0cSweepRequest\x12\r\n\x05\x61pply\x18\x01 \x01(\x08\x12*\n\x07min_age\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"V\n\x15WatchOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x0cmin_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"X\n\x16WatchOperationsRequest\x12\r\n\x05names\x18\x01 \x03(\t\x12/\n\x0cmin_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration2\xd1\x07\n\x10OperationService\x12R\n\x0cGetOperation\x12%.milvus_backup.v1.GetOperationRequest\x1a\x1b.milvus_backup.v1.Operation\x12\x63\n\x0eListOperations\x12\'.milvus_backup.v1.ListOperationsRequest\x1a(.milvus_backup.v1.ListOperationsResponse\x12\x81\x01\n\x18ListOperationCollections\x12\x31.milvus_backup.v1.ListOperationCollectionsRequest\x1a\x32.milvus_backup.v1.ListOperationCollectionsResponse\x12x\n\x15ListOperationProblems\x12..milvus_backup.v1.ListOperationProblemsRequest\x1a/.milvus_backup.v1.ListOperationProblemsResponse\x12X\n\x0f\x43\x61ncelOperation\x12(.milvus_backup.v1.CancelOperationRequest\x1a\x1b.milvus_backup.v1.Operation\x12X\n\x0fResumeOperation\x12(.milvus_backup.v1.ResumeOperationRequest\x1a\x1b.milvus_backup.v1.Operation\x12V\n\x0eRetryOperation\x12\'.milvus_backup.v1.RetryOperationRequest\x1a\x1b.milvus_backup.v1.Operation\x12\x44\n\x05Sweep\x12\x1e.milvus_backup.v1.SweepRequest\x1a\x1b.milvus_backup.v1.Operation\x12X\n\x0eWatchOperation\x12\'.milvus_backup.v1.WatchOperationRequest\x1a\x1b.milvus_backup.v1.Operation0\x01\x12Z\n\x0fWatchOperations\x12(.milvus_backup.v1.WatchOperationsRequest\x1a\x1b.milvus_backup.v1.Operation0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(milvus_backup/v1/operation_service.proto\x12\x10milvus_backup.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x17google/rpc/status.proto\x1a milvus_backup/v1/operation.proto\x1a#milvus_backup/v1/verification.proto\"#\n\x13GetOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\xb5\x01\n\x15ListOperationsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x13\n\x0b\x62\x61\x63kup_name\x18\x03 \x01(\t\x12.\n\x05kinds\x18\x04 \x03(\x0e\x32\x1f.milvus_backup.v1.OperationKind\x12\x30\n\x06states\x18\x05 \x03(\x0e\x32 .milvus_backup.v1.OperationState\"\x8d\x01\n\x16ListOperationsResponse\x12/\n\noperations\x18\x01 \x03(\x0b\x32\x1b.milvus_backup.v1.Operation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12)\n\rrecords_error\x18\x03 \x01(\x0b\x32\x12.google.rpc.Status\"V\n\x1fListOperationCollectionsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"w\n ListOperationCollectionsResponse\x12:\n\x0b\x63ollections\x18\x01 \x03(\x0b\x32%.milvus_backup.v1.OperationCollection\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x1cListOperationProblemsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"e\n\x1dListOperationProblemsResponse\x12+\n\x08problems\x18\x01 \x03(\x0b\x32\x19.milvus_backup.v1.Problem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x16\x43\x61ncelOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"&\n\x16ResumeOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"9\n\x15RetryOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"I\n\x0cSweepRequest\x12\r\n\x05\x61pply\x18\x01 \x01(\x08\x12*\n\x07min_age\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"V\n\x15WatchOperationRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x0cmin_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"X\n\x16WatchOperationsRequest\x12\r\n\x05names\x18\x01 \x03(\t\x12/\n\x0cmin_interval\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration2\xd1\x07\n\x10OperationService\x12R\n\x0cGetOperation\x12%.milvus_backup.v1.GetOperationRequest\x1a\x1b.milvus_backup.v1.Operation\x12\x63\n\x0eListOperations\x12\'.milvus_backup.v1.ListOperationsRequest\x1a(.milvus_backup.v1.ListOperationsResponse\x12\x81\x01\n\x18ListOperationCollections\x12\x31.milvus_backup.v1.ListOperationCollectionsRequest\x1a\x32.milvus_backup.v1.ListOperationCollectionsResponse\x12x\n\x15ListOperationProblems\x12..milvus_backup.v1.ListOperationProblemsRequest\x1a/.milvus_backup.v1.ListOperationProblemsResponse\x12X\n\x0f\x43\x61ncelOperation\x12(.milvus_backup.v1.CancelOperationRequest\x1a\x1b.milvus_backup.v1.Operation\x12X\n\x0fResumeOperation\x12(.milvus_backup.v1.ResumeOperationRequest\x1a\x1b.milvus_backup.v1.Operation\x12V\n\x0eRetryOperation\x12\'.milvus_backup.v1.RetryOperationRequest\x1a\x1b.milvus_backup.v1.Operation\x12\x44\n\x05Sweep\x12\x1e.milvus_backup.v1.SweepRequest\x1a\x1b.milvus_backup.v1.Operation\x12X\n\x0eWatchOperation\x12\'.milvus_backup.v1.WatchOperationRequest\x1a\x1b.milvus_backup.v1.Operation0\x01\x12Z\n\x0fWatchOperations\x12(.milvus_backup.v1.WatchOperationsRequest\x1a\x1b.milvus_backup.v1.Operation0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'milvus_backup.v1.operation_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETOPERATIONREQUEST']._serialized_start=165
-  _globals['_GETOPERATIONREQUEST']._serialized_end=200
-  _globals['_LISTOPERATIONSREQUEST']._serialized_start=203
-  _globals['_LISTOPERATIONSREQUEST']._serialized_end=384
-  _globals['_LISTOPERATIONSRESPONSE']._serialized_start=386
-  _globals['_LISTOPERATIONSRESPONSE']._serialized_end=484
-  _globals['_LISTOPERATIONCOLLECTIONSREQUEST']._serialized_start=486
-  _globals['_LISTOPERATIONCOLLECTIONSREQUEST']._serialized_end=572
-  _globals['_LISTOPERATIONCOLLECTIONSRESPONSE']._serialized_start=574
-  _globals['_LISTOPERATIONCOLLECTIONSRESPONSE']._serialized_end=693
-  _globals['_LISTOPERATIONPROBLEMSREQUEST']._serialized_start=695
-  _globals['_LISTOPERATIONPROBLEMSREQUEST']._serialized_end=778
-  _globals['_LISTOPERATIONPROBLEMSRESPONSE']._serialized_start=780
-  _globals['_LISTOPERATIONPROBLEMSRESPONSE']._serialized_end=881
-  _globals['_CANCELOPERATIONREQUEST']._serialized_start=883
-  _globals['_CANCELOPERATIONREQUEST']._serialized_end=921
-  _globals['_RESUMEOPERATIONREQUEST']._serialized_start=923
-  _globals['_RESUMEOPERATIONREQUEST']._serialized_end=961
-  _globals['_RETRYOPERATIONREQUEST']._serialized_start=963
-  _globals['_RETRYOPERATIONREQUEST']._serialized_end=1020
-  _globals['_SWEEPREQUEST']._serialized_start=1022
-  _globals['_SWEEPREQUEST']._serialized_end=1095
-  _globals['_WATCHOPERATIONREQUEST']._serialized_start=1097
-  _globals['_WATCHOPERATIONREQUEST']._serialized_end=1183
-  _globals['_WATCHOPERATIONSREQUEST']._serialized_start=1185
-  _globals['_WATCHOPERATIONSREQUEST']._serialized_end=1273
-  _globals['_OPERATIONSERVICE']._serialized_start=1276
-  _globals['_OPERATIONSERVICE']._serialized_end=2253
+  _globals['_GETOPERATIONREQUEST']._serialized_start=190
+  _globals['_GETOPERATIONREQUEST']._serialized_end=225
+  _globals['_LISTOPERATIONSREQUEST']._serialized_start=228
+  _globals['_LISTOPERATIONSREQUEST']._serialized_end=409
+  _globals['_LISTOPERATIONSRESPONSE']._serialized_start=412
+  _globals['_LISTOPERATIONSRESPONSE']._serialized_end=553
+  _globals['_LISTOPERATIONCOLLECTIONSREQUEST']._serialized_start=555
+  _globals['_LISTOPERATIONCOLLECTIONSREQUEST']._serialized_end=641
+  _globals['_LISTOPERATIONCOLLECTIONSRESPONSE']._serialized_start=643
+  _globals['_LISTOPERATIONCOLLECTIONSRESPONSE']._serialized_end=762
+  _globals['_LISTOPERATIONPROBLEMSREQUEST']._serialized_start=764
+  _globals['_LISTOPERATIONPROBLEMSREQUEST']._serialized_end=847
+  _globals['_LISTOPERATIONPROBLEMSRESPONSE']._serialized_start=849
+  _globals['_LISTOPERATIONPROBLEMSRESPONSE']._serialized_end=950
+  _globals['_CANCELOPERATIONREQUEST']._serialized_start=952
+  _globals['_CANCELOPERATIONREQUEST']._serialized_end=990
+  _globals['_RESUMEOPERATIONREQUEST']._serialized_start=992
+  _globals['_RESUMEOPERATIONREQUEST']._serialized_end=1030
+  _globals['_RETRYOPERATIONREQUEST']._serialized_start=1032
+  _globals['_RETRYOPERATIONREQUEST']._serialized_end=1089
+  _globals['_SWEEPREQUEST']._serialized_start=1091
+  _globals['_SWEEPREQUEST']._serialized_end=1164
+  _globals['_WATCHOPERATIONREQUEST']._serialized_start=1166
+  _globals['_WATCHOPERATIONREQUEST']._serialized_end=1252
+  _globals['_WATCHOPERATIONSREQUEST']._serialized_start=1254
+  _globals['_WATCHOPERATIONSREQUEST']._serialized_end=1342
+  _globals['_OPERATIONSERVICE']._serialized_start=1345
+  _globals['_OPERATIONSERVICE']._serialized_end=2322
 # @@protoc_insertion_point(module_scope)

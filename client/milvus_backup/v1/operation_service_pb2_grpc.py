@@ -102,7 +102,8 @@ class OperationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListOperations(self, request, context):
-        """Lists operations, newest first.
+        """Lists operations, newest first. Where the records cannot be read, those that this service remembers are listed, and
+        `records_error` says why others are missing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -22,7 +22,9 @@ class OperationServiceStub:
     GetOperation: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.GetOperationRequest, _operation_pb2.Operation]
     """Tells about one operation; NOT_FOUND if it is not known."""
     ListOperations: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.ListOperationsRequest, _operation_service_pb2.ListOperationsResponse]
-    """Lists operations, newest first."""
+    """Lists operations, newest first. Where the records cannot be read, those that this service remembers are listed, and
+    `records_error` says why others are missing.
+    """
     ListOperationCollections: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.ListOperationCollectionsRequest, _operation_service_pb2.ListOperationCollectionsResponse]
     """Lists the collections of an operation in its own order."""
     ListOperationProblems: _aio.UnaryUnaryMultiCallable[_operation_service_pb2.ListOperationProblemsRequest, _operation_service_pb2.ListOperationProblemsResponse]
@@ -78,7 +80,9 @@ class OperationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operation_service_pb2.ListOperationsRequest,
         context: _aio.ServicerContext[_operation_service_pb2.ListOperationsRequest, _abc.Awaitable[_operation_service_pb2.ListOperationsResponse]],
     ) -> _abc.Awaitable[_operation_service_pb2.ListOperationsResponse]:
-        """Lists operations, newest first."""
+        """Lists operations, newest first. Where the records cannot be read, those that this service remembers are listed, and
+        `records_error` says why others are missing.
+        """
 
     @_abc_1.abstractmethod
     def ListOperationCollections(

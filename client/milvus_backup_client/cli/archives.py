@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 
 import click
 from rich.filesize import decimal
@@ -27,6 +28,7 @@ from milvus_backup_client.cli.commands import Command
 from milvus_backup_client.cli.exits import ExitCode
 from milvus_backup_client.cli.options import NAME, place_flags
 from milvus_backup_client.cli.session import Session, service_command
+from milvus_backup_client.errors import PreconditionFailed, Unavailable
 
 
 @click.command(
@@ -123,8 +125,10 @@ async def _wait_for_clean_up(session: Session) -> None:
     if task is not None:
         task.uncancel()
     session.note("Removing what was written; Ctrl-C again ends it at once.")
-    async for operation in session.client.list_operations(
+    at_work = session.client.list_operations(
         kinds=[OPERATION_KIND_IMPORT_BACKUP],
         states=[OPERATION_STATE_RUNNING, OPERATION_STATE_CANCELLING],
-    ):
-        await session.client.wait(operation, raise_on_failure=False)
+    )
+    with suppress(Unavailable, PreconditionFailed):  # of the records: ours is told without them
+        async for operation in at_work:
+            await session.client.wait(operation, raise_on_failure=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
 from milvus_backup.v1.operation_pb2 import Operation
@@ -13,6 +15,7 @@ from milvus_backup_client.cli.options import DETACH, REQUEST_ID
 from milvus_backup_client.cli.session import Session, calling_service
 from milvus_backup_client.cli.texts import state_text, time_text, title
 from milvus_backup_client.cli.watching import watch_to_its_end
+from milvus_backup_client.errors import BackupServiceError
 
 _running_service_command = calling_service(running_only=True)
 
@@ -84,19 +87,28 @@ async def retry(
 async def operations(session: Session, *, name: str, limit: int) -> ExitCode:
     """List the operations on record, those of other services and of earlier ones too."""
     found: list[Operation] = []
-    async for operation in session.client.list_operations(
-        backup_name=name, page_size=min(limit, 50)
-    ):
-        found.append(operation)
-        if len(found) == limit:
-            break
+    try:
+        async for operation in session.client.list_operations(
+            backup_name=name, page_size=min(limit, 50)
+        ):
+            found.append(operation)
+            if len(found) == limit:
+                break
+    except BackupServiceError:  # such as for records that cannot be read
+        if found:
+            _show(session, found)
+        raise
+    _show(session, found)
+    return ExitCode.OK
+
+
+def _show(session: Session, found: Sequence[Operation]) -> None:
     if session.json:
         session.say_message(ListOperationsResponse(operations=found))
-        return ExitCode.OK
+        return
     width = max((len(operation.name) for operation in found), default=0)
     for operation in found:
         session.say(
             f"{operation.name:<{width}}  {time_text(operation.create_time)}  "
             f"{state_text(operation):<19}  {title(operation)}"
         )
-    return ExitCode.OK

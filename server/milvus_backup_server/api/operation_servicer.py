@@ -16,6 +16,7 @@ from milvus_backup_server.api.mapping import read_enums
 from milvus_backup_server.api.mapping_sweeps import sweep_request
 from milvus_backup_server.api.mapping_verifications import problem_message
 from milvus_backup_server.api.pages import PageSize, cut_by_key, cut_by_offset, read_position
+from milvus_backup_server.api.status import error_status
 from milvus_backup_server.domain.operations import Operation
 from milvus_backup_server.service.operation_entries import Filter
 from milvus_backup_server.service.shared_messages import SharedMessage, SharedMessages
@@ -53,8 +54,11 @@ class OperationServicer(OperationServiceServicer):
         wanted = Filter(request.backup_name, kinds, states)
         page = await self._operations.list(position.key, position.limit, wanted)
         operations, next_key = cut_by_key(page, mapping.operation_message, lambda item: item.name)
+        error = page.records_error
         return operation_service_pb2.ListOperationsResponse(
-            operations=operations, next_page_token=position.token(next_key)
+            operations=operations,
+            next_page_token=position.token(next_key),
+            records_error=None if error is None else error_status(error),
         )
 
     async def ListOperationCollections(

@@ -189,6 +189,10 @@ class OperationPage(View):
 
     operations: list[OperationView]
     next_page_token: str = Field(default="", description="Absent on the last page.")
+    records_error: str = Field(
+        default="",
+        description="Why operations are missing that only the records tell of. Absent if none is.",
+    )
 
 
 class OperationResponse(Envelope):

@@ -79,7 +79,9 @@ async def list_operations(
     wanted = Filter(backup_name, kinds, states)
     page = await use_cases.directory.list(page_token, page_size, wanted)
     shown = OperationPage(
-        operations=[operation_view(item) for item in page.items], next_page_token=page.next_key
+        operations=[operation_view(item) for item in page.items],
+        next_page_token=page.next_key,
+        records_error=page.records_error.message if page.records_error else "",
     )
     return answer(ListOperationsResponse(data=shown))
 

@@ -36,7 +36,13 @@ from milvus_backup_server.ports.operation_log import Stored
 from milvus_backup_server.service.concurrency import merged
 from milvus_backup_server.service.journal import Journal
 from milvus_backup_server.service.known_operations import KnownOperations
-from milvus_backup_server.service.operation_entries import Entry, Filter, behind, entry_here
+from milvus_backup_server.service.operation_entries import (
+    Entry,
+    Filter,
+    OperationPage,
+    behind,
+    entry_here,
+)
 from milvus_backup_server.service.running import Running
 
 _POLL_SECONDS = 1.0
@@ -197,26 +203,27 @@ class OperationDirectory:
 
     # --- many
 
-    async def list(self, after: str, limit: int, wanted: Filter = _ALL) -> Page[Operation]:
+    async def list(self, after: str, limit: int, wanted: Filter = _ALL) -> OperationPage:
         """Return a page of operations, newest first, beginning behind the one named ``after``.
 
-        A store that does not answer takes only the operations of other services from the list.
+        A store that does not answer takes only those from the list that this service does not remember.
         """
         found: list[Operation] = []
-        for entry in behind(await self._entries(), after):
+        entries, error = await self._entries()
+        for entry in behind(entries, after):
             if not entry.passes(wanted):
                 continue
             if len(found) == limit:
-                return Page(tuple(found), found[-1].name)
+                return OperationPage(tuple(found), found[-1].name, error)
             found.append(entry.show())
-        return Page(tuple(found))
+        return OperationPage(tuple(found), records_error=error)
 
-    async def _entries(self) -> Sequence[Entry]:
-        """Return all operations, newest first; those that run here alone where the store is down."""
-        records: Sequence[OperationRecord] = ()
-        with contextlib.suppress(BackupError):
-            records = await self._records()
-        return self._merged(records)
+    async def _entries(self) -> tuple[Sequence[Entry], BackupError | None]:
+        """Return all operations, newest first, and why those on record are missing, if they are."""
+        try:
+            return self._merged(await self._records()), None
+        except BackupError as error:
+            return self._merged(()), error
 
     def _merged(self, records: Sequence[OperationRecord]) -> Sequence[Entry]:
         found = {record.name: self._entry(record) for record in records}
@@ -284,7 +291,8 @@ class OperationDirectory:
 
     async def places(self) -> frozenset[Place]:
         """Return where the backups lie that operations on record are of."""
-        return frozenset(entry.place for entry in await self._entries())
+        entries, _ = await self._entries()
+        return frozenset(entry.place for entry in entries)
 
     # --- what an operation does not carry
 

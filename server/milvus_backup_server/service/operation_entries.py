@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from milvus_backup_server.domain.backups import Page
+from milvus_backup_server.domain.errors import BackupError
 from milvus_backup_server.domain.operations import Operation, OperationKind, OperationState
 from milvus_backup_server.domain.places import Place
 from milvus_backup_server.service.running import Running
@@ -19,6 +21,13 @@ class Filter:
     kinds: frozenset[OperationKind] = frozenset()
     states: frozenset[OperationState] = frozenset()
     place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OperationPage(Page[Operation]):
+    """A page of operations; ``records_error`` says why those are missing that only the records tell of."""
+
+    records_error: BackupError | None = None
 
 
 @dataclass(frozen=True, slots=True)
