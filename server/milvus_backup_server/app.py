@@ -51,9 +51,9 @@ from milvus_backup_server.service.verify_restored import RestoredVerification
 from milvus_backup_server.settings import Loaded
 from milvus_backup_server.settings.models import ServiceSettings, Settings
 from milvus_backup_server.wiring import (
-    MIB,
     Adapters,
     binlog_reader,
+    http_options,
     open_adapters,
     operation_limits,
     place_storages,
@@ -291,18 +291,9 @@ async def _serve_http(
     stack: AsyncExitStack, settings: Settings, use_cases: UseCases
 ) -> HttpOptions | None:
     """Serve HTTP until the stack is closed, and return where; None if the settings say no."""
-    face = settings.service.http
-    if not face.enabled:
+    if not settings.service.http.enabled:
         return None
-    options = HttpOptions(
-        host=face.host,
-        port=face.port,
-        allowed_hosts=face.allowed_hosts,
-        max_body_bytes=face.max_body_mib * MIB,
-        base_path=settings.server.swagger_base_path,
-        version=version(),
-        settings=settings.shown(),
-    )
+    options = http_options(settings, version())
     server = await asyncio.to_thread(_http_server, use_cases, options)
     stack.push_async_callback(server.stop)
     return await server.start()

@@ -37,6 +37,7 @@ from milvus_backup_server.domain.errors import (
 from milvus_backup_server.domain.import_units import ImportApi
 from milvus_backup_server.domain.operation_record import Owner
 from milvus_backup_server.domain.places import Place
+from milvus_backup_server.http.options import HttpOptions
 from milvus_backup_server.log_file import RotatingLogFile
 from milvus_backup_server.ports.binlogs import BinlogReader
 from milvus_backup_server.ports.milvus import MilvusGateway
@@ -52,6 +53,7 @@ from milvus_backup_server.settings.models import (
     Settings,
     StorageSettings,
 )
+from milvus_backup_server.settings.showing import text
 from milvus_backup_server.settings.stores import StoreAccessSettings
 
 MIB: Final = 1 << 20
@@ -288,6 +290,20 @@ def _objects_read(settings: Settings) -> int:
     """Return how many objects may be read at one time, a piece of each in memory."""
     usual = WorkLimits()
     return min(usual.objects_read, settings.service.limits.memory_mib * MIB // usual.part_bytes)
+
+
+def http_options(settings: Settings, version: str) -> HttpOptions:
+    """Return how the settings want HTTP to be served."""
+    face = settings.service.http
+    return HttpOptions(
+        host=face.host,
+        port=face.port,
+        allowed_hosts=face.allowed_hosts,
+        max_body_bytes=face.max_body_mib * MIB,
+        base_path=settings.server.swagger_base_path,
+        version=version,
+        settings={key: text(value) for key, value in settings.shown().items()},
+    )
 
 
 def operation_limits(settings: Settings) -> OperationLimits:

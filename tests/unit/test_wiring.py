@@ -21,6 +21,7 @@ from milvus_backup_server.wiring import (
     MIB,
     binlog_reader,
     gateway_settings,
+    http_options,
     open_adapters,
     operation_limits,
     place_storage,
@@ -39,6 +40,15 @@ def profile_of(storage: Any, access: Any = MappingProxyType({})) -> S3Profile:
     return s3_profile(
         StorageSettings.model_validate(storage), StoreAccessSettings.model_validate(access)
     )
+
+
+def test_http_shows_settings_as_a_file_has_them() -> None:
+    shown = http_options(settings(milvus={"password": "Milvus"}), "1.2.3").settings
+    assert shown["milvus.password"] == "Mi****us"
+    assert shown["milvus.grpc.port"] == "19530"
+    assert shown["milvus.storage.useSSL"] == "false"
+    assert shown["milvus.etcd.endpoints"] == "localhost:2379"
+    assert shown["service.http.allowedHosts"] == ""
 
 
 @pytest.mark.parametrize(

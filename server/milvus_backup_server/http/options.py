@@ -20,7 +20,7 @@ class HttpOptions:
         max_body_bytes: Bound of a JSON body.
         base_path: Where the API document says that the API is; empty: ``API_PATH``.
         version: Of this service.
-        settings: The settings by key, secrets masked, shown by a check.
+        settings: The settings by key as people read them, secrets masked; a check shows them.
     """
 
     host: str = "127.0.0.1"
@@ -29,7 +29,7 @@ class HttpOptions:
     max_body_bytes: int = 4 << 20
     base_path: str = ""
     version: str = "0"
-    settings: Mapping[str, object] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def authority(self) -> str:

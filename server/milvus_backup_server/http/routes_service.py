@@ -46,7 +46,7 @@ async def check(use_cases: Use, options: Options) -> Response:
     return PlainTextResponse(f"{_table(options.settings)}\n{_result(items)}")
 
 
-def _table(settings: Mapping[str, object]) -> str:
+def _table(settings: Mapping[str, str]) -> str:
     width = max(map(len, settings), default=0)
     return "".join(f"{key:<{width}}  {value}\n" for key, value in settings.items())
 

@@ -41,7 +41,7 @@ def table(shown: Sequence[Entry]) -> str:
     rows = [
         _HEADINGS,
         tuple("-" * len(heading) for heading in _HEADINGS),
-        *((row.parameter, _text(row.value), row.source, row.source_key) for row in shown),
+        *((row.parameter, text(row.value), row.source, row.source_key) for row in shown),
     ]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return "\n".join(
@@ -56,7 +56,8 @@ def _source(row: Given | None) -> tuple[str, str]:
     return row.source.value, row.variable or row.key
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
+    """Return a value for people: as it may stand in a file, lists with commas."""
     if isinstance(value, list):
         return ",".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
