@@ -164,6 +164,12 @@ def test_a_request_that_leaves_nothing_is_told() -> None:
         (wanted(["a"]), ["default"]),
         (wanted([], ["shop.*"]), ["shop"]),
         (wanted([], ["empty."]), ["empty"]),
+        (wanted([], ["shop."]), ["shop"]),
+        (wanted(["shop.a"], ["shop."]), ["shop"]),
+        (wanted(["a"], ["shop.", "a"]), ["default"]),
+        (wanted([], ["store."], **{"shop.*": "store.*"}), ["store"]),
+        (wanted([], ["store."], **{"shop.a": "store.a"}), ["store"]),
+        (wanted([], ["shop."], **{"shop.*": "store.*"}), []),
         # The Go tool makes an empty `shop` here too.
         (wanted(**{"shop.*": "store.*"}), ["default", "empty", "store"]),
         (wanted(**{"shop.a": "store.a"}), ["default", "empty", "store"]),
@@ -253,4 +259,6 @@ def test_a_conflict_is_found_if_and_only_if_two_sources_meet(
 def test_every_target_has_its_database(request: Wanted, world: list[CollectionName]) -> None:
     databases = {it.name for it in mapped_databases(request, Contents(collections=world))}
     targets = {target.name.database for name in world for target in request.targets_of(name)}
-    assert databases == targets
+    chosen = (name for name in world if name in request.sources)
+    renamed = {it.name.database for name in chosen for it in request.renaming.targets_of(name)}
+    assert databases == targets | (renamed & request.targets.alone)

@@ -40,6 +40,13 @@ class Wanted:
         found = (it for it in self.renaming.targets_of(source) if it.name in self.targets)
         return tuple(it for it in found if not self.only or it.name in self.only)
 
+    def databases_for(self, source: CollectionName) -> Iterator[str]:
+        """Yield the databases that a collection is restored into, and those chosen without it."""
+        yield from (it.name.database for it in self.targets_of(source))
+        if source in self.sources:
+            found = (it.name.database for it in self.renaming.targets_of(source))
+            yield from (name for name in found if name in self.targets.alone)
+
 
 @dataclass(slots=True)
 class Contents:
@@ -125,8 +132,8 @@ def mapped_databases(wanted: Wanted, contents: Contents) -> tuple[MappedDatabase
     }
     needed: dict[str, tuple[KeyValue, ...]] = {}
     for name in sorted(contents.collections):
-        for target in wanted.targets_of(name):
-            needed.setdefault(target.name.database, properties.get(name.database, ()))
+        for database in wanted.databases_for(name):
+            needed.setdefault(database, properties.get(name.database, ()))
     for target_name, source in _database_targets(wanted, contents):
         if wanted.targets.wants_database(target_name):
             needed.setdefault(target_name, properties[source])
