@@ -13,7 +13,7 @@ from collections.abc import (
     Coroutine,
     Iterable,
 )
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 from milvus_backup_server.domain.errors import BackupError
@@ -42,6 +42,23 @@ async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def in_thread(work: Callable[..., R], *args: Any) -> R:
+    """Work in a thread, and wait for its end whatever happens: who is cancelled closes what it works with.
+
+    A database that is closed under a thread of its own ends the whole process. So no cancel, and no
+    further one, gets by before the end; the work is to be short.
+    """
+    running = asyncio.ensure_future(asyncio.to_thread(work, *args))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        while not running.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({running})
+        running.exception()  # of no interest any more
+        raise
 
 
 async def for_each(

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from milvus_backup_server.service.concurrency import in_thread
 from milvus_backup_server.service.scratch import keeping
 
 T = TypeVar("T")
@@ -137,13 +138,7 @@ class ObjectIndex:
                 return work(database)
 
         async with self._lock:
-            # A cancel must not leave a thread that uses the database behind the lock.
-            running = asyncio.ensure_future(asyncio.to_thread(guarded))
-            try:
-                return await asyncio.shield(running)
-            except asyncio.CancelledError:
-                await asyncio.wait({running})
-                raise
+            return await in_thread(guarded)
 
 
 def _open(path: Path) -> sqlite3.Connection:

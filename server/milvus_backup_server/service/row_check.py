@@ -6,7 +6,6 @@ those groups read once more and compared one by one, on local disk.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from milvus_backup_server.domain.row_form import RowForm, RowSums, UnfitRows
 from milvus_backup_server.domain.target_collection import has_partition_key
 from milvus_backup_server.domain.verification import SHOWN_KEYS, RowDifference
 from milvus_backup_server.ports.milvus import MilvusGateway
+from milvus_backup_server.service.concurrency import in_thread
 from milvus_backup_server.service.row_differences import RowDifferences
 from milvus_backup_server.service.rows import BackupRows, CollectionRows
 from milvus_backup_server.service.scratch import keeping
@@ -132,7 +132,7 @@ class RowCheck:
             with RowDifferences(buckets) as differences:
                 await self._take(backup, differences.want)
                 await self._take(restored, differences.find)
-                found = await asyncio.to_thread(differences.result, partition)
+                found = await in_thread(differences.result, partition)
         found = replace(
             found,
             unfit=unfit.count,
@@ -145,7 +145,7 @@ class RowCheck:
         """Read rows, and count those that are asked whether they fit: the first time that the backup is read."""
         async with aclosing(rows()) as batches:
             async for batch in batches:
-                await asyncio.to_thread(self._hash, batch, take, unfit)
+                await in_thread(self._hash, batch, take, unfit)
                 if unfit is not None:
                     self._tracker.advance(Amount(rows=len(batch)))
 

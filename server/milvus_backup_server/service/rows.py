@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from milvus_backup_server.domain.records import (
 from milvus_backup_server.domain.restore_plan import segment_objects
 from milvus_backup_server.ports.binlogs import BinlogReader
 from milvus_backup_server.ports.object_store import ObjectStore
+from milvus_backup_server.service.concurrency import in_thread
 from milvus_backup_server.service.scratch import ScratchDatabase
 
 _DELTAS = "binlogs/delta_log/"
@@ -78,7 +78,7 @@ async def live_rows(
         indexes = (own, *deletes)
         async with aclosing(reader.rows(store, logs, schema, fields=fields)) as batches:
             async for batch in batches:
-                alive = await asyncio.to_thread(_alive, batch, indexes, moment)
+                alive = await in_thread(_alive, batch, indexes, moment)
                 if alive:
                     yield batch.keep(alive)
 
@@ -89,7 +89,7 @@ async def note_deletes(
     """Add the deletes in delta logs to an index."""
     async with aclosing(reader.deletes(store, keys)) as batches:
         async for batch in batches:
-            await asyncio.to_thread(index.add, batch)
+            await in_thread(index.add, batch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

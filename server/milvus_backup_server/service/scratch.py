@@ -14,7 +14,8 @@ from milvus_backup_server.domain.errors import WorkSpaceUnavailable
 class ScratchDatabase:
     """An SQLite database in memory, and in a temporary file as soon as it is large. Close it.
 
-    Its methods are called in any thread, one at a time.
+    Its methods are called in any thread, one at a time, and none while it is closed: so with
+    ``concurrency.in_thread``.
 
     Args:
         tables: Statements that make its tables.

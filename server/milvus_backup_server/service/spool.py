@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Self
 
 from milvus_backup_server.domain.errors import WorkSpaceUnavailable
+from milvus_backup_server.service.concurrency import in_thread
 
 _BUFFER_BYTES = 1 << 20
 _LINES_AT_ONCE = 200
@@ -95,7 +96,7 @@ class Spool:
         """Write what is still in memory to disk."""
         if self._buffer:
             data, self._buffer = bytes(self._buffer), bytearray()
-            await asyncio.to_thread(self._write, data)
+            await in_thread(self._write, data)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield everything appended, in pieces of at most 1 MiB."""

@@ -24,6 +24,7 @@ from milvus_backup_server.domain.binlogs import Delete, RowBatch, SegmentLogs
 from milvus_backup_server.domain.objects import md5_of_etag
 from milvus_backup_server.domain.records import CollectionSchema
 from milvus_backup_server.ports.object_store import ObjectStore
+from milvus_backup_server.service.concurrency import in_thread
 from milvus_backup_server.service.objects import (
     feed,
     present_object,
@@ -52,7 +53,7 @@ class ArrowBinlogReader:
         async with _fetching(store) as fetch:
             try:
                 while await _filled(streams, fetch):
-                    yield await asyncio.to_thread(_batch, streams, wanted)
+                    yield await in_thread(_batch, streams, wanted)
             finally:
                 for stream in streams:
                     stream.close()
@@ -67,7 +68,7 @@ class ArrowBinlogReader:
                 try:
                     batches = file.batches()
                     while (
-                        found := await asyncio.to_thread(_next_deletes, batches, key)
+                        found := await in_thread(_next_deletes, batches, key)
                     ) is not None:
                         yield found
                 finally:
@@ -152,7 +153,7 @@ async def _filled(streams: Sequence[ColumnStream], fetch: _Fetch) -> bool:
         BackupCorrupt: Some of them have ended.
     """
     for stream in streams:
-        while not stream.rows and not await asyncio.to_thread(stream.read):
+        while not stream.rows and not await in_thread(stream.read):
             if not stream.waiting:
                 break
             stream.begin(await fetch.get(stream.waiting.pop()))
