@@ -67,9 +67,7 @@ class ArrowBinlogReader:
                 file = await fetch.get(key)
                 try:
                     batches = file.batches()
-                    while (
-                        found := await in_thread(_next_deletes, batches, key)
-                    ) is not None:
+                    while (found := await in_thread(_next_deletes, batches, key)) is not None:
                         yield found
                 finally:
                     file.close()
