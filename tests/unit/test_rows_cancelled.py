@@ -46,7 +46,8 @@ class OneLog:
         *,
         fields: Sequence[str] | None = None,
     ) -> AsyncGenerator[RowBatch, None]:
-        for batch in ():
+        none: Sequence[RowBatch] = ()
+        for batch in none:
             yield batch
 
 
