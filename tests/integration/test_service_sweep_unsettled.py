@@ -16,6 +16,7 @@ from milvus_backup_server.service.operations import OperationLimits
 from tests.support.crash_checks import temporary
 from tests.support.held_calls import GATEWAY
 from tests.support.meanwhile import Meanwhile, failing
+from tests.support.refused_journals import NoJournals
 from tests.support.replacing_restores import BACKED_UP, LATER, REPLACING, rows, with_backup
 from tests.support.resumed_restores import FIELDS, left, written
 from tests.support.resumed_restores import with_backup as with_copies
@@ -104,6 +105,23 @@ async def test_it_stays_as_long_as_another_has_its_name(records: ObjectStore) ->
     assert await sweep(world, records) == [("failed", "collection")]
     assert rows(world) == [BACKED_UP, LATER]
     assert await left(world) == []
+
+
+async def test_without_notes_it_stays_until_it_has_its_name(records: ObjectStore) -> None:
+    world = await with_backup()
+    world.backup_store = store = NoJournals(world.backup_store)
+    await replaced(world, records, 2, "one")
+    assert store.refused > 0
+    (copy,) = temporary(world)
+    for _ in range(2):
+        (found,) = await leftovers(world, records)
+        assert (found.state.value, found.subject) == ("kept", copy)
+        assert found.note == (
+            "it may be all that is left of default.one, which was replaced: rename it, or drop it"
+        )
+    await world.milvus.rename_collection(named(copy), "one")
+    assert await sweep(world, records) == []
+    assert rows(world) == [BACKED_UP, LATER]
 
 
 async def test_it_stays_when_milvus_is_away_during_a_cancel(records: ObjectStore) -> None:

@@ -1,36 +1,18 @@
 """Small bugs that somebody could make, and the tests that must notice each of them."""
 
-from dataclasses import dataclass
+from tests.sabotage.restores import RESTORES
+from tests.sabotage.sabotage import Sabotage
 
 CRASHES = "tests/faults/test_crash_sweep.py"
 RECOVERY = "tests/faults/test_crash_recovery.py::test_after_some_crashes"
-OPTIONS = "tests/faults/test_crash_recovery_options.py::test_after_some_crashes"
 SLEEPING = "tests/faults/test_sleeping_restores.py"
 SERVICE = "tests/integration/test_service_"
 VERIFY = f"{SERVICE}verify_"
 NEWER_VERIFY = "tests/integration/test_newer_verify_restored.py"
 
 
-@dataclass(frozen=True)
-class Sabotage:
-    """A bug.
-
-    Attributes:
-        name: what it breaks.
-        file: below the server's package.
-        old: what stands there, once.
-        new: what stands there instead.
-        tests: at least one of them must fail.
-    """
-
-    name: str
-    file: str
-    old: str
-    new: str
-    tests: tuple[str, ...]
-
-
 SABOTAGES = (
+    *RESTORES,
     Sabotage(
         "no end_ts",
         "service/restore_import.py",
@@ -371,28 +353,5 @@ SABOTAGES = (
         "        await self._tracker.record_now()\n",
         "",
         (f"{SERVICE}gc_pause_crashes.py",),
-    ),
-    Sabotage(
-        "a check that is off counts as put back before it is",
-        "service/restore_run.py",
-        "            await self._function_checks.put_back(entry.place, wanted)\n"
-        "            await self._journal.note_whole(target.name)\n",
-        "            await self._journal.note_whole(target.name)\n"
-        "            await self._function_checks.put_back(entry.place, wanted)\n",
-        (OPTIONS,),
-    ),
-    Sabotage(
-        "an import into a collection that exists is not waited for",
-        "service/restore_undo.py",
-        "            await imports.end_unwritten(self._gateway, target, place.prefix)\n",
-        "",
-        (OPTIONS,),
-    ),
-    Sabotage(
-        "a restore that slept gives names that its successor is about to free",
-        "service/replacing.py",
-        "        await require_ours(self._tracker)\n        await self._gateway.rename_collection(",
-        "        await self._gateway.rename_collection(",
-        (f"{SLEEPING}::test_a_restore_that_wakes_up_beside_its_successor_harms_nothing",),
     ),
 )

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.sabotage.sabotages import SABOTAGES, Sabotage
+from tests.sabotage.sabotage import Sabotage
+from tests.sabotage.sabotages import SABOTAGES
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "milvus_backup_server"

@@ -102,6 +102,10 @@ class CollectionBuilder:
             if self._journal.renaming and not entry.replaces:
                 self._renamed.append(Built.of(entry))
 
+    def adopt_unwritten(self, temporary: CollectionName) -> None:
+        """Take a collection as made by this one of which an earlier run could not write down that it made it."""
+        self._temporary[temporary] = None
+
     async def forget_missing(self) -> None:
         """Have built anew what an earlier run had imported and is not there: it began to clean up."""
 

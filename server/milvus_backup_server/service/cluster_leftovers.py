@@ -26,6 +26,7 @@ from milvus_backup_server.service.objects import (
 from milvus_backup_server.service.operation_fates import FOREIGN, UNREADABLE, Fate, Fates
 from milvus_backup_server.service.repository_leftovers import Found, size_of
 from milvus_backup_server.service.staging import STAGING_DIRECTORY
+from milvus_backup_server.service.unwritten import UnwrittenRestore
 
 _BY_JOURNAL: Final = (Fate.FORGOTTEN, Fate.UNSETTLED)
 
@@ -38,6 +39,7 @@ class ClusterLeftovers:
         fates: What became of operations.
         before: By the clock of the store.
         undo: Undoes an interrupted restore by its journal.
+        unwritten: Returns what is on record of a restore that has ended; None if nothing is.
     """
 
     def __init__(
@@ -46,11 +48,13 @@ class ClusterLeftovers:
         fates: Fates,
         before: datetime,
         undo: Callable[[str], Awaitable[None]],
+        unwritten: Callable[[str], Awaitable[UnwrittenRestore | None]],
     ) -> None:
         self._cluster = cluster
         self._fates = fates
         self._before = before
         self._undo = undo
+        self._unwritten = unwritten
         self._undone: set[str] = set()
 
     async def collections(self) -> AsyncIterator[Found]:
@@ -63,8 +67,16 @@ class ClusterLeftovers:
                 operation = temporary_owner(name.name)
                 item = Leftover(LeftoverKind.COLLECTION, str(name), operation)
                 found = await self._judged(item, partial(self._drop, operation, name))
-                if found is not None:
+                doubt = await self._doubt(operation, name) if found is not None else ""
+                if doubt:
+                    yield Found(replace(item, state=LeftoverState.KEPT, note=doubt), None)
+                elif found is not None:
                     yield found
+
+    async def _doubt(self, operation: str, name: CollectionName) -> str:
+        """Return why a collection of a restore that has ended, and left no notes, must not be removed."""
+        restore = await self._unwritten(operation) if await self._is_over(operation) else None
+        return await restore.doubt(self._cluster.gateway, name) if restore is not None else ""
 
     async def staging(self) -> AsyncIterator[Found]:
         """Yield the directories of copies in Milvus's bucket, with uploads into them."""
@@ -112,7 +124,7 @@ class ClusterLeftovers:
         return await self._fates.over(operation, restore_journal_directory) is Fate.ENDED
 
     async def _drop(self, operation: str, name: CollectionName) -> None:
-        if await self._is_over(operation):  # still
+        if await self._is_over(operation) and not await self._doubt(operation, name):  # still
             await self._cluster.gateway.drop_collection(name)
 
     async def _clear(self, operation: str, storage: Storage, prefix: str) -> None:

@@ -50,11 +50,15 @@ class OpenImports:
         self._targets.pop(place, None)
 
     async def end_unwritten(
-        self, gateway: MilvusGateway, place: CollectionName, prefix: str
+        self, gateway: MilvusGateway, place: CollectionName, prefix: str = ""
     ) -> None:
-        """Wait until no import that reads below a prefix fills a collection, where nothing is written down.
+        """Wait until no import that Milvus lists fills a collection, where nothing is written down.
 
-        Milvus 2.4 and later list jobs without what they read: there all of the collection count.
+        Args:
+            gateway: Where.
+            place: The collection.
+            prefix: Of what they read, where others may import into it too. Milvus 2.4 and later list
+                jobs without what they read: there all count.
         """
         with contextlib.suppress(NotFound):
             for job in await gateway.list_imports(place):

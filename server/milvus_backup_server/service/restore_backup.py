@@ -22,6 +22,7 @@ from milvus_backup_server.service.restore_tools import RestoreTools
 from milvus_backup_server.service.resuming import Continuation
 from milvus_backup_server.service.running import OperationRequest, new_operation_name
 from milvus_backup_server.service.tracker import Tracker
+from milvus_backup_server.service.unwritten import UnwrittenRestore
 
 
 class RestoreBackup:
@@ -110,6 +111,6 @@ class RestoreBackup:
             request=record.request,
             operation=record.name,
             attempt=record.attempt + 1,
-            targets=record.footprint.targets,
+            unwritten=UnwrittenRestore.of(record),
         )
         return Continuation(restore.go_on, restore.undo, restore.check)

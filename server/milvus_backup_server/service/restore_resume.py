@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from milvus_backup_server.domain.errors import (
@@ -12,7 +12,6 @@ from milvus_backup_server.domain.errors import (
     LeftBehind,
     OperationNotResumable,
 )
-from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import RestoreResult
 from milvus_backup_server.domain.requests import RestoreRequest
 from milvus_backup_server.service.checks import Deadline
@@ -24,6 +23,7 @@ from milvus_backup_server.service.restore_journal import RestoreJournal
 from milvus_backup_server.service.restore_undo import RestoreUndo
 from milvus_backup_server.service.restore_work import CheckedRestore
 from milvus_backup_server.service.tracker import Tracker
+from milvus_backup_server.service.unwritten import UnwrittenRestore
 
 Run = Callable[[CheckedRestore, Tracker, RestoreJournal], Awaitable[RestoreResult]]
 """Does what the journal does not say is done."""
@@ -40,7 +40,7 @@ class InterruptedRestore:
         request: What was asked for.
         operation: Its name.
         attempt: Of the operation, counted from 1.
-        targets: The collections that it makes or fills.
+        unwritten: What is known of it where it has no journal.
     """
 
     def __init__(
@@ -53,10 +53,10 @@ class InterruptedRestore:
         request: RestoreRequest,
         operation: str,
         attempt: int,
-        targets: Iterable[CollectionName],
+        unwritten: UnwrittenRestore,
     ) -> None:
         self._attempt = attempt
-        self._targets = targets
+        self._unwritten = unwritten
         self._cluster = environment.registry.cluster()
         self._storage = environment.registry.repository().storage
         self._limits = environment.limits
@@ -72,7 +72,8 @@ class InterruptedRestore:
         """Check that it can go on.
 
         Raises:
-            OperationNotResumable: It filled collections that existed before, or may have finished.
+            OperationNotResumable: It filled collections that existed before, or may have finished; or
+                it was replacing some, and nothing is written down of that.
             TargetAlreadyExists: Somebody made a collection that it would make.
             BackupError: Anything else that a restore is refused for.
         """
@@ -92,9 +93,22 @@ class InterruptedRestore:
                     "it, look at its collections, and restore again what is missing",
                     subject=self._operation,
                 )
+        if head is None:
+            await self._require_no_doubts()
         renaming = head is not None and head.renaming
         found = await self._checks.check(self._request, self._operation, renaming=renaming)
         self._checked = found[0]
+
+    async def _require_no_doubts(self) -> None:
+        gateway = self._cluster.gateway
+        async for name in self._unwritten.collections(gateway):
+            doubt = await self._unwritten.doubt(gateway, name)
+            if doubt:
+                raise OperationNotResumable(
+                    f"the store took no journal of the restore, and {name} is there: {doubt}; then "
+                    "cancel it, and restore again what is missing",
+                    subject=self._operation,
+                )
 
     async def go_on(self, tracker: Tracker) -> RestoreResult:
         """Do what is left, and return what was made in all.
@@ -139,7 +153,7 @@ class InterruptedRestore:
             self._limits,
             operation=self._operation,
             journal=await self._journal(),
-            filled=self._targets if self._request.options.skip_create_collections else (),
+            unwritten=self._unwritten,
         )
         await undo.run(tracker)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.errors import LeftBehind
 from milvus_backup_server.domain.operations import CollectionProgress, Phase
 from milvus_backup_server.service.building import CollectionBuilder
 from milvus_backup_server.service.checks import Deadline, cluster_storage
@@ -18,6 +16,7 @@ from milvus_backup_server.service.restore_journal import RestoreJournal
 from milvus_backup_server.service.restore_rbac import added_before, tell_of_added
 from milvus_backup_server.service.staging import StagedCopies, staging_place
 from milvus_backup_server.service.tracker import Tracker
+from milvus_backup_server.service.unwritten import UnwrittenRestore
 
 
 class RestoreUndo:
@@ -32,7 +31,7 @@ class RestoreUndo:
         limits: How long.
         operation: The restore.
         journal: What it wrote down, loaded.
-        filled: Collections that it filled and did not make: nothing is written down of them.
+        unwritten: What is known of it where it has no journal.
     """
 
     def __init__(
@@ -43,7 +42,7 @@ class RestoreUndo:
         *,
         operation: str,
         journal: RestoreJournal,
-        filled: Iterable[CollectionName] = (),
+        unwritten: UnwrittenRestore | None = None,
     ) -> None:
         self._cluster = cluster
         self._gateway = cluster.gateway
@@ -51,7 +50,7 @@ class RestoreUndo:
         self._limits = limits
         self._operation = operation
         self._journal = journal
-        self._filled = sorted(filled)
+        self._unwritten = unwritten
 
     async def run(self, tracker: Tracker) -> None:
         """Remove it; what cannot be removed becomes a warning that names it.
@@ -79,10 +78,27 @@ class RestoreUndo:
         )
         replacements.adopt(replacing(self._journal))
         place = staging_place(milvus, self._operation)
-        for target in self._filled:
-            tracker.warn(stays(target))
-            await imports.end_unwritten(self._gateway, target, place.prefix)
+        if self._unwritten is not None and not self._journal.begun:
+            for target in self._unwritten.filled:
+                tracker.warn(stays(target))
+                await imports.end_unwritten(self._gateway, target, place.prefix)
+            await self._adopt_unwritten(self._unwritten, imports, builder, tracker)
         copies = StagedCopies(milvus, place, tracker)
         clean_up = CleanUp(builder, replacements, copies, tracker=tracker, journal=self._journal)
         tell_of_added(added_before(self._journal), tracker)
         await clean_up.run(renamed=False)
+
+    async def _adopt_unwritten(
+        self,
+        restore: UnwrittenRestore,
+        imports: OpenImports,
+        builder: CollectionBuilder,
+        tracker: Tracker,
+    ) -> None:
+        async for name in restore.collections(self._gateway):
+            doubt = await restore.doubt(self._gateway, name)
+            if doubt:
+                tracker.warn(LeftBehind(f"{name} stays: {doubt}", subject=str(name)))
+            else:
+                await imports.end_unwritten(self._gateway, name)
+                builder.adopt_unwritten(name)

@@ -42,6 +42,7 @@ from milvus_backup_server.service.resuming import OperationControl
 from milvus_backup_server.service.running import OperationRequest
 from milvus_backup_server.service.spool import abandoned_spools, remove_spool
 from milvus_backup_server.service.tracker import Tracker
+from milvus_backup_server.service.unwritten import UnwrittenRestore
 
 _WATCH_SECONDS = 0.05
 
@@ -126,7 +127,9 @@ class SweepRun:
         before = now - timedelta(seconds=self._request.min_age_seconds)
         ours = RepositoryLeftovers(repository, self._directory, before)
         fates = Fates(self._directory, repository.storage, before)
-        theirs = ClusterLeftovers(cluster, fates, before, self._restores.undo_forgotten)
+        theirs = ClusterLeftovers(
+            cluster, fates, before, self._restores.undo_forgotten, self._unwritten
+        )
         await self._look(self._interrupted(before))
         for elsewhere in await self._other_repositories():
             there = RepositoryLeftovers(elsewhere, self._directory, before)
@@ -143,6 +146,10 @@ class SweepRun:
         ):
             await self._look(place)
         return self._report.result(applied=self._request.apply)
+
+    async def _unwritten(self, operation: str) -> UnwrittenRestore | None:
+        stored = await self._directory.stored(operation)
+        return None if stored is None else UnwrittenRestore.of(stored.record)
 
     async def _other_repositories(self) -> list[Repository]:
         """Return those of the places that callers may name, as far as they are known and there."""
