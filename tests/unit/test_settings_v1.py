@@ -328,6 +328,14 @@ def test_a_faulty_number_is_migrated_as_a_number(tmp_path: Path, port: str, writ
     assert fault.description.endswith(f"({old} line 1); in v2 it is milvus.storage.port")
 
 
+@pytest.mark.parametrize("provider", ["ali", "tc", "hwc"])
+def test_a_login_that_is_asked_for_is_at_fault_and_not_its_provider(
+    tmp_path: Path, provider: str
+) -> None:
+    found = faults(tmp_path, f"minio: {{storageType: {provider}, useIAM: true}}")
+    assert "(minio.useIAM, " in found["milvus.storage.auth.type"]
+
+
 def test_a_key_that_became_two_is_named_as_the_one_that_is_at_fault(tmp_path: Path) -> None:
     old = tmp_path / "old.yaml"
     old.write_text("minio: {storageType: azure}", encoding="utf-8")

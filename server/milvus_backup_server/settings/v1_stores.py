@@ -63,7 +63,8 @@ def _translate_side(
     login = _login_of(provider, use_iam=use_iam)
     if provider_row:
         made.put(side.provider.target, provider_row, provider)
-    decider = provider_row or iam_row
+    of_provider = login in {_SHARED_KEY, _SERVICE_ACCOUNT}
+    decider = provider_row or iam_row if of_provider else iam_row or provider_row
     if decider and login and login != (above.login or _STATIC):
         made.put(side.use_iam.target, decider, login)
     # Where both log in alike, v2 takes over what is not given here by itself.
