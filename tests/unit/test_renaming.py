@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from milvus_backup_server.domain.milvus import CollectionName
+from milvus_backup_server.domain.names import temporary_name
 from milvus_backup_server.domain.patterns import Pattern
 from milvus_backup_server.domain.renaming import (
     CollectionMapping,
@@ -177,6 +178,12 @@ def test_targets_that_milvus_would_refuse(name: str) -> None:
 
 def test_targets_that_milvus_accepts() -> None:
     assert target_fault(CollectionName("default", "a" * 255)) == ""
+
+
+def test_a_target_cannot_have_the_name_of_a_collection_that_is_being_built() -> None:
+    built = temporary_name("20261123t063149_7d95d476", 1)
+    assert "a name that this service gives" in target_fault(CollectionName("shop", built))
+    assert target_fault(CollectionName("shop", f"{built}_recover")) == ""
 
 
 @given(RULES, NAMES)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from milvus_backup_server.domain.errors import BackupError, FieldViolation
 from milvus_backup_server.domain.milvus import CollectionName
-from milvus_backup_server.domain.names import is_milvus_name
+from milvus_backup_server.domain.names import is_milvus_name, is_temporary_name
 from milvus_backup_server.domain.patterns import MAX_SHOWN, Pattern, Scope
 from milvus_backup_server.domain.selection import MAX_ENTRIES, missing, too_many
 
@@ -183,10 +183,14 @@ def mapping_faults(mappings: Sequence[CollectionMapping]) -> Iterator[FieldViola
 
 
 def target_fault(target: CollectionName) -> str:
-    """Return why Milvus would not take a target's name, empty if it would."""
-    if is_milvus_name(target.name) and is_milvus_name(target.database):
-        return ""
-    return f"{str(target)[:MAX_SHOWN]!r} is not a name that Milvus accepts"
+    """Return why a target cannot have its name, empty if it can."""
+    shown = repr(str(target)[:MAX_SHOWN])
+    if not is_milvus_name(target.name) or not is_milvus_name(target.database):
+        return f"{shown} is not a name that Milvus accepts"
+    if is_temporary_name(target.name):
+        # No backup would hold it, and a sweep would take it for what an operation left behind.
+        return f"{shown}, a name that this service gives to collections while it builds them: rename it"
+    return ""
 
 
 def _rules(
