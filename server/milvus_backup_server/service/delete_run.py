@@ -84,7 +84,7 @@ class DeleteRun:
         self._tracker = tracker
         self._supersede = supersede
         self._resumed = resumed
-        self._begun = resumed
+        self._doomed: _Doomed | None = None
 
     async def run(self) -> DeleteResult:
         """Remove the backup; a further run of the operation goes on where this one was stopped.
@@ -113,16 +113,20 @@ class DeleteRun:
 
     async def give_up(self) -> None:
         """Leave what is left of the backup as it is, and say so: what was removed is gone."""
-        if self._begun and not await self._is_gone():
+        begun = self._resumed or self._doomed is not None
+        if begun and not await self._is_gone() and not await self._is_whole():
             self._tracker.warn(self._left_behind())
         await self._forget_note()
 
+    async def _is_whole(self) -> bool:
+        """Tell whether the file is still there, as it was, that a removal takes first."""
+        doomed = self._doomed or await self._read_note()
+        complete = doomed.full_meta if doomed else ""
+        return bool(complete) and await self._etag(FULL_META) == complete
+
     async def _remove_all(self) -> int:
-        doomed = await (self._recall() if self._resumed else self._note())
-        if doomed is None:
-            return 0
-        self._begun = True
-        return await self._remove(doomed)
+        self._doomed = await (self._recall() if self._resumed else self._note())
+        return 0 if self._doomed is None else await self._remove(self._doomed)
 
     async def _note(self) -> _Doomed:
         claim = await read_claim(self._store, self._layout)
@@ -140,19 +144,25 @@ class DeleteRun:
 
     async def _recall(self) -> _Doomed | None:
         """Return what an earlier run noted; None if there is no note any more, and nothing to remove."""
-        try:
-            data = load_json(await self._records.store.get(self._note_key), _NOTE)
-            doomed: _Doomed = decode(_Doomed, data)
-        except (BackupCorrupt, NotDecodable, ObjectNotFound):
+        doomed = await self._read_note()
+        if doomed is None:
             if await self._is_gone():
                 return None
             raise OperationInterrupted(
                 f"the delete was stopped before anything of backup {self._layout.name!r} was "
                 "removed; delete it again"
-            ) from None
+            )
         for file, etag in ((FULL_META, doomed.full_meta), (BACKUP_META, doomed.backup_meta)):
             if await self._etag(file) not in ("", etag):
                 raise lost(self._layout)
+        return doomed
+
+    async def _read_note(self) -> _Doomed | None:
+        try:
+            data = load_json(await self._records.store.get(self._note_key), _NOTE)
+            doomed: _Doomed = decode(_Doomed, data)
+        except (BackupCorrupt, NotDecodable, ObjectNotFound):
+            return None
         return doomed
 
     async def _forget_note(self) -> None:
