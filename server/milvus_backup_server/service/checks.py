@@ -143,15 +143,16 @@ def missing_bucket(storage: Storage, setting: str) -> BucketNotFound:
 
 def require_restorable(backup: Backup) -> None:
     """Raise BackupNotRestorable unless a backup is whole and of the format that this service reads."""
+    notes = "; ".join(backup.notes)
     if backup.state not in (BackupState.COMPLETE, BackupState.LEGACY):
         raise BackupNotRestorable(
-            f"backup {backup.name!r} is {backup.state.value}: {'; '.join(backup.notes)}",
+            f"backup {backup.name!r} is {backup.state.value}: {notes or 'it must be complete'}",
             subject=backup.name,
             state=backup.state.value,
         )
     if backup.format is not BackupFormat.BINLOG:
         raise BackupNotRestorable(
-            f"backup {backup.name!r} has the format {backup.format.value}: {'; '.join(backup.notes)}",
+            f"backup {backup.name!r} has the format {backup.format.value}: {notes}",
             subject=backup.name,
             format=backup.format.value,
         )
