@@ -2,14 +2,14 @@
 
 import pytest
 
-from milvus_backup_server.domain.backups import Backup, BackupState
+from milvus_backup_server.domain.backups import Backup, BackupFormat, BackupState
 from milvus_backup_server.domain.errors import BackupNotRestorable
 from milvus_backup_server.service.checks import require_restorable
 
 
 @pytest.mark.parametrize("state", [BackupState.COMPLETE, BackupState.LEGACY])
 def test_a_whole_backup_can_be_restored(state: BackupState) -> None:
-    require_restorable(Backup("b", state))
+    require_restorable(Backup("b", state, format=BackupFormat.BINLOG))
 
 
 @pytest.mark.parametrize(
