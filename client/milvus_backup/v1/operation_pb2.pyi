@@ -567,11 +567,11 @@ class PhaseProgress(_message.Message):
     objects_total: _builtins.int
     """Objects to do."""
     segments_done: _builtins.int
-    """Segments done."""
+    """Segments done. A create counts those of a collection together, when all of it is copied."""
     segments_total: _builtins.int
     """Segments to do."""
     rows_done: _builtins.int
-    """Rows done. Rows are counted where Milvus counts them."""
+    """Rows done. Rows are counted where Milvus counts them; by a create as segments are."""
     rows_total: _builtins.int
     """Rows to do: an upper bound as soon as rows were deleted."""
     @_builtins.property
