@@ -179,16 +179,25 @@ COLLECTION = CollectionProgress(CollectionName("default", "c"))
 
 
 @pytest.mark.parametrize(
+    ("state", "expected"),
+    [(CollectionState.PENDING, INITIAL), (CollectionState.RUNNING, EXECUTING)],
+)
+def test_states_of_collections_at_work(state: CollectionState, expected: int) -> None:
+    assert collection_state(replace(COLLECTION, state=state), RUNNING) == (expected, "")
+
+
+@pytest.mark.parametrize(
     ("state", "error", "expected"),
     [
-        (CollectionState.PENDING, None, (INITIAL, "")),
-        (CollectionState.RUNNING, None, (EXECUTING, "")),
+        # as a service left them that was killed
+        (CollectionState.PENDING, None, (FAIL, "refused")),
+        (CollectionState.RUNNING, None, (FAIL, "refused")),
         (CollectionState.SUCCEEDED, None, (SUCCESS, "")),
         (CollectionState.FAILED, ImportFailed("no"), (FAIL, "no")),
         (CollectionState.STOPPED, None, (FAIL, "refused")),
     ],
 )
-def test_states_of_collections(
+def test_states_of_collections_of_what_has_ended(
     state: CollectionState, error: Any, expected: tuple[int, str]
 ) -> None:
     assert collection_state(replace(COLLECTION, state=state, error=error), FAILED) == expected

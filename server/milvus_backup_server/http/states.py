@@ -129,8 +129,10 @@ def _share(operation: Operation, phase: Phase) -> float:
 def collection_state(collection: CollectionProgress, operation: Operation) -> tuple[State, str]:
     """Return the state of a collection of an operation, and why it failed if it did."""
     state = _COLLECTION_STATES[collection.state]
-    if state is not State.FAIL:
+    over = _TASK_STATES[operation.state] is State.FAIL  # a service that died left them as they were
+    if state is State.SUCCESS or (state is not State.FAIL and not over):
         return state, ""
+    state = State.FAIL
     error = collection.error or operation.error
     return state, callers_error(error).message if error is not None else "stopped"
 
