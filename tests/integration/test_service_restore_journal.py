@@ -1,6 +1,7 @@
 """The journal of a restore: what it costs to write, and what is read of it again whoever wrote it."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -175,3 +176,25 @@ async def test_the_journal_of_a_service_of_before_is_gone_on_with(
     if not crash:
         target = await store.get(f"{DIRECTORY}targets/00000000.000002.json")
         assert "imports" not in load_json(target, "target")
+
+
+class HalfRemoved(StoreDecorator):
+    """Removes every second object of the first request, and then does not answer any more."""
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        await super().delete(keys[1::2] or keys)
+        raise StorageUnavailable("away")
+
+
+async def test_what_is_left_of_one_that_is_half_removed_tells_of_nothing(store: Writes) -> None:
+    journal = journal_of(store)
+    await journal.begin(HEAD)
+    for name in "abcd":
+        await journal.begin_target(replace(TARGET, name=name))
+    before = len((await store.list_page(DIRECTORY)).objects)
+    with pytest.raises(StorageUnavailable):
+        await journal_of(HalfRemoved(store)).remove()
+    assert 0 < len((await store.list_page(DIRECTORY)).objects) < before
+    again = await loaded(store)
+    assert not again.begun
+    assert list(again.targets()) == []

@@ -349,6 +349,8 @@ class RestoreJournal:
         Raises:
             BackupError: The store does not let us.
         """
+        # What is left without its head counts as removed, the head without the rest would not.
+        await delete_prefix(self._store, self._directory + _HEAD)
         await delete_prefix(self._store, self._directory)
 
 
