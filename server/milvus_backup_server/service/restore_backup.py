@@ -105,9 +105,7 @@ class RestoreBackup:
         assert isinstance(record.request, RestoreRequest)  # noqa: S101 by the record's kind
         restore = InterruptedRestore(
             self._environment,
-            self.tools.checks,
-            self.tools.queue,
-            self.tools.run,
+            self.tools,
             request=record.request,
             operation=record.name,
             attempt=record.attempt + 1,

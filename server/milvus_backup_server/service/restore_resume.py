@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from milvus_backup_server.domain.errors import (
@@ -16,17 +15,12 @@ from milvus_backup_server.domain.operations import RestoreResult
 from milvus_backup_server.domain.requests import RestoreRequest
 from milvus_backup_server.service.checks import Deadline
 from milvus_backup_server.service.context import Environment
-from milvus_backup_server.service.importing import ImportQueue
-from milvus_backup_server.service.restore_checks import RestoreChecks
 from milvus_backup_server.service.restore_finished import FinishedRestores
 from milvus_backup_server.service.restore_journal import RestoreJournal
-from milvus_backup_server.service.restore_undo import RestoreUndo
+from milvus_backup_server.service.restore_tools import RestoreTools
 from milvus_backup_server.service.restore_work import CheckedRestore
 from milvus_backup_server.service.tracker import Tracker
 from milvus_backup_server.service.unwritten import UnwrittenRestore
-
-Run = Callable[[CheckedRestore, Tracker, RestoreJournal], Awaitable[RestoreResult]]
-"""Does what the journal does not say is done."""
 
 
 class InterruptedRestore:
@@ -34,9 +28,7 @@ class InterruptedRestore:
 
     Args:
         environment: Where, and for how long things are waited for.
-        checks: Of its request.
-        queue: Where imports are waited for.
-        run: What restores.
+        tools: What it restores with.
         request: What was asked for.
         operation: Its name.
         attempt: Of the operation, counted from 1.
@@ -46,9 +38,7 @@ class InterruptedRestore:
     def __init__(
         self,
         environment: Environment,
-        checks: RestoreChecks,
-        queue: ImportQueue,
-        run: Run,
+        tools: RestoreTools,
         *,
         request: RestoreRequest,
         operation: str,
@@ -60,9 +50,7 @@ class InterruptedRestore:
         self._cluster = environment.registry.cluster()
         self._storage = environment.registry.repository().storage
         self._limits = environment.limits
-        self._checks = checks
-        self._queue = queue
-        self._run = run
+        self._tools = tools
         self._request = request
         self._operation = operation
         self._finished = FinishedRestores(self._storage)
@@ -86,7 +74,7 @@ class InterruptedRestore:
         async with Deadline(self._limits.check_seconds).asking_store(self._storage):
             if await self._finished.result(self._operation) is not None:
                 return
-            head = await RestoreJournal(self._storage, self._operation).read_head()
+            head = await self._tools.journal(self._operation).read_head()
             if head is None and await self._finished.may_be_forgotten(self._operation):
                 raise OperationNotResumable(
                     "the restore began so long ago that it may have finished, and nothing tells: cancel "
@@ -96,8 +84,9 @@ class InterruptedRestore:
         if head is None:
             await self._require_no_doubts()
         renaming = head is not None and head.renaming
-        found = await self._checks.check(self._request, self._operation, renaming=renaming)
-        self._checked = found[0]
+        self._checked, _, _ = await self._tools.check(
+            self._request, self._operation, renaming=renaming
+        )
 
     async def _require_no_doubts(self) -> None:
         gateway = self._cluster.gateway
@@ -126,7 +115,7 @@ class InterruptedRestore:
             if tracker.cancel_requested:  # before there is a run that takes back what was made
                 await self.undo(tracker)
             raise
-        return await self._run(checked, tracker, journal)
+        return await self._tools.run(checked, tracker, journal)
 
     async def _prepared(self) -> tuple[CheckedRestore, RestoreJournal]:
         if self._checked is None:
@@ -147,25 +136,19 @@ class InterruptedRestore:
             text = "the restore had finished: its collections are whole and stay"
             tracker.warn(LeftBehind(text, subject=self._operation))
             return
-        undo = RestoreUndo(
-            self._cluster,
-            self._queue,
-            self._limits,
-            operation=self._operation,
-            journal=await self._journal(),
-            unwritten=self._unwritten,
+        await self._tools.undo(
+            self._operation, await self._journal(), tracker, unwritten=self._unwritten
         )
-        await undo.run(tracker)
 
     async def _result(self) -> RestoreResult | None:
         """Return what was made if it had finished; it did not come to remove its journal then."""
         result = await self._finished.result(self._operation)
         if result is not None:
             with contextlib.suppress(BackupError):  # it is removed when the result is forgotten
-                await RestoreJournal(self._storage, self._operation).remove()
+                await self._tools.journal(self._operation).remove()
         return result
 
     async def _journal(self) -> RestoreJournal:
-        journal = RestoreJournal(self._storage, self._operation, self._attempt)
+        journal = self._tools.journal(self._operation, self._attempt)
         await journal.load()
         return journal

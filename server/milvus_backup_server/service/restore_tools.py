@@ -18,6 +18,7 @@ from milvus_backup_server.service.restore_run import RestoreRun
 from milvus_backup_server.service.restore_undo import RestoreUndo
 from milvus_backup_server.service.restore_work import CheckedRestore
 from milvus_backup_server.service.tracker import Tracker
+from milvus_backup_server.service.unwritten import UnwrittenRestore
 
 
 class RestoreTools:
@@ -30,16 +31,16 @@ class RestoreTools:
     """
 
     def __init__(self, environment: Environment, catalog: Catalog, engine: TransferEngine) -> None:
-        self.checks = RestoreChecks(environment, catalog)
-        self.queue = ImportQueue(environment.registry.cluster().gateway, environment.limits)
+        self._checks = RestoreChecks(environment, catalog)
+        self._queue = ImportQueue(environment.registry.cluster().gateway, environment.limits)
         self._environment = environment
         self._engine = engine
 
     async def check(
-        self, request: RestoreRequest, operation: str
+        self, request: RestoreRequest, operation: str, *, renaming: bool = False
     ) -> tuple[CheckedRestore, RestorePlan, Faults]:
-        """Make the checks of a request; errors as of ``RestoreChecks``."""
-        return await self.checks.check(request, operation)
+        """Make the checks of a request; see ``RestoreChecks``."""
+        return await self._checks.check(request, operation, renaming=renaming)
 
     def journal(self, operation: str, attempt: int = 1, *, kept: bool = True) -> RestoreJournal:
         """Return the journal of an operation that restores; ``kept`` as there."""
@@ -58,22 +59,29 @@ class RestoreTools:
             checked,
             self._environment,
             self._engine,
-            self.queue,
+            self._queue,
             tracker=tracker,
             journal=journal,
             ending=ending,
         )
         return await run.run()
 
-    async def undo(self, operation: str, journal: RestoreJournal, tracker: Tracker) -> None:
-        """Remove what an interrupted restore made, by its journal; errors as of ``RestoreUndo``."""
+    async def undo(
+        self,
+        operation: str,
+        journal: RestoreJournal,
+        tracker: Tracker,
+        unwritten: UnwrittenRestore | None = None,
+    ) -> None:
+        """Remove what an interrupted restore made, by its journal; see ``RestoreUndo``."""
         environment = self._environment
         undo = RestoreUndo(
             environment.registry.cluster(),
-            self.queue,
+            self._queue,
             environment.limits,
             operation=operation,
             journal=journal,
+            unwritten=unwritten,
         )
         await undo.run(tracker)
 
