@@ -18,7 +18,6 @@ from milvus_backup_server.adapters.store_rates import RateLimiter
 from milvus_backup_server.adapters.transfer import AsyncTransferEngine
 from milvus_backup_server.api.server import ApiServer, Endpoint
 from milvus_backup_server.domain.diagnostics import CheckState
-from milvus_backup_server.domain.operations import OperationKind
 from milvus_backup_server.http.options import HttpOptions
 from milvus_backup_server.lifeline import watching_stdin
 from milvus_backup_server.reloading import Read, reloading
@@ -221,14 +220,12 @@ def build_use_cases(
     directory = OperationDirectory(operations, journal)
     catalog = Catalog(environment, directory)
     control = OperationControl(operations, directory, journal)
-    register(control, environment, engine)
     create = CreateBackup(environment, engine, operations)
     restore = RestoreBackup(environment, catalog, engine, operations)
     verify = VerifyBackup(
         environment, catalog, operations, RestoredVerification(restore.tools, binlog_reader)
     )
-    control.resumers[OperationKind.RESTORE_BACKUP] = restore.resumed
-    control.resumers[OperationKind.VERIFY_BACKUP] = verify.resumed
+    register(control, environment, engine, restore, verify)
     return UseCases(
         create=create,
         restore=restore,

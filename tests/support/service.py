@@ -14,7 +14,6 @@ from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import (
     Caller,
     Operation,
-    OperationKind,
     OperationState,
 )
 from milvus_backup_server.domain.places import HOME, AllowedPlaces, Place
@@ -267,13 +266,11 @@ async def running(
         directory = OperationDirectory(manager, journal)
         catalog = Catalog(environment, directory)
         control = OperationControl(manager, directory, journal)
-        register(control, environment, engine)
         create = CreateBackup(environment, engine, manager)
         restore = RestoreBackup(environment, catalog, engine, manager)
         restored = RestoredVerification(restore.tools, binlogs)
         verify = VerifyBackup(environment, catalog, manager, restored)
-        control.resumers[OperationKind.RESTORE_BACKUP] = restore.resumed
-        control.resumers[OperationKind.VERIFY_BACKUP] = verify.resumed
+        register(control, environment, engine, restore, verify)
         yield Service(
             world,
             UseCases(

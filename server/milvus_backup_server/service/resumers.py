@@ -11,8 +11,10 @@ from milvus_backup_server.ports.transfer import TransferEngine
 from milvus_backup_server.service.context import Environment, Repository
 from milvus_backup_server.service.delete_run import DeleteRun
 from milvus_backup_server.service.interrupted_create import InterruptedCreate
+from milvus_backup_server.service.restore_backup import RestoreBackup
 from milvus_backup_server.service.resuming import Continuation, OperationControl, Resumer
 from milvus_backup_server.service.tracker import Tracker
+from milvus_backup_server.service.verify_backup import VerifyBackup
 
 
 def create_resumer(environment: Environment, engine: TransferEngine) -> Resumer:
@@ -56,10 +58,18 @@ def delete_resumer(environment: Environment, control: OperationControl) -> Resum
     return resumed
 
 
-def register(control: OperationControl, environment: Environment, engine: TransferEngine) -> None:
+def register(
+    control: OperationControl,
+    environment: Environment,
+    engine: TransferEngine,
+    restore: RestoreBackup,
+    verify: VerifyBackup,
+) -> None:
     """Tell how operations of the kinds that can be resumed go on."""
     control.resumers[OperationKind.CREATE_BACKUP] = create_resumer(environment, engine)
     control.resumers[OperationKind.DELETE_BACKUP] = delete_resumer(environment, control)
+    control.resumers[OperationKind.RESTORE_BACKUP] = restore.resumed
+    control.resumers[OperationKind.VERIFY_BACKUP] = verify.resumed
 
 
 def repository_of(record: OperationRecord, environment: Environment) -> Repository:

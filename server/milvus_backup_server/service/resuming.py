@@ -13,8 +13,8 @@ over claims. It reports to its tracker as any body does, beginning with an empty
 
 A body that is stopped finds ``tracker.cancel_requested`` unset when it was interrupted: it leaves what its
 continuation needs. One that cannot go on now, because something does not answer, and leaves that too,
-raises ``WorkInterrupted``. Before something that cannot be taken back, such as a rename, a removal, or the
-last file of a backup, it awaits ``tracker.require_owner()``.
+raises ``WorkInterrupted``. Before something that cannot be taken back, such as a rename or a removal, it
+awaits ``fence.require_ours(tracker)``; what writes a backup looks at its claim instead.
 """
 
 from __future__ import annotations
