@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,24 +11,27 @@ from datetime import UTC, datetime
 from milvus_backup_server.domain.backups import (
     Backup,
     BackupCollectionSummary,
-    BackupFormat,
     BackupState,
     Page,
 )
 from milvus_backup_server.domain.completeness import backup_state
+from milvus_backup_server.domain.descriptions import (
+    of_go_tool,
+    of_manifest,
+    oldest,
+    unreadable,
+    with_verifications,
+)
 from milvus_backup_server.domain.errors import BackupCorrupt, BackupNotFound, BackupNotRestorable
-from milvus_backup_server.domain.layout import BACKUP_META, CONTENT_DIRECTORIES, FULL_META
-from milvus_backup_server.domain.manifest import ManifestHead, ManifestMissing
+from milvus_backup_server.domain.layout import CONTENT_DIRECTORIES
+from milvus_backup_server.domain.manifest import ManifestHead
 from milvus_backup_server.domain.names import is_backup_name
 from milvus_backup_server.domain.objects import ObjectInfo
 from milvus_backup_server.domain.operations import SHOWN_COLLECTIONS, OperationKind
 from milvus_backup_server.domain.places import Place
 from milvus_backup_server.domain.rbac import RbacCounts
-from milvus_backup_server.domain.records import BackupInfo
 from milvus_backup_server.domain.requests import check_backup_name
-from milvus_backup_server.domain.strategies import BackupStrategy
 from milvus_backup_server.domain.summaries import summary_of_manifest, summary_of_record
-from milvus_backup_server.domain.verification import BackupIdentity, Verification
 from milvus_backup_server.service.backup_reader import BackupAside, BackupReader
 from milvus_backup_server.service.checks import Deadline
 from milvus_backup_server.service.concurrency import for_each
@@ -40,26 +43,7 @@ from milvus_backup_server.service.verification_records import VerificationRecord
 
 _READ_AT_ONCE = 16
 _LOOKED_AT = 500
-_NAMED = 10
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
-_FORMATS = {"": BackupFormat.BINLOG, "snapshot": BackupFormat.SNAPSHOT}
-_NOTES = {
-    BackupFormat.BINLOG: (
-        "made by the Go tool: no stated moment and no recorded hashes; a restore gives the rows of "
-        "exactly the objects that were copied"
-    ),
-    BackupFormat.SNAPSHOT: ("a snapshot of Milvus 3.0 or later: this service does not restore it"),
-    BackupFormat.UNKNOWN: "its format is {!r}: this service does not know it",
-}
-_NOTES_OF = {
-    BackupStrategy.SKIP_FLUSH: (
-        "made without a flush (skip_flush): no stated moment; a restore gives the rows of exactly the "
-        "objects that were copied"
-    ),
-    BackupStrategy.META_ONLY: (
-        "made with meta_only: it holds no rows; a restore makes empty collections"
-    ),
-}
 _ACTIVE_STATES = {
     OperationKind.CREATE_BACKUP: BackupState.CREATING,
     OperationKind.DELETE_BACKUP: BackupState.DELETING,
@@ -110,7 +94,7 @@ class Catalog:
         try:
             return await self._with_collections(basic)
         except (BackupCorrupt, BackupNotRestorable) as error:
-            return _unreadable(basic, error)
+            return unreadable(basic, error)
 
     async def _with_collections(self, basic: Backup) -> Backup:
         reader = self.reader(basic.name)
@@ -250,17 +234,17 @@ class Catalog:
             state, note = backup_state(files)
             backup = Backup(name, state, notes=(note,) if note else (), place=self.place)
             if state is BackupState.INCOMPLETE:
-                return replace(backup, create_time=_oldest(files))
+                return replace(backup, create_time=oldest(files))
             try:
                 found, verified = await asyncio.gather(
                     _with_heads(backup, reader, files),
                     VerificationRecords(self._repository).read(name),
                 )
-                return _with_verifications(found, verified)
+                return with_verifications(found, verified)
             except (BackupCorrupt, BackupNotRestorable) as error:
                 if isinstance(error, BackupCorrupt) and not may_be_damaged:
                     raise
-                return _unreadable(backup, error)
+                return unreadable(backup, error)
 
     async def _has_data(self, name: str) -> bool:
         """Tell a torso of the Go tool from a directory that is somebody else's.
@@ -279,70 +263,8 @@ async def _with_heads(
 ) -> Backup:
     info, head = await asyncio.gather(reader.info(files), reader.head(files))
     if head is not None:
-        return _of_manifest(backup, info, head)
-    return _of_go_tool(backup, info, files)
-
-
-def _missing_note(missing: Sequence[ManifestMissing]) -> str:
-    names = [f"{item.db_name}.{item.collection_name}" for item in missing[:_NAMED]]
-    more = len(missing) - len(names)
-    told = ", ".join([*names, *([f"{more} more"] if more else [])])
-    return f"made without collections that failed: {told}"
-
-
-def _strategy(head: ManifestHead) -> BackupStrategy | None:
-    """Return how a backup was made; the oldest manifests do not name it, later ones may name a new one."""
-    known = {strategy.value: strategy for strategy in BackupStrategy}
-    return known.get(head.strategy or BackupStrategy.AUTO.value)
-
-
-def _with_verifications(
-    backup: Backup, known: tuple[BackupIdentity, tuple[Verification, ...]] | None
-) -> Backup:
-    if known is None or known[0] != backup.identity:
-        return backup
-    return replace(backup, verifications=known[1])
-
-
-def _of_manifest(backup: Backup, info: BackupInfo, head: ManifestHead) -> Backup:
-    strategy = _strategy(head)
-    notes = [*backup.notes, *([_NOTES_OF[strategy]] if strategy in _NOTES_OF else [])]
-    if head.missing:
-        notes.append(_missing_note(head.missing))
-    return replace(
-        backup,
-        format=BackupFormat.BINLOG,
-        id=info.id,
-        size_bytes=head.size,
-        collection_count=head.collection_count,
-        row_count=head.row_count,
-        create_time=_time(head.create_time),
-        end_time=_time(head.end_time),
-        milvus_version=info.milvus_version,
-        labels=head.labels,
-        exact=head.exact,
-        strategy=strategy,
-        missing=head.missing,
-        notes=tuple(notes),
-        identity=BackupIdentity(head.operation, head.generation),
-    )
-
-
-def _of_go_tool(backup: Backup, info: BackupInfo, files: Mapping[str, ObjectInfo]) -> Backup:
-    format_ = _FORMATS.get(info.format, BackupFormat.UNKNOWN)
-    last = files.get(FULL_META) or files[BACKUP_META]
-    return replace(
-        backup,
-        format=format_,
-        id=info.id,
-        backup_timestamp=info.backup_timestamp,
-        size_bytes=info.size,
-        create_time=_oldest(files),
-        end_time=last.modified,
-        identity=BackupIdentity(info.id) if info.id else None,
-        milvus_version=info.milvus_version,
-        notes=(*backup.notes, _NOTES[format_].format(info.format[:100])),
-    )
+        return of_manifest(backup, info, head)
+    return of_go_tool(backup, info, files)
 
 
 async def _whole_of_manifest(backup: Backup, reader: BackupReader, head: ManifestHead) -> Backup:
@@ -376,24 +298,5 @@ async def _whole_of_go_tool(
     )
 
 
-def _unreadable(backup: Backup, error: BackupCorrupt | BackupNotRestorable) -> Backup:
-    state = BackupState.INCOMPLETE if isinstance(error, BackupCorrupt) else backup.state
-    known = error.message in backup.notes
-    return replace(
-        backup, state=state, notes=backup.notes if known else (*backup.notes, error.message)
-    )
-
-
 def _begin(backup: Backup) -> datetime:
     return backup.create_time or _LONG_AGO
-
-
-def _oldest(files: Mapping[str, ObjectInfo]) -> datetime | None:
-    return min((item.modified for item in files.values() if item.modified), default=None)
-
-
-def _time(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None
