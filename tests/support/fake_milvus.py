@@ -26,6 +26,7 @@ from milvus_backup_server.domain.milvus import (
     SegmentInfo,
     SegmentLogIds,
 )
+from milvus_backup_server.domain.names import is_milvus_name
 from milvus_backup_server.domain.rbac import RbacCounts, missing
 from milvus_backup_server.domain.records import (
     CollectionSchema,
@@ -156,6 +157,8 @@ class FakeMilvus(FakeServing):
         return replace(found, aliases=tuple(sorted(names)))
 
     async def has_collection(self, collection: CollectionName) -> bool:
+        if not is_milvus_name(collection.name):
+            raise refused(f"Invalid collection name: {collection.name}")
         return self._taken(collection)
 
     async def list_partitions(self, collection: CollectionName) -> list[Partition]:

@@ -18,6 +18,7 @@ COLLECTION_NAME_RULE = (
 _BACKUP_NAME = re.compile(r"[_A-Za-z][A-Za-z0-9_]*")
 _MILVUS_NAME = re.compile(r"[_A-Za-z][A-Za-z0-9_]*")
 _MAX_MILVUS_NAME = 255
+MILVUS_NAME_RULE = f"letters, digits and _, no digit first, at most {_MAX_MILVUS_NAME} characters"
 _OPERATION = re.compile(r"[0-9]{8}t[0-9]{6}_[0-9a-f]{8}")
 _TEMPORARY = re.compile(r"_mbtmp_[0-9A-Za-z_]+_\d+")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from milvus_backup_server.domain.errors import BackupError, FieldViolation
 from milvus_backup_server.domain.milvus import CollectionName
-from milvus_backup_server.domain.names import is_milvus_name, is_temporary_name
+from milvus_backup_server.domain.names import MILVUS_NAME_RULE, is_milvus_name, is_temporary_name
 from milvus_backup_server.domain.patterns import MAX_SHOWN, Pattern, Scope
 from milvus_backup_server.domain.selection import MAX_ENTRIES, missing, too_many
 
@@ -186,7 +186,7 @@ def target_fault(target: CollectionName) -> str:
     """Return why a target cannot have its name, empty if it can."""
     shown = repr(str(target)[:MAX_SHOWN])
     if not is_milvus_name(target.name) or not is_milvus_name(target.database):
-        return f"{shown} is not a name that Milvus accepts"
+        return f"{shown} is not a name that Milvus accepts: {MILVUS_NAME_RULE}"
     if is_temporary_name(target.name):
         # No backup would hold it, and a sweep would take it for what an operation left behind.
         return f"{shown}, a name that this service gives to collections while it builds them: rename it"

@@ -14,7 +14,7 @@ from milvus_backup_server.domain.objects import ObjectInfo
 from milvus_backup_server.domain.operations import PlannedCollection, RestorePlan
 from milvus_backup_server.domain.rbac import RbacPlan, rbac_plan
 from milvus_backup_server.domain.records import CollectionBackupInfo, RbacMeta
-from milvus_backup_server.domain.renaming import Target
+from milvus_backup_server.domain.renaming import Target, target_fault
 from milvus_backup_server.domain.requests import RestoreRequest
 from milvus_backup_server.domain.restore_mapping import (
     Contents,
@@ -120,9 +120,10 @@ class RestorePlanner:
         fields: dict[CollectionName, str] = {}
         for found in self.targets.values():
             for it in found:
-                fields.setdefault(it.name, it.field)
+                if not target_fault(it.name):  # told already; Milvus would refuse to be asked of it
+                    fields.setdefault(it.name, it.field)
         check = TargetCheck(gateway, self._request.options, self._made)
-        aliases = {item.target: item.aliases for item in self.plan if item.target and item.aliases}
+        aliases = {it.target: it.aliases for it in self.plan if it.target in fields and it.aliases}
         self.faults.extend(await check.check(fields, aliases, databases))
         self.present = check.present
         await self._check_replicas(gateway)
