@@ -110,6 +110,20 @@ def test_limits() -> None:
     assert transfer.copy_threshold_bytes == 7 * MIB
 
 
+@pytest.mark.parametrize(
+    ("restore", "segments"),
+    [
+        ({}, 256),
+        ({"maxSegmentsPerImportJob": 5}, 5),
+        ({"maxSegmentsPerImportJob": 257}, 256),
+    ],
+)
+def test_an_import_job_has_as_many_segments_as_milvus_takes(
+    restore: dict[str, int], segments: int
+) -> None:
+    assert work_limits(settings(restore=restore)).import_job_segments == segments
+
+
 @pytest.mark.parametrize(("mebibytes", "objects"), [(32, 4), (100, 8), (1000, 8)])
 def test_no_more_objects_are_read_at_once_than_memory_allows(mebibytes: int, objects: int) -> None:
     work = work_limits(settings(service={"limits": {"memoryMiB": mebibytes}}))
