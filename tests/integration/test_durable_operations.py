@@ -22,7 +22,6 @@ from milvus_backup_server.domain.operations import (
 )
 from milvus_backup_server.domain.requests import DeleteRequest
 from milvus_backup_server.service.tracker import Tracker
-from tests.support.held_calls import BACKUP_STORE, AroundStore, Gate, Gates
 from tests.support.replicas import (
     DELETE,
     QUICK,
@@ -191,24 +190,6 @@ async def test_what_a_vanished_service_left_is_in_nobodys_way(world: Replicas) -
     await crash(first)
     await second.becomes(name, INTERRUPTED)
     await second.begin(asked(), at_once)
-
-
-async def test_who_slept_before_it_was_accepted_looks_again_what_is_in_its_way(
-    world: Replicas,
-) -> None:
-    gates, work = Gates(), Work()
-    first = await world.start(store=AroundStore(world.store, BACKUP_STORE, gates))
-    second = await world.start()
-    gate = gates.gate = Gate(BACKUP_STORE, "put", part="/operations/", number=2)
-    beginning = asyncio.create_task(first.manager.begin(asked(), at_once))
-    await gate.reached.wait()
-    (announced,) = await second.log.recent()
-    await second.log.remove(announced.record.name)  # as of who is taken for dead
-    name = await second.begin(asked(), work)
-    gate.opened.set()
-    with pytest.raises(OperationConflict) as caught:
-        await beginning
-    assert caught.value.metadata["operation"] == name
 
 
 # --- request ids

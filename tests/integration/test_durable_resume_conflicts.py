@@ -1,5 +1,6 @@
 """What goes on with an operation is in the way of others, as what begins is, whichever service it runs in."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,6 +10,7 @@ from milvus_backup_server.domain.operation_record import OperationRecord
 from milvus_backup_server.domain.operations import OperationKind, OperationState
 from milvus_backup_server.service.resuming import Continuation
 from tests.support.bodies import until
+from tests.support.held_calls import BACKUP_STORE, AroundStore, Gate, Gates
 from tests.support.replicas import Replicas, Work, asked, at_once, crash, replicas
 from tests.support.stores import FailingStore
 
@@ -75,3 +77,21 @@ async def test_a_cancel_that_does_not_come_through_is_no_success(world: Replicas
     with pytest.raises(OperationConflict, match="again"):
         await second.control.cancel(name)
     assert store.injected["put"] > 1
+
+
+async def test_who_slept_before_it_was_accepted_looks_again_what_is_in_its_way(
+    world: Replicas,
+) -> None:
+    gates, work = Gates(), Work()
+    first = await world.start(store=AroundStore(world.store, BACKUP_STORE, gates))
+    second = await world.start()
+    gate = gates.gate = Gate(BACKUP_STORE, "put", part="/operations/", number=2)
+    beginning = asyncio.create_task(first.manager.begin(asked(), at_once))
+    await gate.reached.wait()
+    (announced,) = await second.log.recent()
+    await second.log.remove(announced.record.name)  # as of who is taken for dead
+    name = await second.begin(asked(), work)
+    gate.opened.set()
+    with pytest.raises(OperationConflict) as caught:
+        await beginning
+    assert caught.value.metadata["operation"] == name
