@@ -15,7 +15,7 @@ from milvus_backup_server.http.create_request import create_request
 
 NAMES_RULE = (
     "is not understood: expected collection, database.collection, database.* (all of its "
-    "collections) or database. (itself alone), each name of letters, digits and _"
+    "collections) or database. (itself alone), each name of letters, digits and _, no digit first"
 )
 NOT_YET = "is not supported yet"
 NO_PATH = (

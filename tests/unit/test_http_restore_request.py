@@ -20,7 +20,7 @@ from milvus_backup_server.http.restore_request import restore_request
 
 NAMES_RULE = (
     "is not understood: expected collection, database.collection, database.* (all of its "
-    "collections) or database. (itself alone), each name of letters, digits and _"
+    "collections) or database. (itself alone), each name of letters, digits and _, no digit first"
 )
 NOT_YET = "is not supported yet"
 BETWEEN = "is not between 1 and 1024; 0 for no own choice"
@@ -226,7 +226,7 @@ NOT_COMBINED = "cannot be combined with restorePlan; give one of them"
                     "collection_renames['a']",
                     (
                         "'a' to 'db.*' is not understood: expected old to new, db.old to db2.new, "
-                        "db.* to db2.*, or db. to db2., each name of letters, digits and _"
+                        "db.* to db2.*, or db. to db2., each name of letters, digits and _, no digit first"
                     ),
                 )
             ],

@@ -12,7 +12,7 @@ MAX_BACKUP_NAME = 128
 BACKUP_NAME_RULE = "a backup name begins with a letter or _ and has only letters, digits and _, at most 128 characters"
 COLLECTION_NAME_RULE = (
     "expected collection, database.collection, database.* (all of its collections) or database. "
-    "(itself alone), each name of letters, digits and _"
+    "(itself alone), each name of letters, digits and _, no digit first"
 )
 
 _BACKUP_NAME = re.compile(r"[_A-Za-z][A-Za-z0-9_]*")

@@ -13,7 +13,7 @@ from milvus_backup_server.domain.selection import MAX_ENTRIES, missing, too_many
 
 RENAME_RULE = (
     "expected old to new, db.old to db2.new, db.* to db2.*, or db. to db2., each name of letters, digits "
-    "and _"
+    "and _, no digit first"
 )
 MAX_SHARDS = 1024
 _UNNAMED = "renames"
