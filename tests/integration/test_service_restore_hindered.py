@@ -12,6 +12,7 @@ from milvus_backup_server.domain.operations import (
     OperationState,
     Phase,
 )
+from milvus_backup_server.ports.object_store import ObjectStore
 from tests.support.crash_checks import temporary
 from tests.support.held_calls import BACKUP_STORE
 from tests.support.meanwhile import Meanwhile, failing
@@ -26,12 +27,14 @@ from tests.support.resumed_restores import (
     silent,
     with_backup,
 )
+from tests.support.running_service import Decorators
 from tests.support.sample import assert_exact
 from tests.support.service import (
     add_collection,
     named,
     running,
 )
+from tests.support.stores import FailingStore
 
 INTERRUPTED = OperationState.INTERRUPTED
 SUCCEEDED = OperationState.SUCCEEDED
@@ -106,3 +109,23 @@ async def test_a_journal_that_the_store_takes_no_more_interrupts_the_restore() -
     assert resumed.state is SUCCEEDED, resumed.error
     assert_exact(world, "_r")
     assert await left(world) == []
+
+
+async def test_copies_that_the_store_lets_nobody_remove_stay_and_are_told_of_once() -> None:
+    world = await with_backup(staged=True)
+    stores: list[FailingStore] = []
+
+    def keeping(inner: ObjectStore) -> ObjectStore:
+        stores.append(FailingStore(inner))
+        stores[0].fail("delete", StorageDenied("it keeps all"))
+        return stores[0]
+
+    async with running(world, Decorators(milvus_store=keeping)) as service:
+        last = await service.end(await service.start_restore(**FIELDS))
+    assert last.state is SUCCEEDED, last.error
+    assert_exact(world, "_r")
+    assert stores[0].injected["delete"] > 1
+    (warning,) = last.warnings
+    assert warning.reason == "LEFT_BEHIND"
+    assert warning.message.endswith("could not be removed and remain: it keeps all")
+    assert await world.staged() != []

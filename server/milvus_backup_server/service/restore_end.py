@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from milvus_backup_server.domain.errors import BackupError, LeftBehind
+from milvus_backup_server.domain.errors import BackupError
 from milvus_backup_server.domain.milvus import CollectionName
 from milvus_backup_server.domain.operations import CollectionState, Phase, RestoreResult
 from milvus_backup_server.domain.rbac import RbacCounts
@@ -198,8 +198,6 @@ class CleanUp:
         try:
             await self._copies.clear()
         except BackupError as error:
-            where = self._copies.where
-            text = f"copies below {where} could not be removed and remain: {error.message}"
-            self._tracker.warn(LeftBehind(text, subject=where))
+            self._copies.warn(error)
             return False
         return True

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 
 from milvus_backup_server.domain.errors import BackupError, OperationInterrupted, Unavailable
@@ -187,7 +187,7 @@ class RestoreRun:
         await self._build(spools)
         if self._resumed:
             await self._builder.drop_others(map(Built.of, self._journal.whole()))
-            await self._copies.clear()
+            await self._tidy(self._copies.clear())
         if self._rbac.added is not None:
             # Where all failed no users are to be left behind.
             failed = self._marks.failed
@@ -242,8 +242,17 @@ class RestoreRun:
                 await self._marks.trying([target.name], into)
             if target.name in self._marks.failed:
                 await self._builder.drop_failed(target.name)  # its rows need not wait for the end
-        await self._copies.clear_of(record.collection_id)
+        await self._tidy(self._copies.clear_of(record.collection_id))
         objects.verified.remove()
+
+    async def _tidy(self, removal: Awaitable[None]) -> None:
+        """Await that copies are removed which are not needed any more; a store may refuse it."""
+        try:
+            await removal
+        except Unavailable:
+            raise
+        except BackupError as error:
+            self._copies.warn(error)
 
     async def _stage(
         self,

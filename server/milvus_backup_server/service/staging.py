@@ -6,7 +6,13 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from milvus_backup_server.domain.errors import BackupCorrupt, ObjectChanged, ObjectNotFound
+from milvus_backup_server.domain.errors import (
+    BackupCorrupt,
+    BackupError,
+    LeftBehind,
+    ObjectChanged,
+    ObjectNotFound,
+)
 from milvus_backup_server.domain.layout import BackupLayout, join
 from milvus_backup_server.domain.manifest import ManifestObject
 from milvus_backup_server.domain.objects import ObjectInfo, TransferJob, TransferOutcome
@@ -80,11 +86,15 @@ class StagedCopies:
         self._store = milvus.store
         self._place = place
         self._tracker = tracker
+        self._warned = False
 
-    @property
-    def where(self) -> str:
-        """Bucket and prefix."""
-        return f"{self._store.location.bucket}/{self._place.prefix}"
+    def warn(self, error: BackupError) -> None:
+        """Tell, once, that some could not be removed."""
+        if not self._warned:
+            self._warned = True
+            where = f"{self._store.location.bucket}/{self._place.prefix}"
+            text = f"copies below {where} could not be removed and remain: {error.message}"
+            self._tracker.warn(LeftBehind(text, subject=where))
 
     async def clear(self) -> None:
         """Remove all of them; no error if there are none."""
