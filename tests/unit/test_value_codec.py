@@ -48,8 +48,10 @@ ERRORS = [kind for kind in ERRORS if issubclass(kind, errors.BackupError)]
 def error_of(kind: type[errors.BackupError], text: str) -> errors.BackupError:
     """Make an error of a class, whatever its constructor takes."""
     violations = (errors.FieldViolation("a", text), errors.FieldViolation("b", "is required"))
-    if issubclass(kind, errors.InvalidRequest | errors.InvalidSettings):
-        error: errors.BackupError = kind(*violations)
+    if issubclass(kind, errors.InvalidSettings):
+        error: errors.BackupError = kind(*violations, hints=(text,))
+    elif issubclass(kind, errors.InvalidRequest):
+        error = kind(*violations)
     elif issubclass(kind, errors.InternalError):
         error = kind()
     else:

@@ -26,6 +26,8 @@ def encode_error(error: BackupError) -> dict[str, Any]:
         values["obstacles"] = [_texts(item) for item in error.obstacles]
     if isinstance(error, InvalidRequest | InvalidSettings):
         values["violations"] = [_texts(item) for item in error.violations]
+    if isinstance(error, InvalidSettings) and error.hints:
+        values["hints"] = list(error.hints)
     return values
 
 
@@ -39,6 +41,8 @@ def decode_error(values: dict[str, Any]) -> BackupError:
         error.resource_name = error.metadata.get("resource", "")
     if isinstance(error, InvalidRequest | InvalidSettings):
         error.violations = tuple(FieldViolation(*item) for item in values.get("violations", ()))
+    if isinstance(error, InvalidSettings):
+        error.hints = tuple(values.get("hints", ()))
     return error
 
 
