@@ -33,7 +33,10 @@ async def api() -> AsyncIterator[FakeApi]:
 
 @pytest.fixture
 async def streaming(api: FakeApi) -> AsyncIterator[httpx.AsyncClient]:
-    async with http_port(api.use_cases) as url, httpx.AsyncClient(base_url=url) as client:
+    async with (
+        http_port(api.use_cases) as url,
+        httpx.AsyncClient(base_url=url, timeout=60) as client,
+    ):
         yield client
 
 

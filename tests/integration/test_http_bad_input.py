@@ -126,7 +126,10 @@ async def test_a_body_of_unknown_length_has_the_same_bound(api: FakeApi) -> None
         for _ in range(20):
             yield b" " * 100
 
-    async with http_port(api.use_cases, SMALL) as url, httpx.AsyncClient(base_url=url) as client:
+    async with (
+        http_port(api.use_cases, SMALL) as url,
+        httpx.AsyncClient(base_url=url, timeout=60) as client,
+    ):
         for path in POSTS:
             assert "the body is larger than" in said(await client.post(path, content=pieces()))
     assert untouched(api)

@@ -182,7 +182,7 @@ async def test_the_command_serves_both_until_a_signal() -> None:
     line = await running.line("serving")
     port = line["http"].rpartition(":")[2]
     assert port not in {"0", "8080"}
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
         assert (await client.get("/")).text == "Hello, This is backup service"
         assert (await client.get("/", headers={"Host": "evil.example"})).status_code == 403
         assert (await client.get("/api/v1/nothing")).status_code == 404

@@ -97,7 +97,7 @@ async def milvus() -> ScriptedMilvus:
 
 @pytest.fixture
 async def gateway(milvus: ScriptedMilvus) -> AsyncIterator[GrpcMilvusGateway]:
-    async with served(milvus) as port, gateway_to(port, call_seconds=5) as made:
+    async with served(milvus) as port, gateway_to(port, call_seconds=60) as made:
         yield made
 
 

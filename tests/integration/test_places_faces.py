@@ -100,7 +100,7 @@ async def test_what_is_not_allowed_is_named_in_each_face(app: RunningApp) -> Non
         "'other' is not what the operator allows (service.storage.allowedPlaces): expected one in or "
         "below archive/team"
     )
-    async with httpx.AsyncClient(base_url=f"{app.url}/api/v1") as http:
+    async with httpx.AsyncClient(base_url=f"{app.url}/api/v1", timeout=60) as http:
         for method, path in (("GET", "get_backup"), ("GET", "list"), ("DELETE", "delete")):
             answer = await http.request(
                 method, path, params={"backup_name": "b", "bucket_name": "other"}

@@ -50,7 +50,7 @@ async def is_serving(target: str) -> bool:
 
 
 async def get(url: str, **headers: str) -> httpx.Response:
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         return await client.get(url, headers=headers)
 
 
@@ -97,7 +97,7 @@ async def test_http_allowed_hosts() -> None:
 
 
 async def test_http_max_body() -> None:
-    async with service(http_face={"maxBodyMiB": 1}) as app, httpx.AsyncClient() as client:
+    async with service(http_face={"maxBodyMiB": 1}) as app, httpx.AsyncClient(timeout=60) as client:
         for kib, is_refused in ((2048, True), (512, False)):
             content = b'{"backup_name": "' + b"x" * kib * 1024 + b'"}'
             answer = await client.post(f"{app.url}/api/v1/create", content=content)

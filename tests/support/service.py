@@ -68,7 +68,7 @@ from tests.support.service_parts import engine_of, journal_of
 LIMITS = WorkLimits(
     copied_seconds=0,
     collections=2,
-    check_seconds=5.0,
+    check_seconds=60.0,
     flush_seconds=5.0,
     poll_seconds=0.001,
     cleanup_seconds=1.0,
