@@ -8,7 +8,8 @@ import shlex
 import signal
 import sys
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,7 @@ async def test_what_does_not_end_in_time_is_interrupted_and_its_watchers_see_it(
             began = time.monotonic()
             stop.set()
             await asyncio.gather(*following)
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 30
     for outcome in (one, many):
         assert outcome.states[-1] == operation_pb2.OPERATION_STATE_INTERRUPTED
         assert outcome.error is None
@@ -138,12 +139,12 @@ async def test_a_second_request_ends_the_grace() -> None:
         await asyncio.sleep(0.2)
         began = time.monotonic()
         asked.ask()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 async def test_a_second_request_does_not_wait_for_what_is_stuck() -> None:
     asked = StopRequest()
-    async with stoppable(settings(grace=8), asked) as (app, stop):
+    async with stoppable(settings(grace=60), asked) as (app, stop):
         work = StuckWork(app)
         await work.begin()
         asked.ask()
@@ -153,7 +154,7 @@ async def test_a_second_request_does_not_wait_for_what_is_stuck() -> None:
         asked.ask()
     took = time.monotonic() - began
     work.let_end.set()
-    assert took < 5
+    assert took < 30
 
 
 async def test_a_taken_port_leaves_nothing_open() -> None:
@@ -184,7 +185,9 @@ class Process:
         raise AssertionError(f"the log ended without {event}: {self.log}")
 
 
-async def start(*arguments: str) -> Process:
+@asynccontextmanager
+async def started(*arguments: str) -> AsyncIterator[Process]:
+    """Run it for the time of a block, and kill what is left of it."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -193,26 +196,32 @@ async def start(*arguments: str) -> Process:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    return Process(process)
+    try:
+        yield Process(process)
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 async def test_the_command_serves_until_a_signal(tmp_path: Path) -> None:
     socket, config = tmp_path / "s.sock", tmp_path / "backup.yaml"
     config.write_text("configVersion: v2\nx: 1\n")
-    running = await start("--config", str(config), "--grpc-socket", str(socket), "-p", "0")
-    line = await running.line("serving")
-    assert line["address"] == f"unix:{socket}"
-    assert line["file"] == str(config)
-    async with grpc.aio.insecure_channel(line["address"]) as channel:
-        health: Any = HealthStub(channel)
-        answer = await health.Check(health_pb2.HealthCheckRequest())
-        assert answer.status == health_pb2.HealthCheckResponse.SERVING
-    running.process.send_signal(signal.SIGTERM)
-    await running.line("stopped")
-    out, _ = await running.process.communicate()
-    assert (running.process.returncode, out) == (0, b"")
-    (warning,) = [line for line in running.log if line["level"] == "warning"]
-    assert "unknown setting x is ignored" in warning["warning"]
+    words = ("--config", str(config), "--grpc-socket", str(socket), "-p", "0")
+    async with started(*words) as running:
+        line = await running.line("serving")
+        assert line["address"] == f"unix:{socket}"
+        assert line["file"] == str(config)
+        async with grpc.aio.insecure_channel(line["address"]) as channel:
+            health: Any = HealthStub(channel)
+            answer = await health.Check(health_pb2.HealthCheckRequest())
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+        running.process.send_signal(signal.SIGTERM)
+        await running.line("stopped")
+        out, _ = await running.process.communicate()
+        assert (running.process.returncode, out) == (0, b"")
+        (warning,) = [line for line in running.log if line["level"] == "warning"]
+        assert "unknown setting x is ignored" in warning["warning"]
 
 
 @pytest.mark.parametrize("redirection", ["</dev/null", "<&-", f"<{__file__}"])
@@ -232,8 +241,8 @@ async def test_only_a_pipe_is_a_lifeline(redirection: str, tmp_path: Path) -> No
 
 async def test_a_taken_port_is_one_line() -> None:
     async with running_app(settings()) as app:
-        running = await start("--config", "", "--grpc-port", str(app.endpoint.port))
-        _, err = await running.process.communicate()
+        async with started("--config", "", "--grpc-port", str(app.endpoint.port)) as running:
+            _, err = await running.process.communicate()
         assert running.process.returncode == 1
         # gRPC's core writes a line of its own before ours.
         assert "Traceback" not in err.decode()

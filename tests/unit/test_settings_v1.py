@@ -9,7 +9,6 @@ import pytest
 
 from milvus_backup_server.settings import Loaded, Settings, load
 from milvus_backup_server.settings.migration import migrate
-from milvus_backup_server.settings.showing import entries
 from tests.support.settings_files import faults, read
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "config"
@@ -367,10 +366,8 @@ def test_the_environment_of_v1_wins_over_the_file(tmp_path: Path) -> None:
     }
     text = "milvus: {address: file, password: file}\nminio: {accessKeyID: file}"
     settings = read(tmp_path, text, environ).settings
-    assert (settings.milvus.grpc.address, settings.milvus.password.get_secret_value()) == (
-        "env",
-        "",
-    )
+    milvus = settings.milvus
+    assert (milvus.grpc.address, milvus.password.get_secret_value()) == ("env", "")
     for storage in (settings.milvus.storage, settings.backup.storage):
         assert storage.auth.access_key_id == "file"
         assert storage.auth.secret_access_key.get_secret_value() == "env-secret"
@@ -393,14 +390,3 @@ def test_what_kubernetes_sets_is_explained(tmp_path: Path) -> None:
     assert found["milvus.port"].startswith(
         "expected a whole number (environment variable MILVUS_PORT); Kubernetes sets"
     )
-
-
-def test_what_is_shown_names_the_keys_of_v1(tmp_path: Path) -> None:
-    loaded = read(tmp_path, "minio: {useIAM: true}", {"MILVUS_PORT": "1"}, ["MILVUS_USER=me"])
-    shown = {entry.parameter: (entry.source, entry.source_key) for entry in entries(loaded)}
-    assert shown["milvus.user"] == ("override", "MILVUS_USER")
-    assert shown["milvus.grpc.port"] == ("env", "MILVUS_PORT")
-    assert shown["milvus.storage.auth.type"] == ("config", "minio.useIAM")
-    assert shown["backup.storage.auth.type"] == ("config", "minio.useIAM")
-    assert shown["backup.storage.rootPath"] == ("default", "")
-    assert shown["milvus.grpc.address"] == ("default", "")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
+from milvus_backup_server.settings.showing import entries
 from milvus_backup_server.settings.v1 import RETIRED, V1_KEYS
 from tests.support.settings_files import read
 
@@ -199,3 +200,14 @@ def test_the_start_says_of_a_key_that_it_has_no_effect(folder: Path, key: str) -
     assert [it.split(": ")[:2] for it in loaded.warnings[1:]] == [["accepted, no effect", key]]
     plain = read(folder, "minio.backupRootPath: b")
     assert loaded.settings == plain.settings
+
+
+def test_what_is_shown_names_the_keys_of_v1(tmp_path: Path) -> None:
+    loaded = read(tmp_path, "minio: {useIAM: true}", {"MILVUS_PORT": "1"}, ["MILVUS_USER=me"])
+    shown = {entry.parameter: (entry.source, entry.source_key) for entry in entries(loaded)}
+    assert shown["milvus.user"] == ("override", "MILVUS_USER")
+    assert shown["milvus.grpc.port"] == ("env", "MILVUS_PORT")
+    assert shown["milvus.storage.auth.type"] == ("config", "minio.useIAM")
+    assert shown["backup.storage.auth.type"] == ("config", "minio.useIAM")
+    assert shown["backup.storage.rootPath"] == ("default", "")
+    assert shown["milvus.grpc.address"] == ("default", "")
