@@ -7,7 +7,7 @@ import secrets
 import socket
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal
@@ -235,8 +235,8 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
     )
 
 
-def s3_profile(storage: StorageSettings, access: StoreAccessSettings) -> S3Profile:
-    """Return how a bucket is reached and written to."""
+def s3_profile(storage: StorageSettings, access: StoreAccessSettings, login: str = "") -> S3Profile:
+    """Return how a bucket is reached and written to; ``login`` names the setting of its credentials."""
     # Amazon's one name for all regions is left to the library, which knows each region's own.
     is_amazon = storage.address == _AWS_HOST
     return S3Profile(
@@ -249,6 +249,7 @@ def s3_profile(storage: StorageSettings, access: StoreAccessSettings) -> S3Profi
         use_ssl=storage.use_ssl,
         ca_file=access.ca_cert_path if storage.use_ssl else "",
         writing=S3Writing(access.storage_class, _ENCRYPTIONS[access.encryption], access.kms_key_id),
+        login=login,
     )
 
 
@@ -354,7 +355,7 @@ async def _store(
 ) -> ObjectStore:
     if storage.provider == "local":
         return LocalStore(Path(storage.root_path))
-    return await clients.store(replace(s3_profile(storage, access), login=login))
+    return await clients.store(s3_profile(storage, access, login))
 
 
 def _credentials(auth: AuthSettings) -> S3Credentials | None:
