@@ -66,16 +66,14 @@ class ClusterLeftovers:
                     continue
                 operation = temporary_owner(name.name)
                 item = Leftover(LeftoverKind.COLLECTION, str(name), operation)
-                found = await self._judged(item, partial(self._drop, operation, name))
-                doubt = await self._doubt(operation, name) if found is not None else ""
-                if doubt:
-                    yield Found(replace(item, state=LeftoverState.KEPT, note=doubt), None)
-                elif found is not None:
+                doubt = partial(self._doubt, operation, name)
+                found = await self._judged(item, partial(self._drop, operation, name), doubt)
+                if found is not None:
                     yield found
 
     async def _doubt(self, operation: str, name: CollectionName) -> str:
         """Return why a collection of a restore that has ended, and left no notes, must not be removed."""
-        restore = await self._unwritten(operation) if await self._is_over(operation) else None
+        restore = await self._unwritten(operation)
         return await restore.doubt(self._cluster.gateway, name) if restore is not None else ""
 
     async def staging(self) -> AsyncIterator[Found]:
@@ -93,8 +91,12 @@ class ClusterLeftovers:
                 yield found
 
     async def _judged(
-        self, item: Leftover, remove: Callable[[], Awaitable[object]]
+        self,
+        item: Leftover,
+        remove: Callable[[], Awaitable[object]],
+        doubt: Callable[[], Awaitable[str]] | None = None,
     ) -> Found | None:
+        """Return what is to be done about a leftover; ``doubt`` tells why it stays where nothing is noted."""
         if not self._fates.is_old(item.operation):
             return None
         fate = await self._fates.over(item.operation, restore_journal_directory)
@@ -103,8 +105,11 @@ class ClusterLeftovers:
         if fate is Fate.ALIVE or item.operation in self._undone:
             return None
         if fate is Fate.ENDED:
+            note = await doubt() if doubt is not None else ""
+        else:
+            note = UNREADABLE if fate is Fate.UNREADABLE else FOREIGN
+        if not note:
             return Found(item, remove)
-        note = UNREADABLE if fate is Fate.UNREADABLE else FOREIGN
         return Found(replace(item, state=LeftoverState.KEPT, note=note), None)
 
     async def _undo_whole(self, operation: str, remove: Callable[[], Awaitable[object]]) -> None:
